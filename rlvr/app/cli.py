@@ -1,0 +1,232 @@
+"""`rlvr`: the command line. Data goes to stdout, everything else to stderr; each verb imports what it needs itself."""
+
+import argparse
+import errno
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rlvr import __version__
+from rlvr.errors import RlvrError, UsageError
+
+EXTRAS = {
+    "torch": "train",
+    "transformers": "train",
+    "tokenizers": "train",
+    "safetensors": "train",
+    "jinja2": "train",
+    "reasoning_gym": "train",
+    "datasets": "hub",
+    "tensorboard": "tensorboard",
+    "wandb": "wandb",
+}
+"""Which extra installs a package that a verb may miss."""
+
+INTERRUPTED = 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one verb and gives the exit code: 0 done, 1 failed, 2 wrongly used, 130 interrupted."""
+    options = _parse(sys.argv[1:] if argv is None else argv)
+    try:
+        return int(VERBS[options.verb](options))
+    except RlvrError as error:
+        return _complain(error.message, error.hint, error.exit_code)
+    except KeyboardInterrupt:
+        return _complain("interrupted", _resume_hint(options), INTERRUPTED)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in EXTRAS:
+            raise
+        hint = f'pip install "rlvr[{EXTRAS[package]}]"; rlvr doctor shows what is missing'
+        return _complain(f"`rlvr {options.verb}` needs the package {package}, which is not installed", hint, 1)
+    except OSError as error:
+        if error.errno not in _DISK_TROUBLE:
+            raise
+        trouble, advice = _DISK_TROUBLE[error.errno]
+        place = f": {error.filename}" if error.filename else ""
+        return _complain(f"{trouble}{place}", "; then ".join(filter(None, [advice, _resume_hint(options)])), 1)
+
+
+_DISK_TROUBLE = {
+    errno.ENOSPC: ("the disk is full", "free some space"),
+    errno.EDQUOT: ("the disk quota is used up", "free some space"),
+    errno.EROFS: ("the file system is read-only", "choose another folder: runs=FOLDER"),
+    errno.EACCES: ("no permission", "check the owner and the mode of the folder, or choose another: runs=FOLDER"),
+    errno.EPERM: ("no permission", "check the owner and the mode of the folder, or choose another: runs=FOLDER"),
+}
+
+
+def _complain(message: str, hint: str, code: int) -> int:
+    print(f"error: {message}", file=sys.stderr)
+    if hint:
+        print(f"hint: {hint}", file=sys.stderr)
+    return code
+
+
+def _resume_hint(options: argparse.Namespace) -> str:
+    """Says how to go on with the run that this command started; "" when it started none."""
+    folder = getattr(options, "run", None)
+    return f"rlvr resume {folder}" if folder and Path(folder, "config.json").exists() else ""
+
+
+def _train(options: argparse.Namespace) -> int:
+    from rlvr.app.plan import make_plan, print_plan
+    from rlvr.config.reading import read_recipe
+
+    resolved = read_recipe(options.recipe, options.overrides)
+    plan = make_plan(resolved)
+    print_plan(plan, sys.stdout if options.dry_run else sys.stderr)
+    if options.dry_run:
+        return 0
+    options.run = Path(resolved.recipe.runs) / resolved.recipe.name
+    from rlvr.app.pipeline import start
+
+    print(start(resolved))
+    return 0
+
+
+def _resume(options: argparse.Namespace) -> int:
+    if not (options.run / "config.json").is_file():
+        what = "has no config.json" if options.run.is_dir() else "is no folder"
+        raise UsageError(f"{options.run} {what}; a run folder was expected", hint="rlvr resume runs/NAME")
+    from rlvr.app.pipeline import resume
+
+    print(resume(options.run))
+    return 0
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    from rlvr.app.measuring import evaluation_settings, print_result
+    from rlvr.app.pipeline import evaluate_checkpoint
+
+    config, seed = evaluation_settings(
+        options.checkpoint,
+        data=options.data,
+        text=options.text,
+        limit=options.limit,
+        samples=options.samples,
+        overrides=options.overrides,
+    )
+    print_result(evaluate_checkpoint(options.checkpoint, config, seed=seed), as_json=options.json)
+    return 0
+
+
+def _generate(options: argparse.Namespace) -> int:
+    from rlvr.app.pipeline import generate_text
+
+    texts = generate_text(
+        options.checkpoint,
+        options.prompt,
+        samples=options.samples,
+        temperature=options.temperature,
+        max_tokens=options.max_tokens,
+        seed=options.seed,
+    )
+    for number, text in enumerate(texts, start=1):
+        if len(texts) > 1:
+            print(f"--- {number} of {len(texts)} ---")
+        print(text)
+    return 0
+
+
+def _explain(options: argparse.Namespace) -> int:
+    from rlvr.app.explaining import explain_anything
+
+    print(explain_anything(options.key))
+    return 0
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from rlvr.app.doctor import doctor, print_checks
+
+    checks = doctor()
+    print_checks(checks)
+    return 1 if any(check.state == "missing" and check.essential for check in checks) else 0
+
+
+VERBS = {
+    "train": _train,
+    "resume": _resume,
+    "evaluate": _evaluate,
+    "generate": _generate,
+    "explain": _explain,
+    "doctor": _doctor,
+}
+
+
+def _parse(argv: Sequence[str]) -> argparse.Namespace:
+    """Parses the command line; `key=value` words may stand anywhere after the verb."""
+    parser = _parser()
+    options, rest = parser.parse_known_args(argv)
+    if not hasattr(options, "overrides"):
+        options.overrides = []
+    wrong = [word for word in rest if word.startswith("-") or "=" not in word or options.verb not in _TAKE_OVERRIDES]
+    if wrong:
+        parser.error(f"unrecognized arguments: {' '.join(wrong)}")
+    options.overrides += rest
+    return options
+
+
+_TAKE_OVERRIDES = ("train", "evaluate")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="rlvr",
+        description="Reinforcement learning with verifiable rewards: SFT, preference tuning and RLVR in one recipe.",
+        epilog="Begin with `rlvr doctor`, then `rlvr train recipes/laptop.toml --dry-run`.",
+    )
+    parser.add_argument("--version", action="version", version=f"rlvr {__version__}")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+
+    train = verbs.add_parser("train", help="run the stages of a recipe", description="Runs the stages of a recipe.")
+    train.add_argument("recipe", type=Path, metavar="RECIPE", help="a TOML file, for example recipes/laptop.toml")
+    _add_overrides(train, "seed=3, rlvr.steps=10, stage.2.epochs=1")
+    train.add_argument("--dry-run", action="store_true", help="print what would run and how much memory it takes")
+
+    resume = verbs.add_parser("resume", help="go on with a run", description="Goes on with a run that stopped.")
+    resume.add_argument("run", type=Path, metavar="RUN", help="a run folder, for example runs/demo")
+
+    _add_evaluate(verbs.add_parser("evaluate", help="measure a checkpoint", description="Measures a checkpoint."))
+    _add_generate(verbs.add_parser("generate", help="answer a prompt", description="Prints completions of a prompt."))
+
+    explain = verbs.add_parser("explain", help="say what a key of a recipe, an algorithm or a metric means")
+    explain.add_argument("key", metavar="KEY", help="rlvr.steps, optimizer.learning_rate, dapo, clip_high, train/kl, …")
+    verbs.add_parser("doctor", help="say what this machine can do and what is missing")
+    return parser
+
+
+def _add_overrides(parser: argparse.ArgumentParser, examples: str) -> None:
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help=f"change settings: {examples}")
+
+
+def _add_evaluate(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a model directory, or a checkpoint of a run")
+    _add_overrides(parser, "samples=4, temperature=0.7")
+    parser.add_argument(
+        "--data", action="append", default=[], metavar="SOURCE:SPLIT", help="tasks to solve; may be given repeatedly"
+    )
+    parser.add_argument(
+        "--text", action="append", default=[], metavar="SOURCE:SPLIT", help="documents whose perplexity is measured"
+    )
+    parser.add_argument("--samples", type=int, metavar="N", help="completions per task")
+    parser.add_argument("--limit", type=int, metavar="N", help="tasks per source at most")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+
+
+def _add_generate(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a model directory, or a checkpoint of a run")
+    parser.add_argument("prompt", metavar="PROMPT", help="what the user says")
+    parser.add_argument("--samples", type=int, default=1, metavar="N", help="completions (default 1)")
+    parser.add_argument("--temperature", type=float, default=1.0, metavar="T", help="0 is greedy (default 1)")
+    parser.add_argument("--max-tokens", type=int, default=256, metavar="N", help="tokens at most (default 256)")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the sampling (default 0)")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,39 @@
+"""What `rlvr explain` can say: keys of a recipe, algorithms and their cells, metrics."""
+
+from rlvr.algorithms.explain import explain
+from rlvr.algorithms.presets import CELLS, PRESETS, cell_text
+from rlvr.config.explain import explain_key
+from rlvr.config.keys import nearest
+from rlvr.errors import UsageError
+from rlvr.runs.glossary import GLOSSARY
+
+
+def explain_anything(name: str) -> str:
+    """Gives the text about a key of a recipe, a preset, a cell of an algorithm, or a metric ("room/what_unit").
+
+    Raises UsageError, with the nearest name, for anything else.
+    """
+    if name in PRESETS:
+        return explain(name).rstrip()
+    last = name.rpartition(".")[2]
+    if last in CELLS and (last == name or ".algorithm." in f".{name}"):
+        return _explain_cell(last)
+    if "/" in name:
+        if name not in GLOSSARY:
+            close = nearest(name, GLOSSARY)
+            raise UsageError(
+                f'no metric is called "{name}"', hint=f"did you mean {close}?" if close else ", ".join(GLOSSARY)
+            )
+        return f"{name}\n  {GLOSSARY[name]}"
+    try:
+        return explain_key(name)
+    except UsageError as error:
+        close = nearest(name, [*PRESETS, *CELLS])
+        raise UsageError(error.message, hint=f"did you mean {close}?" if close else error.hint) from None
+
+
+def _explain_cell(name: str) -> str:
+    cell = CELLS[name]
+    lines = [f"{name}  (a cell of [stage.algorithm])", f"  {cell.meaning}", f"  takes: {cell.expects}"]
+    lines += [f"  in {preset}: {cell_text(getattr(row, name))}" for preset, row in PRESETS.items()]
+    return "\n".join(lines)

@@ -1,0 +1,56 @@
+"""`rlvr evaluate`: from the command line to settings, and from a result to a table."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rlvr.config.reading import from_json, read_evaluation
+from rlvr.config.schema import EvaluateConfig
+from rlvr.errors import UsageError
+
+
+def evaluation_settings(
+    checkpoint: str,
+    *,
+    data: Sequence[str],
+    text: Sequence[str],
+    limit: int | None,
+    samples: int | None,
+    overrides: Sequence[str],
+) -> tuple[EvaluateConfig, int]:
+    """Gives what to measure and the run's seed.
+
+    Without `data` and `text`, the [evaluation] of the run that holds the checkpoint is taken.
+
+    Raises UsageError when there is neither.
+    """
+    values, seed = _of_run(Path(checkpoint))
+    if data or text:
+        values |= {"data": list(data), "text": list(text)}
+    if not values.get("data") and not values.get("text"):
+        raise UsageError(
+            f"nothing to evaluate {checkpoint} on: it lies in no run whose recipe has an [evaluation]",
+            hint=f"rlvr evaluate {checkpoint} --data gsm8k:test",
+        )
+    if samples is not None:
+        values["samples"] = samples
+    config = read_evaluation(values, overrides)
+    if limit is not None:
+        words = [f"data.{index}.limit={limit}" for index in range(1, len(config.data) + 1)]
+        config = read_evaluation(values, [*overrides, *words])
+    return config, seed
+
+
+def _of_run(checkpoint: Path) -> tuple[dict[str, Any], int]:
+    """Gives the [evaluation] and the seed of the run around a checkpoint; ({}, 0) where there is none."""
+    for folder in checkpoint.absolute().parents:
+        config = folder / "config.json"
+        if not config.is_file():
+            continue
+        content = json.loads(config.read_text(encoding="utf-8"))
+        if "recipe" not in content:
+            continue
+        recipe = from_json(content).recipe
+        return (recipe.evaluation.model_dump(mode="json") if recipe.evaluation else {}), recipe.seed
+    return {}, 0

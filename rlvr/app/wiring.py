@@ -1,0 +1,162 @@
+"""Where a name becomes an object: models, engines, verifiers, data and stages of a recipe."""
+
+import importlib
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from rlvr.config.schema import DataConfig, EvaluateConfig, OptimizerConfig, Recipe, ShapingConfig
+from rlvr.data import sources
+from rlvr.data.split import check_no_overlap
+from rlvr.engines.base import Engine
+from rlvr.engines.native.engine import NativeEngine
+from rlvr.errors import DataError, RecipeError
+from rlvr.models.optim import Optimizer
+from rlvr.models.policy import load_policy, load_reference, pick_device
+from rlvr.runs.folder import Run
+from rlvr.stages.dpo import dpo
+from rlvr.stages.evaluate import evaluate
+from rlvr.stages.parts import Checkpoint, Parts
+from rlvr.stages.pretrain import pretrain
+from rlvr.stages.rlvr import rlvr
+from rlvr.stages.sft import sft
+from rlvr.training.rollout import Shape
+from rlvr.verifiers.scorer import Scorer
+from rlvr.verifiers.shaping import SHAPINGS
+
+log = logging.getLogger(__name__)
+
+Stage = Callable[[Parts, Any, Run], Checkpoint]
+
+STAGES: dict[str, Stage] = {"pretrain": pretrain, "sft": sft, "dpo": dpo, "rlvr": rlvr, "evaluate": evaluate}
+ENGINES: dict[str, Callable[..., Engine]] = {"native": NativeEngine}
+
+MAX_SLOTS = 256
+
+
+@dataclass(slots=True)
+class House:
+    """What the stages of one process share: the device, the scorer, and the evaluation tasks once they are loaded."""
+
+    recipe: Recipe
+    device: torch.device
+    scorer: Scorer
+    domains: dict[str, set[str]] = field(default_factory=dict)
+    _held_out: list[Any] | None = None
+
+    def held_out(self) -> list[Any]:
+        """Gives the evaluation tasks of the recipe, loaded once."""
+        if self._held_out is None:
+            config = self.recipe.evaluation
+            self._held_out = load_items("tasks", config.data) if config else []
+        return self._held_out
+
+
+def open_house(recipe: Recipe) -> House:
+    """Sets the threads of torch, picks the device and makes the scorer."""
+    if recipe.threads:
+        torch.set_num_threads(recipe.threads)
+    return House(recipe, pick_device(recipe.model.device), Scorer())
+
+
+def make_parts(house: House, *, start: str | Path, parent: str | Path, stage: Any) -> Parts:
+    """Gives the parts of one stage: the policy from `start`, the reference from `parent` when it is asked for.
+
+    `start` is the stage's own last checkpoint when it is resumed, else `parent`.
+    """
+    recipe = house.recipe
+    policy = load_policy(start, device=house.device)
+    if recipe.model.gradient_checkpointing:
+        policy.model.gradient_checkpointing_enable()
+    evaluation = recipe.evaluation
+    return Parts(
+        policy=policy.model,
+        tokenizer=policy.tokenizer,
+        make_engine=partial(ENGINES["native"], policy.model, policy.tokenizer, num_slots=_slots(stage), max_length=0),
+        make_optimizer=make_optimizer,
+        make_reference=partial(load_reference, parent, device=house.device),
+        load=partial(load_for_training, house),
+        scores=house.scorer,
+        shaping=make_shaping(getattr(stage, "shaping", ())),
+        evaluation=evaluation,
+        seed=recipe.seed,
+        dtype=recipe.model.dtype,
+    )
+
+
+def _slots(stage: Any) -> int:
+    wanted = getattr(stage, "prompts_per_step", MAX_SLOTS) * getattr(stage, "group_size", 1)
+    return int(min(MAX_SLOTS, wanted))
+
+
+def make_optimizer(model: Any, config: OptimizerConfig, updates: int) -> Optimizer:
+    """Gives the optimizer of a stage that makes that many updates."""
+    return Optimizer(model, updates=updates, **config.model_dump())
+
+
+def make_shaping(steps: Sequence[ShapingConfig]) -> list[Shape]:
+    """Gives the shaping functions, each with its options. Raises RecipeError for an unknown name."""
+    made: list[Shape] = []
+    for step in steps:
+        function = SHAPINGS.get(step.name) or _imported(step.name)
+        made.append(partial(function, **step.options))
+    return made
+
+
+def _imported(name: str) -> Any:
+    module, colon, attribute = name.partition(":")
+    if not colon:
+        raise RecipeError(
+            f"there is no shaping {name!r}; known: {', '.join(sorted(SHAPINGS))}",
+            hint='name your own as "package.module:function"',
+        )
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise RecipeError(f"the shaping {name!r} cannot be imported: {error}") from error
+
+
+def load_items(kind: str, data: Sequence[DataConfig]) -> list[Any]:
+    """Gives the items of all sources in order; unusable rows are counted and the first is named in a warning.
+
+    Raises DataError when a source gives nothing, or when two items share an id.
+    """
+    items: list[Any] = []
+    for entry in data:
+        loaded = sources.load(
+            kind, entry.source, entry.split, path=entry.path or None, limit=entry.limit or None, **entry.options
+        )
+        for line in loaded.warnings():
+            log.warning("%s", line)
+        items.extend(loaded.items)
+    seen: set[str] = set()
+    for item in items:
+        if item.id in seen:
+            raise DataError(
+                f"two {kind} have the id {item.id!r}", hint="give each row its own id, or leave the id field out"
+            )
+        seen.add(item.id)
+    return items
+
+
+def load_for_training(house: House, kind: str, data: Sequence[DataConfig]) -> list[Any]:
+    """Gives training items without those whose prompt is a held-out task's, and remembers their domains."""
+    items = load_items(kind, data)
+    if kind != "documents":
+        shared = set(check_no_overlap(items, house.held_out()))
+        if shared:
+            log.warning("%d of %d %s left out: their prompt is a held-out task", len(shared), len(items), kind)
+            items = [item for item in items if item.id not in shared]
+        house.domains.setdefault(kind, set()).update(item.domain for item in items)
+    return items
+
+
+def evaluation_parts(house: House, config: EvaluateConfig, *, checkpoint: str | Path, parent: str | Path) -> Parts:
+    """Gives the parts that evaluate a checkpoint; held-out tasks are not filtered against themselves."""
+    parts = make_parts(house, start=checkpoint, parent=parent, stage=config)
+    return parts.with_load(load_items)

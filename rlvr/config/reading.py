@@ -1,0 +1,145 @@
+"""Recipes: read, changed by overrides, checked, each value with its origin."""
+
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import ValidationError
+
+from rlvr.config.complaints import Origin, recipe_error
+from rlvr.config.keys import nearest
+from rlvr.config.lines import KeyPath, key_lines
+from rlvr.config.overrides import apply, apply_to_section, expand
+from rlvr.config.schema import EvaluateConfig, Recipe, Section
+from rlvr.errors import RecipeError
+
+ValueOrigin = Literal["default", "recipe", "override"]
+AnySection = TypeVar("AnySection", bound=Section)
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """A checked recipe, the origin of every value by dotted key ("stage.3.steps", counted from 1), and its file."""
+
+    recipe: Recipe
+    origins: Mapping[str, str]
+    source: Path
+
+
+def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Resolved:
+    """Gives the recipe of a TOML file with `key=value` overrides applied; default < recipe < override.
+
+    Keys are dotted: `seed=3`, `stage.2.steps=10` (counted from 1), `stage.rlvr.steps=10` or `rlvr.steps=10` by a
+    stage's kind or name. A value is read as TOML, and as plain text where it is none.
+
+    Raises RecipeError, with file, line and nearest name where they are known.
+    """
+    text = _read_text(Path(path))
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"{path} is no valid TOML: {error}", hint='text needs quotes: name = "…"') from error
+    changed, paths = apply(expand(Recipe, values), overrides)
+    recipe = _checked(Recipe, changed, Origin(Path(path), key_lines(text), paths))
+    return Resolved(recipe, _origins(recipe, changed, paths), Path(path))
+
+
+def read_evaluation(values: Mapping[str, Any], overrides: Sequence[str] = ()) -> EvaluateConfig:
+    """Gives evaluation settings from plain values and `key=value` overrides relative to [evaluation].
+
+    Raises RecipeError as `read_recipe` does.
+    """
+    changed = apply_to_section(EvaluateConfig, expand(EvaluateConfig, dict(values)), overrides)
+    return _checked(EvaluateConfig, changed, Origin(None, {}, ()))
+
+
+def resolved_json(resolved: Resolved) -> dict[str, Any]:
+    """Gives what config.json holds: every resolved value, the origin of each, and the recipe's file."""
+    return {
+        "recipe": resolved.recipe.model_dump(mode="json"),
+        "origins": dict(resolved.origins),
+        "source": str(resolved.source),
+    }
+
+
+def from_json(content: Mapping[str, Any]) -> Resolved:
+    """Gives the recipe that `resolved_json` wrote.
+
+    Raises RecipeError when `content` holds none, or one that this version of the schema does not take.
+    """
+    if not isinstance(content.get("recipe"), Mapping):
+        raise RecipeError("the run's config.json holds no recipe", hint="start the run again from its recipe")
+    source = Path(str(content.get("source", "config.json")))
+    values = {key: value for key, value in content["recipe"].items() if value is not None}
+    recipe = _checked(Recipe, expand(Recipe, _without_none(values)), Origin(Path("config.json"), {}, ()))
+    return Resolved(recipe, dict(content.get("origins", {})), source)
+
+
+def _checked(section: type[AnySection], values: Any, origin: Origin) -> AnySection:
+    """Validates strictly: 3.0 is no integer, "3" no number, true no 1."""
+    try:
+        return section.model_validate(values, strict=True)
+    except ValidationError as error:
+        raise recipe_error(error, section, values, origin) from None
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        found = sorted({*Path(".").glob("recipes/*.toml"), *path.parent.glob("*.toml")})
+        close = nearest(str(path), [str(other) for other in found])
+        names = ", ".join(str(other) for other in found[:8])
+        hint = f"did you mean {close}?" if close else f"recipes here: {names}" if names else "give the path of a recipe"
+        raise RecipeError(f"there is no recipe {path}", hint=hint) from None
+    except IsADirectoryError:
+        raise RecipeError(f"{path} is a directory, expected a TOML file", hint="give the file itself") from None
+    except UnicodeDecodeError as error:
+        raise RecipeError(f"{path} is no UTF-8 text (byte {error.start})", hint="recipes are TOML files") from None
+    except OSError as error:
+        raise RecipeError(f"{path} cannot be read: {error.strerror}", hint="check its permissions") from None
+
+
+def _origins(recipe: Recipe, written: Mapping[str, Any], overridden: Sequence[KeyPath]) -> dict[str, str]:
+    origins: dict[str, str] = {}
+    for path in _leaves(recipe.model_dump()):
+        origin: ValueOrigin = "default"
+        if _holds(written, path):
+            by_override = any(path[: len(set_path)] == set_path for set_path in overridden)
+            origin = "override" if by_override else "recipe"
+        origins[".".join(str(part + 1) if isinstance(part, int) else part for part in path)] = origin
+    return origins
+
+
+def _leaves(value: Any) -> Iterator[KeyPath]:
+    """Yields the path of every value that is no table and no list of tables."""
+    if isinstance(value, dict) and value:
+        items: Any = value.items()
+    elif isinstance(value, list | tuple) and any(isinstance(item, dict) for item in value):
+        items = enumerate(value)
+    else:
+        yield ()
+        return
+    for key, inner in items:
+        for path in _leaves(inner):
+            yield (key, *path)
+
+
+def _holds(written: Any, path: KeyPath) -> bool:
+    for part in path:
+        try:
+            written = written[part]
+        except (KeyError, IndexError, TypeError):
+            return False
+    return True
+
+
+def _without_none(value: Any) -> Any:
+    """Removes the keys that are None: the schema takes a key's absence for it."""
+    if isinstance(value, Mapping):
+        return {key: _without_none(inner) for key, inner in value.items() if inner is not None}
+    if isinstance(value, list):
+        return [_without_none(inner) for inner in value]
+    return value

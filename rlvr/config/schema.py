@@ -1,0 +1,241 @@
+"""The recipe: every key with its meaning, unit, range and default. `rlvr explain KEY` prints from here."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+
+
+class Section(BaseModel):
+    """A frozen table of a recipe; an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+
+class DataConfig(Section):
+    """Where items come from. The string "gsm8k:train" is short for {source = "gsm8k", split = "train"}."""
+
+    source: str = Field(description="A name of the source table, or an import path pkg.module:function.")
+    split: str = Field("train", description="Which part of the source, usually train or evaluation.")
+    path: str = Field(
+        "", description="File or directory, for sources that read one; relative to the working directory."
+    )
+    limit: int = Field(0, ge=0, description="How many items at most; 0 means all.")
+    weight: float = Field(1.0, gt=0, description="Share of draws of this source against the others, in RLVR.")
+    options: dict[str, Any] = Field(default_factory=dict, description="Keyword options of the source function.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_string(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        source, _, split = value.rpartition(":")
+        return {"source": source, "split": split} if source else {"source": value}
+
+
+class TokenizerConfig(Section):
+    """How to train a tokenizer for a new model."""
+
+    vocabulary_size: int = Field(512, ge=64, description="How many tokens at most, special ones included.")
+    data: tuple[DataConfig, ...] = Field((), description="Documents to train on; empty: those of the first stage.")
+
+
+class NewModelConfig(Section):
+    """A model made from scratch."""
+
+    architecture: str = Field("llama", description="A transformers model type: llama, qwen2, qwen3, gemma, …")
+    settings: dict[str, Any] = Field(
+        default_factory=dict, description="Fields of that transformers configuration: hidden_size, num_hidden_layers, …"
+    )
+    tokenizer: TokenizerConfig = Field(default_factory=lambda: TokenizerConfig.model_validate({}))
+
+
+class ModelConfig(Section):
+    """The model that the first stage starts from: a directory, or a new one."""
+
+    path: str = Field("", description="A Hugging Face causal language model: a directory or a Hub name.")
+    new: NewModelConfig | None = Field(None, description="Make a model from scratch instead of loading one.")
+    dtype: Literal["float32", "bfloat16"] = Field(
+        "float32", description="Precision of the forward and backward pass; weights and optimizer stay float32."
+    )
+    device: str = Field("auto", description="auto, cpu, cuda or cuda:N.")
+    gradient_checkpointing: bool = Field(False, description="Recompute activations in the backward pass: less memory.")
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> "ModelConfig":
+        if bool(self.path) == (self.new is not None):
+            raise ValueError("give exactly one of model.path (a directory) and model.new (made from scratch)")
+        return self
+
+
+class OptimizerConfig(Section):
+    """Optimizer and learning-rate schedule."""
+
+    name: Literal["adamw", "muon"] = Field(
+        "adamw", description="muon: Muon on matrices inside the layers, AdamW on embeddings and vectors."
+    )
+    learning_rate: float = Field(1e-5, gt=0, description="Peak learning rate.")
+    adamw_rate: float = Field(0.15, gt=0, description="With muon: AdamW's learning rate as a share of learning_rate.")
+    weight_decay: float = Field(0.0, ge=0, description="Decoupled weight decay, on matrices only.")
+    betas: tuple[float, float] = Field((0.9, 0.95), description="AdamW's two decay rates.")
+    schedule: Literal["constant", "linear", "cosine"] = Field("linear", description="Shape of the decay after warm-up.")
+    warmup_share: float = Field(0.05, ge=0, le=1, description="Share of all updates spent rising linearly from 0.")
+    decay_share: float = Field(1.0, ge=0, le=1, description="Share of all updates, at the end, spent decaying.")
+    final_share: float = Field(0.0, ge=0, le=1, description="Learning rate at the end, as a share of the peak.")
+    clip_norm: float = Field(1.0, gt=0, description="Largest norm of the whole gradient; larger ones are scaled down.")
+
+
+def _optimizer(defaults: dict[str, Any]) -> Any:
+    return Field(
+        default_factory=lambda: OptimizerConfig.model_validate(defaults), description="Optimizer and schedule."
+    )
+
+
+def _over(defaults: dict[str, Any]) -> BeforeValidator:
+    """A stage's own optimizer defaults hold for every key that the recipe leaves out, not only when it names none."""
+    return BeforeValidator(lambda value: {**defaults, **value} if isinstance(value, dict) else value)
+
+
+_PRETRAIN_OPTIMIZER = {"name": "muon", "learning_rate": 0.02}
+_SFT_OPTIMIZER = {"learning_rate": 2e-5}
+_DPO_OPTIMIZER = {"learning_rate": 5e-7}
+_RLVR_OPTIMIZER = {"learning_rate": 1e-6, "schedule": "constant", "warmup_share": 0.0}
+
+
+class AlgorithmConfig(Section):
+    """A named row of algorithms and the cells that differ. The string "dapo" is short for {preset = "dapo"}."""
+
+    preset: str = Field(description="grpo, dr_grpo or dapo; `rlvr explain dapo` prints the formula.")
+    cells: dict[str, Any] = Field(default_factory=dict, description="Cells that differ from the preset.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_string_or_flat(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return {"preset": value}
+        if isinstance(value, dict) and "cells" not in value and "preset" in value:
+            return {"preset": value["preset"], "cells": {k: v for k, v in value.items() if k != "preset"}}
+        return value
+
+
+class ShapingConfig(Section):
+    """One step of reward shaping. The string "format_bonus" is short for {name = "format_bonus"}."""
+
+    name: str = Field(description="A name of the shaping table, or an import path pkg.module:function.")
+    options: dict[str, Any] = Field(default_factory=dict, description="Keyword options of the shaping function.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_string(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
+
+
+class _Supervised(Section):
+    """Keys that pretrain, SFT and DPO share."""
+
+    name: str = Field("", description="Name of the stage in the run folder; empty: its kind.")
+    data: tuple[DataConfig, ...] = Field(description="Where the items come from.")
+    epochs: float = Field(1.0, gt=0, description="Passes over the data; may be a fraction.")
+    sequences_per_update: int = Field(32, ge=1, description="Sequences (DPO: pairs) in one optimizer update.")
+    max_length: int = Field(2048, ge=8, description="Tokens of a sequence at most; longer ones are left out, counted.")
+    batching: Literal["padded", "packed"] = Field(
+        "padded", description="padded: microbatches of similar length; packed: one long row with a block mask."
+    )
+    microbatch_tokens: int = Field(16384, ge=64, description="Tokens in one forward pass, padding included, at most.")
+    checkpoint_every: int = Field(100, ge=1, description="Updates between checkpoints.")
+
+
+class PretrainConfig(_Supervised):
+    """Next-token prediction on documents."""
+
+    kind: Literal["pretrain"]
+    optimizer: Annotated[OptimizerConfig, _over(_PRETRAIN_OPTIMIZER)] = _optimizer(_PRETRAIN_OPTIMIZER)
+
+
+class SftConfig(_Supervised):
+    """Supervised fine-tuning on demonstrations: the loss covers the assistant's tokens."""
+
+    kind: Literal["sft"]
+    optimizer: Annotated[OptimizerConfig, _over(_SFT_OPTIMIZER)] = _optimizer(_SFT_OPTIMIZER)
+
+
+class DpoConfig(_Supervised):
+    """Direct preference optimisation (arXiv:2305.18290)."""
+
+    kind: Literal["dpo"]
+    pairs: Literal["data", "policy"] = Field(
+        "data", description="data: preferences from `data`; policy: sample on tasks of `data`, pair right with wrong."
+    )
+    loss: Literal["sigmoid", "sigmoid_norm"] = Field("sigmoid", description="sigmoid_norm divides by each length.")
+    beta: float = Field(0.1, gt=0, description="Strength of the pull to the reference; about 5 for sigmoid_norm.")
+    nll_coefficient: float = Field(0.0, ge=0, description="Weight of the chosen completion's negative log-likelihood.")
+    group_size: int = Field(8, ge=2, description="With pairs = policy: completions sampled per task.")
+    max_completion_tokens: int = Field(256, ge=1, description="With pairs = policy: tokens of a completion at most.")
+    optimizer: Annotated[OptimizerConfig, _over(_DPO_OPTIMIZER)] = _optimizer(_DPO_OPTIMIZER)
+
+
+class RlvrConfig(Section):
+    """Reinforcement learning with verifiable rewards."""
+
+    kind: Literal["rlvr"]
+    name: str = Field("", description="Name of the stage in the run folder; empty: its kind.")
+    data: tuple[DataConfig, ...] = Field(description="Tasks to learn from.")
+    algorithm: AlgorithmConfig = Field(description="A preset, or {preset = …, cell = value, …}.")
+    steps: int = Field(ge=1, description="Rollouts; each is followed by the algorithm's updates_per_step updates.")
+    prompts_per_step: int = Field(32, ge=1, description="P: prompts drawn in one step.")
+    group_size: int = Field(8, ge=1, description="G: completions sampled per prompt.")
+    max_completion_tokens: int = Field(256, ge=1, description="Tokens of a completion at most.")
+    temperature: float = Field(1.0, gt=0, description="Sampling temperature; top-p and top-k are refused in training.")
+    shaping: tuple[ShapingConfig, ...] = Field((), description="Reward shaping, applied in order to the outcome.")
+    batching: Literal["padded", "packed"] = Field("padded", description="How sequences share a forward pass.")
+    microbatch_tokens: int = Field(16384, ge=64, description="Tokens in one forward pass, padding included, at most.")
+    max_unscored_rate: float = Field(
+        0.1, ge=0, le=1, description="Stop when the verifier could not tell on more than this share of a step."
+    )
+    evaluate_every: int = Field(0, ge=0, description="Steps between held-out evaluations on [evaluation]; 0: never.")
+    checkpoint_every: int = Field(20, ge=1, description="Steps between checkpoints.")
+    optimizer: Annotated[OptimizerConfig, _over(_RLVR_OPTIMIZER)] = _optimizer(_RLVR_OPTIMIZER)
+
+    @field_validator("group_size")
+    @classmethod
+    def _baseline_needs_a_group(cls, value: int) -> int:
+        if value == 1:
+            raise ValueError(
+                "group_size = 1 leaves the group baseline nothing to compare with (every advantage is 0); "
+                "give at least 2, usually 8"
+            )
+        return value
+
+
+class EvaluateConfig(Section):
+    """Held-out tasks, sampled and greedy, and held-out text. As a stage it passes its checkpoint on unchanged."""
+
+    kind: Literal["evaluate"] = "evaluate"
+    name: str = Field("", description="Name of the stage in the run folder; empty: its kind.")
+    data: tuple[DataConfig, ...] = Field((), description="Tasks to solve.")
+    text: tuple[DataConfig, ...] = Field((), description="Documents whose perplexity is measured.")
+    samples: int = Field(16, ge=1, description="Completions per task for pass@1 and pass@k.")
+    temperature: float = Field(1.0, gt=0, description="Temperature of the samples; greedy decoding is measured too.")
+    max_completion_tokens: int = Field(256, ge=1, description="Tokens of a completion at most.")
+    seed: int = Field(0, ge=0, description="Its own seed, so that runs share sampling keys.")
+    microbatch_tokens: int = Field(16384, ge=64, description="Tokens in one forward pass at most.")
+
+
+StageConfig = Annotated[
+    PretrainConfig | SftConfig | DpoConfig | RlvrConfig | EvaluateConfig, Field(discriminator="kind")
+]
+
+
+class Recipe(Section):
+    """A whole run: the model, its stages, and how each stage's checkpoint is evaluated."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="Name of the run and of its folder.")
+    seed: int = Field(0, ge=0, description="Seed of data order, sampling and initialisation.")
+    runs: str = Field("runs", description="Folder that holds the run's folder.")
+    replace: bool = Field(False, description="Remove an earlier run of this name instead of refusing to start.")
+    threads: int = Field(0, ge=0, description="CPU threads of torch; 0: as many as cores.")
+    pool_workers: int = Field(0, ge=0, description="Verifier processes; 0: as many as cores.")
+    export: str = Field("", description="Directory that gets a copy of the last checkpoint's model; empty: none.")
+    sinks: tuple[Literal["tensorboard", "wandb"], ...] = Field((), description="Where metrics go besides the run.")
+    model: ModelConfig
+    evaluation: EvaluateConfig | None = Field(None, description="What is measured on the base and after each stage.")
+    stage: tuple[StageConfig, ...] = Field(min_length=1, description="The stages, in order.")

@@ -1,0 +1,1 @@
+"""Where tasks, demonstrations, preferences and documents come from."""

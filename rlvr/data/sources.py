@@ -1,0 +1,225 @@
+"""Every source of data by name, and `load`, which turns a name and a split into items.
+
+A source is a function `(split, **options) -> Iterable` of tasks, demonstrations, preferences or documents. To add one,
+write a line here, or name it in a recipe as "package.module:function". It may yield a BadRow in place of an item.
+"""
+
+import difflib
+import importlib
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, Literal, TypeVar, overload
+
+from rlvr.data import files, gsm8k, gym, hub, math
+from rlvr.data.rows import BadRow, is_data_file
+from rlvr.data.synthetic import arithmetic, corpus, stories
+from rlvr.errors import DataError
+from rlvr.types import Demonstration, Document, Preference, Task
+
+Kind = Literal["task", "demonstration", "preference", "document"]
+Source = Callable[..., Iterable[Any]]
+T = TypeVar("T")
+
+SOURCES: dict[str, Source] = {
+    "arithmetic": arithmetic.tasks,
+    "gsm8k": gsm8k.tasks,
+    "math": math.tasks,
+    "math500": math.math500_tasks,
+    "gym": gym.tasks,
+    "file": files.tasks,
+    "hub": hub.tasks,
+}
+DEMONSTRATIONS: dict[str, Source] = {
+    "arithmetic": arithmetic.demonstrations,
+    "gsm8k": gsm8k.demonstrations,
+    "math": math.demonstrations,
+    "file": files.demonstrations,
+    "hub": hub.demonstrations,
+}
+PREFERENCES: dict[str, Source] = {
+    "arithmetic": arithmetic.preferences,
+    "gsm8k": gsm8k.preferences,
+    "file": files.preferences,
+    "hub": hub.preferences,
+}
+DOCUMENTS: dict[str, Source] = {
+    "corpus": corpus.documents,
+    "stories": stories.documents,
+    "file": files.documents,
+    "hub": hub.documents,
+}
+
+TABLES: dict[str, Mapping[str, Source]] = {
+    "task": SOURCES,
+    "demonstration": DEMONSTRATIONS,
+    "preference": PREFERENCES,
+    "document": DOCUMENTS,
+}
+TYPES: dict[str, type] = {
+    "task": Task,
+    "demonstration": Demonstration,
+    "preference": Preference,
+    "document": Document,
+}
+ENDLESS = ("arithmetic", "corpus", "stories")
+"""Generators that give as many items as are asked for, so that `load` needs a limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """How many rows could not be used, and the first of them as "file:line: reason" ("" where there is none)."""
+
+    count: int
+    first: str
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded(Generic[T]):
+    """The items of a source and what was skipped of it."""
+
+    items: tuple[T, ...]
+    skipped: Skipped
+
+
+@overload
+def load(
+    kind: Literal["task"],
+    source: str,
+    split: str,
+    *,
+    path: str | Path | None = None,
+    limit: int | None = None,
+    **options: Any,
+) -> Loaded[Task]: ...
+@overload
+def load(
+    kind: Literal["demonstration"],
+    source: str,
+    split: str,
+    *,
+    path: str | Path | None = None,
+    limit: int | None = None,
+    **options: Any,
+) -> Loaded[Demonstration]: ...
+@overload
+def load(
+    kind: Literal["preference"],
+    source: str,
+    split: str,
+    *,
+    path: str | Path | None = None,
+    limit: int | None = None,
+    **options: Any,
+) -> Loaded[Preference]: ...
+@overload
+def load(
+    kind: Literal["document"],
+    source: str,
+    split: str,
+    *,
+    path: str | Path | None = None,
+    limit: int | None = None,
+    **options: Any,
+) -> Loaded[Document]: ...
+def load(
+    kind: Kind,
+    source: str,
+    split: str,
+    *,
+    path: str | Path | None = None,
+    limit: int | None = None,
+    **options: Any,
+) -> Loaded[Any]:
+    """Gives the first `limit` items (all where None) of a split of a source, and counts the rows it had to skip.
+
+    `source` is a name of the kind's table, "gym/GENERATOR", the path of a data file, or "package.module:function".
+    Rows that are bad, or repeat an id, are skipped and counted up to the last item that is taken.
+
+    Raises: DataError where the source or an option is unknown, a file is missing, an endless source has no limit, or
+    no item is left.
+    """
+    if limit is not None and limit < 1:
+        raise DataError(f"limit is {limit}, expected at least 1")
+    if is_data_file(source):
+        source, path = "file", path or source
+    elif source.startswith("gym/"):
+        source, options = "gym", {**options, "name": source.removeprefix("gym/")}
+    function = _function(kind, source)
+    if source in ENDLESS and limit is None:
+        raise DataError(f"the source {source!r} has no end, so it needs a limit", hint="set limit to a number of items")
+    given = {**options, **({} if path is None else {"path": path})}
+    if limit is not None and "limit" in inspect.signature(function).parameters:
+        given["limit"] = limit
+    _check_options(source, function, given)
+    return _collect(function(split, **given), kind, f"{source}:{split}", limit)
+
+
+def _collect(rows: Iterable[Any], kind: Kind, label: str, limit: int | None) -> Loaded[Any]:
+    items: dict[str, Any] = {}
+    count, first = 0, ""
+    for row in rows:
+        bad = _why_bad(row, items, kind, label)
+        if bad is None:
+            items[row.id] = row
+            if len(items) == limit:
+                break
+        else:
+            first = first or f"{bad.where}: {bad.reason}"
+            count += 1
+    if not items:
+        found = f"; {count} bad rows, the first: {first}" if count else ""
+        raise DataError(f"{label} gives no {kind}{found}", hint="check the file and the split, or add usable rows")
+    return Loaded(tuple(items.values()), Skipped(count, first))
+
+
+def _why_bad(row: Any, items: Mapping[str, Any], kind: Kind, label: str) -> BadRow | None:
+    if isinstance(row, BadRow):
+        return row
+    is_item: bool = isinstance(row, TYPES[kind])
+    if not is_item:
+        raise DataError(f"{label} gives {type(row).__name__}, expected {TYPES[kind].__name__}")
+    return BadRow(label, f"the id {row.id!r} occurs twice") if row.id in items else None
+
+
+def _function(kind: Kind, source: str) -> Source:
+    table = TABLES[kind]
+    if source in table:
+        return table[source]
+    if ":" in source:
+        return _imported(source)
+    near = difflib.get_close_matches(source, list(table), n=1)
+    known = f"known are {', '.join(table)}, gym/GENERATOR, a data file or package.module:function"
+    hint = f"did you mean {near[0]!r}? {known}" if near else known
+    raise DataError(f"there is no {kind} source {source!r}", hint=hint)
+
+
+def _imported(source: str) -> Source:
+    module, _, name = source.partition(":")
+    try:
+        function = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise DataError(
+            f"the source {source!r} cannot be imported: {error}",
+            hint="expected package.module:function; check that Python finds the module from here",
+        ) from error
+    if not callable(function):
+        raise DataError(f"the source {source!r} is {type(function).__name__}, expected a function")
+    return function  # type: ignore[no-any-return]
+
+
+def _check_options(source: str, function: Source, given: Mapping[str, Any]) -> None:
+    parameters = list(inspect.signature(function).parameters.values())[1:]
+    names = [p.name for p in parameters if p.kind is not p.VAR_KEYWORD]
+    if len(names) == len(parameters):
+        for option in given:
+            if option not in names:
+                near = difflib.get_close_matches(option, names, n=1)
+                hint = f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(names) or 'none'}"
+                raise DataError(f"the source {source!r} has no option {option!r}", hint=hint)
+    for parameter in parameters:
+        if parameter.default is parameter.empty and parameter.name in names and parameter.name not in given:
+            raise DataError(
+                f"the source {source!r} needs the option {parameter.name!r}", hint=f"set {parameter.name} = …"
+            )

@@ -1,0 +1,1 @@
+"""The in-process engine: drives any transformers causal language model through its own slot cache."""

@@ -1,0 +1,1 @@
+"""The network: load and save, log-probabilities, optimizer, checkpoints."""

@@ -1,0 +1,71 @@
+"""Log-probabilities of the tokens that are learned from, without ever holding all logits.
+
+B sequences (or 1 row when packed), T tokens, N trainable tokens, H hidden, V vocabulary.
+"""
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from rlvr.errors import ModelError
+
+CHUNK_LOGITS = 2**24
+_SCALED_HEADS = ("logit_scale", "logits_scaling")
+
+
+class TokenLogprobs(NamedTuple):
+    """`logprobs` [B,T] with 0 where not trainable; `entropy` [B,T] likewise, in nats, without gradient."""
+
+    logprobs: Tensor
+    entropy: Tensor
+
+
+def token_logprobs(
+    model: Any, token_ids: Tensor, position_ids: Tensor, trainable: Tensor, *, temperature: float = 1.0
+) -> TokenLogprobs:
+    """Gives log p(token | all before it in its sequence) at each trainable position, in float32.
+
+    All inputs are [B,T]. Right padding needs no mask under causal attention; packed sequences are told apart by
+    their restarting `position_ids`. The first position of a sequence cannot be trainable.
+    Only trainable positions pass the head, in chunks of at most CHUNK_LOGITS logits that are recomputed in the
+    backward pass.
+    """
+    for name in _SCALED_HEADS:
+        if getattr(model.config, name, None) is not None:
+            raise ModelError(f"models whose head has {name} are not supported ({type(model).__name__})")
+    hidden = model.base_model(
+        input_ids=token_ids, position_ids=position_ids, use_cache=False
+    ).last_hidden_state  # [B,T,H]
+    rows, columns = trainable.nonzero(as_tuple=True)
+    picked = hidden[rows, columns - 1]  # [N,H]
+    targets = token_ids[rows, columns]
+    logprobs, entropy = _head_in_chunks(model, picked, targets, temperature)
+    blank = torch.zeros(token_ids.shape, dtype=torch.float32, device=token_ids.device)
+    return TokenLogprobs(
+        blank.index_put((rows, columns), logprobs), blank.index_put((rows, columns), entropy)
+    )
+
+
+def _head_in_chunks(model: Any, hidden: Tensor, targets: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+    head = model.get_output_embeddings()
+    softcap = getattr(model.config, "final_logit_softcapping", None)
+
+    def one_chunk(part: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        logits = head(part).float()
+        if softcap is not None:
+            logits = torch.tanh(logits / softcap) * softcap
+        everything = torch.log_softmax(logits / temperature, dim=-1)
+        with torch.no_grad():
+            entropy = -(everything.exp() * everything).sum(-1)
+        return everything.gather(-1, target[:, None])[:, 0], entropy
+
+    size = max(1, CHUNK_LOGITS // head.weight.shape[0])
+    if hidden.shape[0] <= size:
+        return one_chunk(hidden, targets)
+    parts = [
+        checkpoint(one_chunk, part, target, use_reentrant=False)
+        for part, target in zip(hidden.split(size), targets.split(size), strict=True)
+    ]
+    return torch.cat([p[0] for p in parts]), torch.cat([p[1] for p in parts])

@@ -1,0 +1,134 @@
+"""Optimizers and learning-rate schedules."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from rlvr.errors import TrainingError
+
+
+def learning_rate_share(
+    update: int, *, updates: int, schedule: str, warmup_share: float, decay_share: float, final_share: float
+) -> float:
+    """Gives the learning rate of an update (0-based) as a share of the peak.
+
+    Rises linearly over the first `warmup_share` of all updates, stays at the peak, then falls over the last
+    `decay_share` to `final_share`: linearly or along a half cosine. "constant" never falls.
+    """
+    warmup = round(updates * warmup_share)
+    if update < warmup:
+        return (update + 1) / warmup
+    decay = min(round(updates * decay_share), updates - warmup)
+    into = update - (updates - decay) + 1
+    if schedule == "constant" or into <= 0 or decay == 0:
+        return 1.0
+    share = into / (decay + 1)
+    if schedule == "cosine":
+        share = 0.5 * (1 - math.cos(math.pi * share))
+    return 1.0 - (1.0 - final_share) * share
+
+
+class Optimizer:
+    """AdamW, or Muon with AdamW for what is no matrix inside a layer; clips the gradient and follows a schedule."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        *,
+        name: str,
+        learning_rate: float,
+        adamw_rate: float,
+        weight_decay: float,
+        betas: tuple[float, float],
+        clip_norm: float,
+        updates: int,
+        schedule: str,
+        warmup_share: float,
+        decay_share: float,
+        final_share: float,
+    ) -> None:
+        self._parameters = [p for p in model.parameters() if p.requires_grad]
+        self._clip_norm = clip_norm
+        self._shape = {
+            "updates": updates,
+            "schedule": schedule,
+            "warmup_share": warmup_share,
+            "decay_share": decay_share,
+            "final_share": final_share,
+        }
+        self.update_index = 0
+        self._parts: list[tuple[torch.optim.Optimizer, float]] = []
+        inside, others = _matrices_inside_layers(model) if name == "muon" else ([], self._parameters)
+        rate = learning_rate
+        if inside:
+            muon = torch.optim.Muon(inside, lr=learning_rate, weight_decay=weight_decay, momentum=0.95)
+            self._parts.append((muon, learning_rate))
+            rate = learning_rate * adamw_rate
+        groups = [
+            {"params": [p for p in others if p.ndim >= 2], "weight_decay": weight_decay},
+            {"params": [p for p in others if p.ndim < 2], "weight_decay": 0.0},
+        ]
+        adamw = torch.optim.AdamW([g for g in groups if g["params"]], lr=rate, betas=betas, foreach=True)
+        self._parts.append((adamw, rate))
+
+    @property
+    def learning_rate(self) -> float:
+        """The peak-relative schedule times the first optimizer's peak: what the next update uses."""
+        return learning_rate_share(self.update_index, **self._shape) * self._parts[0][1]  # type: ignore[arg-type]
+
+    def step(self) -> float:
+        """Clips, applies one update, clears the gradient and gives the gradient's norm before clipping.
+
+        Raises TrainingError, before anything is changed, when the gradient is not finite.
+        """
+        norm = float(torch.nn.utils.clip_grad_norm_(self._parameters, self._clip_norm, foreach=True))
+        if not math.isfinite(norm):
+            self.clear()
+            raise TrainingError(
+                f"the gradient of update {self.update_index} is not finite (norm {norm})",
+                hint="lower optimizer.learning_rate, or train in model.dtype=float32",
+            )
+        share = learning_rate_share(self.update_index, **self._shape)  # type: ignore[arg-type]
+        for optimizer, peak in self._parts:
+            for group in optimizer.param_groups:
+                group["lr"] = peak * share
+            optimizer.step()
+        self.clear()
+        self.update_index += 1
+        return norm
+
+    def skip(self) -> None:
+        """Counts an update that had nothing to learn from, so that the schedule goes on."""
+        self.clear()
+        self.update_index += 1
+
+    def clear(self) -> None:
+        """Drops all gradients."""
+        for parameter in self._parameters:
+            parameter.grad = None
+
+    def state(self) -> dict[str, Any]:
+        """Gives what `restore` needs to go on exactly here."""
+        return {"update_index": self.update_index, "parts": [part.state_dict() for part, _ in self._parts]}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Goes back to a state that `state` gave."""
+        self.update_index = int(state["update_index"])
+        for (part, _), saved in zip(self._parts, state["parts"], strict=True):
+            part.load_state_dict(saved)
+
+
+def _matrices_inside_layers(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+    embeddings = {
+        id(parameter)
+        for module in (model.get_input_embeddings(), model.get_output_embeddings())  # type: ignore[operator]
+        if module is not None
+        for parameter in module.parameters()
+    }
+    trained = [p for p in model.parameters() if p.requires_grad]
+    inside = [p for p in trained if p.ndim == 2 and id(p) not in embeddings]
+    chosen = {id(p) for p in inside}
+    return inside, [p for p in trained if id(p) not in chosen]

@@ -1,0 +1,121 @@
+"""The policy: any Hugging Face causal language model, from a directory or from scratch."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
+from rlvr.errors import ModelError
+
+ATTENTION = "sdpa"
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """A network with its tokenizer."""
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+
+
+def pick_device(name: str) -> torch.device:
+    """Gives the device of that name; "auto" takes a GPU where there is one."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise ModelError(f"model.device is {name!r}, but torch sees no CUDA device", hint="model.device=cpu")
+    return torch.device(name)
+
+
+def load_policy(path: str | Path, *, device: torch.device) -> Policy:
+    """Loads model and tokenizer from a directory or a Hub name, weights in float32.
+
+    Raises ModelError when the directory is missing, holds no causal language model, or has no tokenizer.
+    """
+    where = Path(path)
+    looks_local = where.exists() or str(path).startswith((".", "/", "~")) or str(path).count("/") > 1
+    if looks_local and not (where / "config.json").is_file():
+        what = "exists but holds no config.json" if where.exists() else "does not exist"
+        raise ModelError(
+            f"model directory {str(path)!r} {what}; a Hugging Face causal language model was expected",
+            hint="model.path=DIRECTORY with config.json, model.safetensors and tokenizer.json",
+        )
+    try:
+        model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32, attn_implementation=ATTENTION)
+        tokenizer = AutoTokenizer.from_pretrained(path)
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelError(
+            f"{str(path)!r} cannot be loaded as a causal language model with its tokenizer: {error}",
+            hint="rlvr doctor shows the installed versions; model.path names a directory or a Hub model",
+        ) from error
+    vocabulary = model.get_input_embeddings().weight.shape[0]
+    if len(tokenizer) > vocabulary:
+        raise ModelError(
+            f"the tokenizer in {str(path)!r} has {len(tokenizer)} tokens, the model only {vocabulary} embeddings",
+            hint="use the tokenizer that the model was trained with",
+        )
+    return Policy(_without_dropout(model).to(device), tokenizer)
+
+
+def create_model(
+    architecture: str,
+    settings: Mapping[str, Any],
+    *,
+    tokenizer: PreTrainedTokenizerBase,
+    seed: int,
+    device: torch.device,
+) -> PreTrainedModel:
+    """Makes a randomly initialised model of a transformers architecture, sized by `settings`.
+
+    The vocabulary and the special token ids come from the tokenizer. Raises ModelError for an unknown architecture
+    or settings that do not fit it.
+    """
+    sizes = {
+        "vocab_size": len(tokenizer),
+        "bos_token_id": tokenizer.bos_token_id,
+        "eos_token_id": tokenizer.eos_token_id,
+        "pad_token_id": tokenizer.pad_token_id,
+    }
+    try:
+        config = AutoConfig.for_model(architecture, **{**sizes, **settings})
+        unknown = [key for key in settings if key not in type(config)().to_dict()]
+        if unknown:
+            raise ModelError(
+                f"model.new.settings.{unknown[0]} is no setting of architecture {architecture!r}",
+                hint=f"see the fields of {type(config).__name__} in transformers",
+            )
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            model = AutoModelForCausalLM.from_config(config, attn_implementation=ATTENTION, dtype=torch.float32)
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelError(
+            f"cannot make a new {architecture!r} model with {dict(settings)}: {error}",
+            hint="model.new.architecture is a transformers model type such as llama, qwen2, qwen3 or gemma",
+        ) from error
+    return _without_dropout(model).to(device)
+
+
+def load_reference(path: str | Path, *, device: torch.device) -> PreTrainedModel:
+    """Loads a model that never changes, for use as the reference."""
+    reference = load_policy(path, device=device).model
+    reference.requires_grad_(False)
+    reference.eval()
+    return reference
+
+
+def _without_dropout(model: PreTrainedModel) -> PreTrainedModel:
+    """Dropout draws from the global generator and makes the learner differ from the sampler, so it is switched off."""
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+        if hasattr(module, "attention_dropout"):
+            module.attention_dropout = 0.0
+    return model
+
+
+def context_length(model: PreTrainedModel) -> int:
+    """Gives how many tokens the model can read at most."""
+    return int(getattr(model.config, "max_position_embeddings", 2**31))

@@ -1,0 +1,1 @@
+"""What happened, on disk: run folders, rollouts, published checkpoints, reports. No torch here."""

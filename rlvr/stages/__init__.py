@@ -1,0 +1,1 @@
+"""The verbs: pretrain, SFT, DPO, RLVR and evaluation, each (parts, config, run) -> Checkpoint."""

@@ -1,0 +1,146 @@
+"""Direct preference optimisation, on given pairs or on pairs that a verifier made from the policy's own samples."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from rlvr import keyed
+from rlvr.algorithms.preference import PREFERENCE_LOSSES, nll_term
+from rlvr.config.schema import DpoConfig
+from rlvr.data.chat import encode_completion, stop_token_ids
+from rlvr.data.stream import Draw
+from rlvr.engines.base import Sampling
+from rlvr.errors import DataError
+from rlvr.models.logprobs import token_logprobs
+from rlvr.runs.folder import Run
+from rlvr.stages.parts import Checkpoint, Parts, usable_tasks
+from rlvr.stages.supervised import fitting, train_supervised
+from rlvr.training.batching import Batch, Row, sequence_sums
+from rlvr.training.learner import measure_logprobs
+from rlvr.training.rollout import complete_groups
+from rlvr.training.update import LossFunction
+from rlvr.types import Group, Preference
+
+PAIRS_FILE = "pairs.json"
+
+
+def dpo(parts: Parts, config: DpoConfig, run: Run) -> Checkpoint:
+    """Trains the policy to prefer `chosen` over `rejected`, relative to the weights that the stage began with."""
+    pairs = parts.load("preferences", config.data) if config.pairs == "data" else policy_pairs(parts, config, run)
+    items = [
+        (_row(parts.tokenizer, pair, pair.chosen), _row(parts.tokenizer, pair, pair.rejected)) for pair in pairs
+    ]
+    items = fitting(items, max_length=config.max_length, what="preference pair", run=run)
+    items = _with_reference(parts, config, items)
+    return train_supervised(parts, run, items, config, preference_loss(parts.policy, config))
+
+
+def preference_loss(model: Any, config: DpoConfig) -> LossFunction:
+    """Gives the DPO loss of a batch whose rows are chosen, rejected, chosen, rejected, …, averaged over all pairs."""
+
+    def loss_of(batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        found = token_logprobs(model, batch.token_ids, batch.position_ids, batch.trainable)
+        sums = sequence_sums(batch, found.logprobs)
+        tokens = sequence_sums(batch, batch.trainable.float())
+        ratios = sums - sequence_sums(batch, batch.columns["reference_logprobs"])
+        loss, margins = PREFERENCE_LOSSES[config.loss](
+            ratios[0::2], ratios[1::2], tokens[0::2], tokens[1::2], beta=config.beta
+        )
+        loss = loss + nll_term(sums[0::2], tokens[0::2], nll_coefficient=config.nll_coefficient)
+        with torch.no_grad():
+            stats = {"preference_accuracy": (margins > 0).float().sum(), "preference_margin": margins.sum()}
+        return loss.sum() / batch.sequences_in_update, stats
+
+    return loss_of
+
+
+def policy_pairs(parts: Parts, config: DpoConfig, run: Run) -> list[Preference]:
+    """Gives one pair, right against wrong, for each task on which the policy's own samples differ.
+
+    Which right and which wrong completion is a keyed draw. The pairs are stored in the run, so that a resumed stage
+    uses the same ones; all samples are stored as rollouts.
+    """
+    sampling_run = run.child("pairs")
+    if (sampling_run.path / PAIRS_FILE).exists():
+        stored = sampling_run.read_json(PAIRS_FILE)["pairs"]
+        return [Preference(**{**pair, "messages": tuple(pair["messages"])}) for pair in stored]
+    sampling_run.rewind(0)
+    intake = usable_tasks(parts, config.data, config.max_completion_tokens)
+    groups = complete_groups(
+        parts.make_engine(intake.longest_prompt + config.max_completion_tokens),
+        [Draw(index, task) for index, task in enumerate(intake.tasks)],
+        group_size=config.group_size,
+        sampling=Sampling(
+            temperature=1.0,
+            max_new_tokens=config.max_completion_tokens,
+            stop_token_ids=stop_token_ids(parts.tokenizer),
+            seed=parts.seed,
+            purpose="pairs",
+        ),
+        encode=lambda task: intake.prompts[task.id],
+        scores=parts.scores,
+    )
+    with sampling_run.step(0) as record:
+        record.rollouts(groups, split="pairs")
+    pairs = [_pair(group, parts.seed) for group in groups if group.informative]
+    if not pairs:
+        raise DataError(
+            f"no preference pair: on none of {len(groups)} tasks were the policy's {config.group_size} samples "
+            "partly right and partly wrong",
+            hint='easier tasks, a larger group_size, or pairs = "data"',
+        )
+    sampling_run.write_json(PAIRS_FILE, {"pairs": [_plain(pair) for pair in pairs], "tasks": len(groups)})
+    return pairs
+
+
+def _pair(group: Group, seed: int) -> Preference:
+    solved = [v.outcome is not None and v.outcome >= group.task.threshold for v in group.verdicts]
+    right = [c for c, ok in zip(group.completions, solved, strict=True) if ok]
+    wrong = [
+        c for c, ok, v in zip(group.completions, solved, group.verdicts, strict=True) if not ok and v.outcome is not None
+    ]
+    pick = keyed.uniform(seed, "pairs/pick", group.draw_index, [0, 1])
+    return Preference(
+        id=group.task.id,
+        messages=group.task.messages,
+        chosen=right[int(pick[0] * len(right))].text,
+        rejected=wrong[int(pick[1] * len(wrong))].text,
+        domain=group.task.domain,
+    )
+
+
+def _plain(pair: Preference) -> dict[str, Any]:
+    return {
+        "id": pair.id,
+        "messages": json.loads(json.dumps([dict(message) for message in pair.messages])),
+        "chosen": pair.chosen,
+        "rejected": pair.rejected,
+        "domain": pair.domain,
+    }
+
+
+def _row(tokenizer: Any, pair: Preference, completion: str) -> Row:
+    return Row(*encode_completion(tokenizer, pair.messages, completion))
+
+
+def _with_reference(
+    parts: Parts, config: DpoConfig, items: Sequence[tuple[Row, ...]]
+) -> list[tuple[Row, ...]]:
+    """Measures the reference's log-probabilities once, before training."""
+    rows = [row for item in items for row in item]
+    measured = measure_logprobs(
+        parts.make_reference(),
+        rows,
+        temperature=1.0,
+        microbatch_tokens=config.microbatch_tokens,
+        layout=config.batching,
+        dtype=parts.dtype,
+    )
+    ready = [
+        Row(row.token_ids, row.trainable, {"reference_logprobs": logprobs})
+        for row, logprobs in zip(rows, measured, strict=True)
+    ]
+    return list(zip(ready[0::2], ready[1::2], strict=True))

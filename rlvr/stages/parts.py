@@ -1,0 +1,73 @@
+"""What a stage works with. Whether these are local objects or handles is decided where they are made."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rlvr.config.schema import DataConfig, EvaluateConfig, OptimizerConfig
+from rlvr.engines.base import Engine
+from rlvr.models.checkpoint import latest_checkpoint, load_trainer_state
+from rlvr.models.optim import Optimizer
+from rlvr.models.policy import context_length
+from rlvr.runs.folder import Run
+from rlvr.training.intake import Intake, take_in
+from rlvr.training.rollout import Scores, Shape
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A published checkpoint: a directory in Hugging Face layout, and the steps it took."""
+
+    path: Path
+    step: int
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """One stage's parts.
+
+    `policy` is the network with the weights to go on from; `make_reference` loads the frozen weights that the stage
+    began with. `load(kind, sources)` gives the items of all sources ("tasks", "demonstrations",
+    "preferences" or "documents"). `make_engine(max_length)` gives an engine for sequences of up to that many tokens.
+    """
+
+    policy: Any
+    tokenizer: Any
+    make_engine: Callable[[int], Engine]
+    make_optimizer: Callable[[Any, OptimizerConfig, int], Optimizer]
+    make_reference: Callable[[], Any]
+    load: Callable[[str, Sequence[DataConfig]], list[Any]]
+    scores: Scores
+    shaping: Sequence[Shape]
+    evaluation: EvaluateConfig | None
+    seed: int
+    dtype: str
+
+
+def restore(run: Run) -> tuple[int, Path | None, dict[str, Any]]:
+    """Gives the first step to do, the last whole checkpoint and its trainer state; (0, None, {}) for a fresh run.
+
+    Records of that step and later ones, left by a process that died after the checkpoint, are set aside.
+    """
+    found = latest_checkpoint(run.checkpoints)
+    if found is None:
+        run.rewind(0)
+        return 0, None, {}
+    path, notes = found
+    for note in notes:
+        run.event("checkpoint_fallback", note=note)
+    state = load_trainer_state(path)
+    run.rewind(int(state["step"]))
+    return int(state["step"]), path, state
+
+
+def usable_tasks(parts: Parts, data: Sequence[DataConfig], max_completion_tokens: int) -> Intake:
+    """Gives the tasks of all sources that this policy can be asked, with their encoded prompts."""
+    return take_in(
+        parts.load("tasks", data),
+        parts.tokenizer,
+        context_tokens=context_length(parts.policy),
+        max_completion_tokens=max_completion_tokens,
+        check_reference=parts.scores.check_reference,
+    )

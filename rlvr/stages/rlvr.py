@@ -1,0 +1,133 @@
+"""Reinforcement learning with verifiable rewards: generate, verify, compare within the group, learn."""
+
+from collections.abc import Sequence
+from functools import partial
+
+from rlvr.algorithms.filters import FILTERS, count
+from rlvr.algorithms.presets import Algorithm, resolve
+from rlvr.config.schema import RlvrConfig
+from rlvr.data.chat import stop_token_ids
+from rlvr.data.stream import TaskStream
+from rlvr.engines.base import Engine, Sampling
+from rlvr.models.checkpoint import save_checkpoint
+from rlvr.runs.folder import Run
+from rlvr.stages.evaluate import held_out
+from rlvr.stages.parts import Checkpoint, Parts, restore, usable_tasks
+from rlvr.training.intake import Intake
+from rlvr.training.learner import Learner
+from rlvr.training.rollout import Rollout, generate_groups, refuse_unscored
+from rlvr.training.samples import to_samples, with_advantages
+from rlvr.types import Task
+
+
+def rlvr(parts: Parts, config: RlvrConfig, run: Run) -> Checkpoint:
+    """Runs `config.steps` steps, from the run's last whole checkpoint where there is one."""
+    row = resolve(config.algorithm.preset, **config.algorithm.cells)
+    intake = usable_tasks(parts, config.data, config.max_completion_tokens)
+    tasks = _stream(intake, config, parts.seed)
+    learner = _learner(parts, config, row)
+    step_now, path, state = restore(run)
+    if state:
+        learner.restore(state["optimizer"])
+        tasks.restore(state["stream"])
+    engine = parts.make_engine(intake.longest_prompt + config.max_completion_tokens)
+    rollout_of = partial(_rollout, parts=parts, config=config, row=row, intake=intake, tasks=tasks)
+    for step in range(step_now, config.steps):
+        with run.step(step) as record:
+            engine.load_weights(parts.policy, version=step)
+            rollout = rollout_of(engine=engine)
+            record.rollouts(rollout.groups, split="train")
+            refuse_unscored(rollout.groups, config.max_unscored_rate)
+            samples = to_samples(rollout.kept, drop_truncated=row.drop_truncated)
+            measured = learner.measure(samples)
+            report = learner.update(with_advantages(samples, row), measured)
+            record.metrics({"train/loss": report.loss, **report.stats, **rollout_metrics(rollout)})
+            if parts.evaluation and config.evaluate_every and (step + 1) % config.evaluate_every == 0:
+                engine.load_weights(parts.policy, version=step + 1)
+                record.metrics(held_out(parts, parts.evaluation, engine, record))
+        if (step + 1) % config.checkpoint_every == 0 or step + 1 == config.steps:
+            path = save_checkpoint(
+                run.checkpoints,
+                step + 1,
+                model=parts.policy,
+                tokenizer=parts.tokenizer,
+                trainer_state={"step": step + 1, "optimizer": learner.state(), "stream": tasks.state()},
+            )
+    assert path is not None, "there is at least one step, and the last one is saved"
+    return Checkpoint(path, config.steps)
+
+
+def rollout_metrics(rollout: Rollout) -> dict[str, float]:
+    """Gives the metrics of one step's groups: outcome, reward, lengths, and how many groups carry a signal."""
+    groups = rollout.groups
+    counts = count(groups)
+    outcomes = [v.outcome for g in groups for v in g.verdicts]
+    scored = [outcome for outcome in outcomes if outcome is not None]
+    rewards = [r for g in groups for r in g.rewards if r == r]
+    completions = [c for g in groups for c in g.completions]
+    metrics = {
+        "rollout/outcome_mean": _mean(scored),
+        "rollout/reward_mean": _mean(rewards),
+        "rollout/informative_rate": counts.informative / counts.groups,
+        "rollout/all_right_rate": counts.all_right / counts.groups,
+        "rollout/all_wrong_rate": counts.all_wrong / counts.groups,
+        "rollout/unscored_rate": 1 - len(scored) / len(outcomes),
+        "rollout/truncated_rate": _mean([c.finish == "length" for c in completions]),
+        "rollout/completion_tokens_mean": _mean([len(c.token_ids) for c in completions]),
+        "rollout/prompts_drawn": float(len(groups)),
+        "rollout/prompts_kept": float(len(rollout.kept)),
+    }
+    for domain in sorted({g.task.domain for g in groups}):
+        solved = [g.num_solved / g.num_scored for g in groups if g.task.domain == domain and g.num_scored]
+        metrics[f"rollout/solved_rate/{domain}"] = _mean(solved)
+    return metrics
+
+
+def _mean(values: Sequence[float]) -> float:
+    return float(sum(values) / len(values)) if values else 0.0
+
+
+def _stream(intake: Intake, config: RlvrConfig, seed: int) -> TaskStream:
+    """One stream over all sources, each with its recipe's weight."""
+    weights = {data.source: data.weight for data in config.data}
+    by_source: dict[str, list[Task]] = {}
+    for task in intake.tasks:
+        by_source.setdefault(task.source, []).append(task)
+    return TaskStream(by_source, {name: weights.get(name, 1.0) for name in by_source}, seed)
+
+
+def _learner(parts: Parts, config: RlvrConfig, row: Algorithm) -> Learner:
+    return Learner(
+        parts.policy,
+        parts.make_optimizer(parts.policy, config.optimizer, config.steps * row.updates_per_step),
+        row=row,
+        reference=parts.make_reference() if row.needs_reference else None,
+        max_completion_tokens=config.max_completion_tokens,
+        temperature=config.temperature,
+        microbatch_tokens=config.microbatch_tokens,
+        layout=config.batching,
+        dtype=parts.dtype,
+    )
+
+
+def _rollout(
+    *, parts: Parts, config: RlvrConfig, row: Algorithm, intake: Intake, tasks: TaskStream, engine: Engine
+) -> Rollout:
+    return generate_groups(
+        engine,
+        tasks,
+        num_prompts=config.prompts_per_step,
+        group_size=config.group_size,
+        sampling=Sampling(
+            temperature=config.temperature,
+            max_new_tokens=config.max_completion_tokens,
+            stop_token_ids=stop_token_ids(parts.tokenizer),
+            seed=parts.seed,
+            purpose="train",
+        ),
+        encode=lambda task: intake.prompts[task.id],
+        scores=parts.scores,
+        shaping=parts.shaping,
+        keep=FILTERS[row.filter],
+        refill_limit=row.refill_limit if row.refill else 1,
+    )

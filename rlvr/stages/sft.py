@@ -1,0 +1,16 @@
+"""Supervised fine-tuning: imitate the assistant's turns of conversations."""
+
+from rlvr.config.schema import SftConfig
+from rlvr.data.chat import encode_demonstration
+from rlvr.runs.folder import Run
+from rlvr.stages.parts import Checkpoint, Parts
+from rlvr.stages.supervised import fitting, next_token_loss, train_supervised
+from rlvr.training.batching import Row
+
+
+def sft(parts: Parts, config: SftConfig, run: Run) -> Checkpoint:
+    """Trains the policy on the demonstrations of `config.data`; only the assistant's tokens are learned."""
+    demonstrations = parts.load("demonstrations", config.data)
+    items = [(Row(*encode_demonstration(parts.tokenizer, item.messages)),) for item in demonstrations]
+    items = fitting(items, max_length=config.max_length, what="demonstration", run=run)
+    return train_supervised(parts, run, items, config, next_token_loss(parts.policy))

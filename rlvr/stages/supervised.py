@@ -1,0 +1,105 @@
+"""The loop that pretraining, SFT and DPO share: ordered updates over items of one or two rows."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor
+
+from rlvr.algorithms.losses import cross_entropy
+from rlvr.config.schema import DpoConfig, PretrainConfig, SftConfig
+from rlvr.errors import DataError
+from rlvr.models.checkpoint import save_checkpoint
+from rlvr.models.logprobs import token_logprobs
+from rlvr.runs.folder import Run
+from rlvr.stages.parts import Checkpoint, Parts, restore
+from rlvr.training.batching import Batch, Row, make_batches
+from rlvr.training.order import update_order
+from rlvr.training.update import LossFunction, accumulate
+
+
+def fitting(items: Sequence[tuple[Row, ...]], *, max_length: int, what: str, run: Run) -> list[tuple[Row, ...]]:
+    """Gives the items whose rows all have at most `max_length` tokens and something to learn; notes the others.
+
+    Raises DataError when none is left.
+    """
+    good = [
+        item for item in items if all(len(row.token_ids) <= max_length and row.trainable.any() for row in item)
+    ]
+    if not good:
+        longest = max((len(row.token_ids) for item in items for row in item), default=0)
+        raise DataError(
+            f"no {what} is left to train on: {len(items)} given, the longest has {longest} tokens, "
+            f"max_length is {max_length}",
+            hint="raise max_length, or check the data",
+        )
+    if len(good) < len(items):
+        first = next(i for i, item in enumerate(items) if item not in good) if len(items) < 4096 else None
+        run.event("left_out", what=what, number=len(items) - len(good), first=first, max_length=max_length)
+    return good
+
+
+def next_token_loss(model: Any) -> LossFunction:
+    """Gives the loss of pretraining and SFT: negative log-likelihood over the trainable tokens of the whole update."""
+
+    def loss_of(batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        found = token_logprobs(model, batch.token_ids, batch.position_ids, batch.trainable)
+        return cross_entropy(found.logprobs).sum() / batch.tokens_in_update, {}
+
+    return loss_of
+
+
+def train_supervised(
+    parts: Parts, run: Run, items: Sequence[tuple[Row, ...]], config: PretrainConfig | SftConfig | DpoConfig, loss_of: LossFunction
+) -> Checkpoint:
+    """Trains on the items in keyed order, from the run's last whole checkpoint where there is one.
+
+    The loss function's statistics are sums over items; their means over the update's items become metrics.
+    """
+    unit = len(items[0])
+    order = update_order(
+        [max(len(row.token_ids) for row in item) for item in items],
+        seed=parts.seed,
+        sequences_per_update=config.sequences_per_update,
+        epochs=config.epochs,
+    )
+    optimizer = parts.make_optimizer(parts.policy, config.optimizer, len(order))
+    first, path, state = restore(run)
+    if state:
+        optimizer.restore(state["optimizer"])
+    parts.policy.train()
+    device = parts.policy.device
+    for step in range(first, len(order)):
+        with run.step(step) as record:
+            rows = [row for index in order[step] for row in items[index]]
+            batches = make_batches(
+                rows,
+                microbatch_tokens=config.microbatch_tokens,
+                layout=config.batching,
+                device=device,
+                tokens_in_update=sum(int(row.trainable.sum()) for row in rows),
+                sequences_in_update=len(order[step]),
+                unit=unit,
+            )
+            rate = optimizer.learning_rate
+            loss, sums = accumulate(batches, loss_of, device=device, dtype=parts.dtype)
+            norm = optimizer.step()
+            count = len(order[step])
+            record.metrics(
+                {
+                    "train/loss": loss,
+                    "train/grad_norm": norm,
+                    "train/learning_rate": rate,
+                    "train/tokens": float(sum(len(row.token_ids) for row in rows)),
+                    **{f"train/{name}": value / count for name, value in sums.items()},
+                }
+            )
+        if (step + 1) % config.checkpoint_every == 0 or step + 1 == len(order):
+            path = save_checkpoint(
+                run.checkpoints,
+                step + 1,
+                model=parts.policy,
+                tokenizer=parts.tokenizer,
+                trainer_state={"step": step + 1, "optimizer": optimizer.state()},
+            )
+    assert path is not None, "there is at least one update, and the last one is saved"
+    return Checkpoint(path, len(order))

@@ -1,0 +1,179 @@
+"""Rollout: tasks are drawn, an engine completes them, verifiers score them while generation goes on.
+
+P prompts, G completions per prompt.
+"""
+
+import asyncio
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from rlvr.data.stream import Draw, TaskStream
+from rlvr.engines.base import Engine, Request, Sampling
+from rlvr.errors import TrainingError, VerifierError
+from rlvr.types import Completion, Group, IntArray, Task, Verdict
+
+SCORING_DEADLINE_SECONDS = 600.0
+
+Shape = Callable[[Task, Completion, Verdict, float], float]
+Encode = Callable[[Task], IntArray]
+
+
+class Scores(Protocol):
+    """Whatever gives a verdict for each completion of a task, in order."""
+
+    async def score(self, task: Task, completions: Sequence[Completion]) -> list[Verdict]:
+        """Scores the completions; never raises for a bad one."""
+        ...
+
+    def check_reference(self, task: Task) -> str | None:
+        """Says what is wrong with the task's reference, if anything is."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """What one step generated: all `groups` in draw order, and the `kept` ones that are trained on."""
+
+    groups: tuple[Group, ...]
+    kept: tuple[Group, ...]
+
+
+def reward_of(task: Task, completion: Completion, verdict: Verdict, shaping: Sequence[Shape]) -> float:
+    """Gives the shaped reward: the verdict's score, else its outcome, through each shaping; NaN without an outcome."""
+    if verdict.outcome is None:
+        return math.nan
+    reward = verdict.outcome if verdict.score is None else verdict.score
+    for shape in shaping:
+        reward = shape(task, completion, verdict, reward)
+    if not math.isfinite(reward):
+        raise TrainingError(
+            f"the shaped reward of task {task.id!r} is {reward}; a finite number was expected",
+            hint="check the functions named in shaping",
+        )
+    return reward
+
+
+def complete_groups(
+    engine: Engine,
+    draws: Sequence[Draw],
+    *,
+    group_size: int,
+    sampling: Sampling,
+    encode: Encode,
+    scores: Scores,
+    shaping: Sequence[Shape] = (),
+) -> list[Group]:
+    """Completes and scores each drawn task `group_size` times; gives the groups in the order of `draws`."""
+    if not draws:
+        return []
+    prompts = {draw.draw_index: encode(draw.task) for draw in draws}
+    engine.submit(
+        [
+            Request(draw.draw_index, draw.draw_index, prompts[draw.draw_index], group_size, sampling)
+            for draw in draws
+        ]
+    )
+    completed, verdicts = asyncio.run(_play(engine, {d.draw_index: d.task for d in draws}, group_size, scores))
+    return [
+        Group(
+            task=draw.task,
+            draw_index=draw.draw_index,
+            prompt_ids=prompts[draw.draw_index],
+            completions=tuple(completed[draw.draw_index]),
+            verdicts=tuple(verdicts[draw.draw_index]),
+            rewards=tuple(
+                reward_of(draw.task, completion, verdict, shaping)
+                for completion, verdict in zip(
+                    completed[draw.draw_index], verdicts[draw.draw_index], strict=True
+                )
+            ),
+        )
+        for draw in draws
+    ]
+
+
+async def _play(
+    engine: Engine, tasks: dict[int, Task], group_size: int, scores: Scores
+) -> tuple[dict[int, list[Completion]], dict[int, list[Verdict]]]:
+    """Steps the engine until it is idle; a group goes to its verifier as soon as its last completion is there."""
+    arrived: dict[int, dict[int, Completion]] = {draw_index: {} for draw_index in tasks}
+    scoring: dict[int, asyncio.Task[list[Verdict]]] = {}
+    completed: dict[int, list[Completion]] = {}
+    while engine.has_work:
+        for finished in engine.step():
+            group = arrived[finished.request_id]
+            group[finished.sample_index] = finished.completion
+            if len(group) == group_size:
+                completed[finished.request_id] = [group[i] for i in range(group_size)]
+                scoring[finished.request_id] = asyncio.create_task(
+                    scores.score(tasks[finished.request_id], completed[finished.request_id])
+                )
+        await asyncio.sleep(0)
+    try:
+        await asyncio.wait_for(asyncio.gather(*scoring.values()), SCORING_DEADLINE_SECONDS)
+    except TimeoutError as error:
+        waiting = [tasks[i].verifier for i, work in scoring.items() if not work.done() or work.cancelled()]
+        raise VerifierError(
+            f"verifier {waiting[0]!r} gave no verdict within {SCORING_DEADLINE_SECONDS:.0f} s"
+        ) from error
+    return completed, {draw_index: work.result() for draw_index, work in scoring.items()}
+
+
+def generate_groups(
+    engine: Engine,
+    tasks: TaskStream,
+    *,
+    num_prompts: int,
+    group_size: int,
+    sampling: Sampling,
+    encode: Encode,
+    scores: Scores,
+    shaping: Sequence[Shape] = (),
+    keep: Callable[[Group], bool],
+    refill_limit: int = 1,
+) -> Rollout:
+    """Draws P prompts and completes each G times.
+
+    Groups that `keep` refuses are generated but not trained on. As many prompts are drawn again until P groups are kept
+    or `refill_limit` x P prompts were drawn (a soft cap: training goes on with what there is; 1 means no refill).
+    Groups are accepted in draw order, never in order of arrival.
+    """
+    groups: list[Group] = []
+    kept: list[Group] = []
+    draws_left = num_prompts * max(1, refill_limit)
+    missing = num_prompts
+    while missing > 0 and draws_left > 0:
+        draws = tasks.draw(min(missing, draws_left))
+        draws_left -= len(draws)
+        fresh = complete_groups(
+            engine,
+            draws,
+            group_size=group_size,
+            sampling=sampling,
+            encode=encode,
+            scores=scores,
+            shaping=shaping,
+        )
+        for group in fresh:
+            if group.num_scored:
+                tasks.record(group.task.id, group.num_solved / group.num_scored)
+        groups.extend(fresh)
+        kept.extend(group for group in fresh if keep(group))
+        missing = num_prompts - len(kept)
+    return Rollout(tuple(groups), tuple(kept))
+
+
+def refuse_unscored(groups: Sequence[Group], max_unscored_rate: float) -> None:
+    """Raises VerifierError when the verifier could not tell on too large a share of the completions."""
+    total = sum(len(group.completions) for group in groups)
+    lost = [(g.task, v) for g in groups for v in g.verdicts if v.outcome is None]
+    if total and len(lost) / total > max_unscored_rate:
+        task, verdict = lost[0]
+        raise VerifierError(
+            f"the verifier could not tell on {len(lost)} of {total} completions "
+            f"(limit {max_unscored_rate:.0%}); first: task {task.id!r}, verifier {task.verifier!r}, "
+            f"status {verdict.status!r}",
+            hint="rlvr doctor checks the verifier pool; max_unscored_rate sets the limit",
+        )

@@ -1,0 +1,37 @@
+"""One optimizer update from any number of microbatches."""
+
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from rlvr.training.batching import Batch
+
+LossFunction = Callable[[Batch], tuple[Tensor, dict[str, Tensor]]]
+"""Gives a microbatch's share of the update's loss, and named sums over its tokens or sequences."""
+
+
+def autocast(device: torch.device, dtype: str) -> AbstractContextManager[Any]:
+    """Gives the context in which forward passes run: plain for float32, autocast for bfloat16."""
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=dtype == "bfloat16")
+
+
+def accumulate(
+    batches: Iterable[Batch], loss_of: LossFunction, *, device: torch.device, dtype: str
+) -> tuple[float, dict[str, float]]:
+    """Adds the gradients of all microbatches; gives the summed loss and the summed statistics.
+
+    The losses are already divided by the update's global denominators, so their sum is the loss of the update.
+    """
+    loss_sum = 0.0
+    sums: dict[str, float] = {}
+    for batch in batches:
+        with autocast(device, dtype):
+            loss, stats = loss_of(batch)
+        loss.backward()  # type: ignore[no-untyped-call]
+        loss_sum += float(loss.detach())
+        for name, value in stats.items():
+            sums[name] = sums.get(name, 0.0) + float(value.detach())
+    return loss_sum, sums

@@ -1,0 +1,157 @@
+"""Where the answer stands in a completion: after the thinking part, in the last balanced box, tag or answer line."""
+
+import re
+from dataclasses import dataclass
+
+from rlvr.types import Status
+
+MAX_ANSWER_CHARACTERS = 2000
+
+_BOX = re.compile(r"\\(?:boxed|fbox)(?![a-zA-Z])\s*")
+_BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
+_TOKEN = re.compile(r"\\[a-zA-Z]+|\S")
+_TAG = re.compile(r"<answer>((?:(?!<answer>).)*?)</answer>", re.DOTALL)
+_LINE = re.compile(r"(?:^|\n)[ \t]*(?:####|A:|Answer:|(?:the )?(?:final )?answer is:?)[ \t]*([^\n]*)", re.IGNORECASE)
+_BREAK = re.compile(r"\n|[.!?;][\"')\]$*]*\s")
+_WORD = re.compile(r"\w+")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The answer of a completion: its text where `status` is "ok".
+
+    `alternatives` are the differing boxes of one breath, where there are several; the status is then "hedged".
+    """
+
+    text: str
+    status: Status
+    alternatives: tuple[str, ...] = ()
+
+
+NO_ANSWER = Answer("", "no_answer")
+
+
+def after_thinking(text: str) -> str | None:
+    """Gives the text after the last `</think>`, or None where a `<think>` is still open."""
+    end = text.rfind("</think>")
+    rest = text if end < 0 else text[end + len("</think>") :]
+    return None if "<think>" in rest else rest
+
+
+def _closing_braces(text: str) -> dict[int, int]:
+    stack: list[int] = []
+    closing: dict[int, int] = {}
+    for match in _BRACE.finditer(text):
+        if match.group() == "{":
+            stack.append(match.start())
+        elif match.group() == "}" and stack:
+            closing[stack.pop()] = match.start()
+    return closing
+
+
+def _boxes(text: str) -> list[tuple[int, int, str]]:
+    """Gives (start, end, content) of every outermost balanced box, in order."""
+    found: list[tuple[int, int, str]] = []
+    closing: dict[int, int] | None = None
+    position = 0
+    while match := _BOX.search(text, position):
+        position = match.end()
+        if closing is None:
+            closing = _closing_braces(text)
+        if position < len(text) and text[position] == "{":
+            end = closing.get(position)
+            if end is not None:
+                found.append((match.start(), end + 1, text[position + 1 : end]))
+                position = end + 1
+        elif bare := re.compile(r"[^\s$]+").match(text, position):
+            # TeX boxes one token. A longer run is ambiguous (4 or 42?), so it is no answer.
+            run = bare.group().rstrip(".,;:!?)")
+            if _TOKEN.fullmatch(run):
+                found.append((match.start(), position + len(run), run))
+    return found
+
+
+def _unwrapped(content: str) -> str:
+    """Gives the content of the innermost box where a box holds nothing but a box."""
+    while inner := _boxes(content.strip()):
+        start, end, text = inner[0]
+        if start != 0 or end != len(content.strip()):
+            break
+        content = text
+    return content.strip()
+
+
+def _is_working(gap: str) -> bool:
+    return bool(_BREAK.search(gap)) and len(_WORD.findall(gap)) >= 3
+
+
+def box(text: str) -> Answer:
+    """Gives the last balanced `\\boxed{…}` of `text`; differing boxes with no working between them are a hedge."""
+    found = _boxes(text)
+    if not found:
+        return NO_ANSWER
+    breath = [_unwrapped(found[-1][2])]
+    for (_, end, content), (start, _, _) in zip(reversed(found[:-1]), reversed(found), strict=False):
+        if _is_working(text[end:start]):
+            break
+        breath.append(_unwrapped(content))
+    differing = tuple(dict.fromkeys("".join(content.split()) for content in reversed(breath)))
+    if len(differing) > 1:
+        return Answer(breath[0], "hedged", differing[:100])
+    return Answer(breath[0], "ok")
+
+
+def tag(text: str) -> Answer:
+    """Gives what stands in the last `<answer>…</answer>`, or in the box inside it."""
+    found = _TAG.findall(text) if "</answer>" in text else []
+    if not found:
+        return NO_ANSWER
+    inner = box(found[-1])
+    return Answer(found[-1].strip(), "ok") if inner.status == "no_answer" else inner
+
+
+def box_or_tag(text: str) -> Answer:
+    """Gives the box, or the tag where there is no box; a tag that says something else than the box is a hedge."""
+    boxed, tagged = box(text), tag(text)
+    if boxed.status == "no_answer":
+        return tagged
+    if tagged.status == "ok" and "".join(tagged.text.split()) != "".join(boxed.text.split()):
+        return Answer(boxed.text, "hedged", (boxed.text, tagged.text))
+    return boxed
+
+
+def boxed_only(text: str) -> Answer:
+    """Gives the box, never a tag alone; a tag that says something else than the box is a hedge."""
+    return NO_ANSWER if box(text).status == "no_answer" else box_or_tag(text)
+
+
+def line(text: str) -> Answer:
+    """Gives what follows the last "####", "A:", "Answer:" or "The answer is" at the start of a line."""
+    found = _LINE.findall(text)
+    return Answer(found[-1].strip(), "ok") if found else NO_ANSWER
+
+
+def whole(text: str) -> Answer:
+    """Gives the whole text."""
+    return Answer(text.strip(), "ok")
+
+
+SLOTS = {"box": boxed_only, "box_or_tag": box_or_tag, "tag": tag, "line": line, "whole": whole}
+"""Where an answer may stand; the name is what a reference gives as "slot"."""
+
+
+def extract(text: str, slot: str) -> Answer:
+    """Gives the answer in that slot of a completion: status "ok", "no_answer", "hedged" or "wrong_format".
+
+    "wrong_format" is an answer of more than MAX_ANSWER_CHARACTERS. Raises KeyError for a slot that SLOTS does not hold.
+    """
+    read = SLOTS[slot]
+    rest = after_thinking(text)
+    if rest is None:
+        return NO_ANSWER
+    answer = read(rest)
+    if answer.status == "ok" and not answer.text:
+        return NO_ANSWER
+    if answer.status == "ok" and len(answer.text) > MAX_ANSWER_CHARACTERS:
+        return Answer(answer.text[:200], "wrong_format")
+    return answer

@@ -1,0 +1,55 @@
+"""Scorers of reasoning-gym, run in the worker pool because some of them evaluate the answer as an expression."""
+
+import asyncio
+from typing import Any
+
+from rlvr.errors import VerifierError
+from rlvr.types import Completion, Task, Verdict
+from rlvr.verifiers.extract import SLOTS, extract
+from rlvr.verifiers.pool import shared
+
+VERSION = "gym-1"
+CPU_SECONDS = 3.0
+
+
+def check_reference(reference: Any) -> str | None:
+    """Gives what is wrong with a reference, or None: {"dataset": name, "entry": {"answer": …, …}, "slot": …}."""
+    if not isinstance(reference, dict) or not isinstance(reference.get("dataset"), str):
+        return f'expected {{"dataset": name, "entry": {{…}}}}, found {str(reference)[:80]!r}'
+    if not isinstance(reference.get("entry"), dict) or "answer" not in reference["entry"]:
+        return 'the reference has no "entry" with an "answer"'
+    if reference.get("slot", "box_or_tag") not in SLOTS:
+        return f"unknown slot {reference['slot']!r}; known: {', '.join(SLOTS)}"
+    return None
+
+
+async def verify(task: Task, completion: Completion) -> Verdict:
+    """Gives outcome 1 where reasoning-gym's scorer gives full marks, else 0; its score is `parts["score"]`.
+
+    Partial marks do not count: the library pays for a reference that merely occurs in the answer. Raises VerifierError
+    where the scorer cannot be run.
+    """
+    fault = check_reference(task.reference)
+    if fault is not None:
+        return Verdict(None, "bad_reference", version=VERSION)
+    answer = extract(completion.text, task.reference.get("slot", "box_or_tag"))
+    if answer.status != "ok":
+        return Verdict(0.0, answer.status, answer.text[:200], version=VERSION)
+    payload = {"dataset": task.reference["dataset"], "entry": task.reference["entry"], "answer": answer.text}
+    reply = await asyncio.wrap_future(
+        shared().submit("rlvr.verifiers.gym_worker:score", payload, cpu_seconds=CPU_SECONDS)
+    )
+    extracted = answer.text[:200]
+    if reply.kind == "value":
+        outcome = float(reply.value >= 1.0)
+        return Verdict(outcome, "ok", extracted, parts={"score": reply.value}, seconds=reply.seconds, version=VERSION)
+    if reply.kind == "timeout":
+        return Verdict(0.0, "timeout", extracted, version=VERSION)
+    if reply.kind in ("memory", "crash"):
+        return Verdict(0.0, "crash", extracted, version=VERSION)
+    if reply.kind == "host":
+        return Verdict(None, "host_error", extracted, version=VERSION)
+    raise VerifierError(
+        f"the reasoning-gym scorer of {task.reference['dataset']!r} failed: {reply.error}",
+        hint='pip install "rlvr[train]" brings reasoning-gym',
+    )

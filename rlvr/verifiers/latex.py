@@ -1,0 +1,178 @@
+"""LaTeX answers in one spelling: an explicit map of Unicode signs, no fonts, no sizes, no invisible space.
+
+Compatibility folding (NFKC) is not used: it turns 2² into 22.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterator
+
+_SIGNS = {
+    "−": "-",
+    "–": "-",
+    "—": "-",
+    "‐": "-",
+    "‑": "-",
+    "×": r"\times ",
+    "·": r"\cdot ",
+    "⋅": r"\cdot ",
+    "∙": r"\cdot ",
+    "÷": r"\div ",
+    "∕": "/",
+    "⁄": "/",
+    "π": r"\pi ",
+    "∞": r"\infty ",
+    "≤": r"\le ",
+    "⩽": r"\le ",
+    "≥": r"\ge ",
+    "⩾": r"\ge ",
+    "≠": r"\ne ",
+    "≈": r"\approx ",
+    "±": r"\pm ",
+    "∪": r"\cup ",
+    "∩": r"\cap ",
+    "∅": r"\emptyset ",
+    "ℝ": r"\mathbb{R}",
+    "∈": r"\in ",
+    "∨": r"\vee ",
+    "°": r"^\circ ",
+    "⟨": r"\langle ",
+    "⟩": r"\rangle ",
+    "θ": r"\theta ",
+    "α": r"\alpha ",
+    "β": r"\beta ",
+    "′": "'",
+    "“": '"',
+    "”": '"',
+    "‘": "'",
+    "’": "'",
+    "½": r"\frac{1}{2}",
+    "⅓": r"\frac{1}{3}",
+    "⅔": r"\frac{2}{3}",
+    "¼": r"\frac{1}{4}",
+    "¾": r"\frac{3}{4}",
+    "⅕": r"\frac{1}{5}",
+    "⅖": r"\frac{2}{5}",
+    "⅗": r"\frac{3}{5}",
+    "⅘": r"\frac{4}{5}",
+    "⅙": r"\frac{1}{6}",
+    "⅚": r"\frac{5}{6}",
+    "⅛": r"\frac{1}{8}",
+    "⅜": r"\frac{3}{8}",
+    "⅝": r"\frac{5}{8}",
+    "⅞": r"\frac{7}{8}",
+    # Spaces that separate groups of digits become LaTeX's thin space, which does the same.
+    "\u00a0": r"\,",
+    "\u2009": r"\,",
+    "\u202f": r"\,",
+    "\u2002": " ",
+    "\u2003": " ",
+    "\u200b": "",
+    "\u200c": "",
+    "\u200d": "",
+    "\u2060": "",
+    "\ufeff": "",
+}
+_SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺ⁿ", "0123456789-+n")
+_SUBSCRIPTS = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
+_SUPERSCRIPT_RUN = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺ⁿ]+")
+_SUBSCRIPT_RUN = re.compile("[₀₁₂₃₄₅₆₇₈₉]+")
+_ROOT = re.compile(r"√\s*(?:\(([^()]*)\)|(\d+(?:\.\d+)?|[a-z]))")
+
+_RULES = [
+    (re.compile(r"\\(?:left|right|big[lr]?|Big[lr]?|bigg[lr]?|Bigg[lr]?|middle)(?![a-zA-Z])\s*\.?(?=[^a-zA-Z0-9]|$)"), ""),
+    (re.compile(r"\\(?:displaystyle|textstyle|scriptstyle|limits|nolimits)(?![a-zA-Z])"), ""),
+    (re.compile(r"\\[hv]?phantom\s*\{[^{}]*\}"), ""),
+    (re.compile(r"\\[dtc]frac(?![a-zA-Z])"), r"\\frac"),
+    (re.compile(r"\\(?:leqslant|leq)(?![a-zA-Z])"), r"\\le"),
+    (re.compile(r"\\(?:geqslant|geq)(?![a-zA-Z])"), r"\\ge"),
+    (re.compile(r"\\neq(?![a-zA-Z])"), r"\\ne"),
+    (re.compile(r"\\lt(?![a-zA-Z])"), "<"),
+    (re.compile(r"\\gt(?![a-zA-Z])"), ">"),
+    (re.compile(r"\\(?:lbrace|rbrace)(?![a-zA-Z])"), lambda m: r"\{" if "l" in m.group()[1] else r"\}"),
+    (re.compile(r"\\lor(?![a-zA-Z])"), r"\\vee"),
+    (re.compile(r"\\(?:varnothing|emptyset)(?![a-zA-Z])"), r"\\emptyset"),
+    (re.compile(r"\\(?:mathbb|mathbf|Bbb)\s*\{?R\}?|\\R(?![a-zA-Z])"), r"\\mathbb{R}"),
+    (re.compile(r"\^\s*\{?\s*\\(?:circ|degree)\s*\}?|\\degree(?![a-zA-Z])"), r"^\\circ "),
+    (re.compile(r"\\(?:text|mathrm|mbox)\s*\{\s*(and|or)\s*\}"), r" \1 "),
+    (re.compile(r"\\\$"), "$"),
+    (re.compile(r"\\%"), "%"),
+    (re.compile(r"\{,\}"), ","),
+    (re.compile(r",\s*\\!\s*"), ","),
+    # A thin space between groups of three digits belongs to the number.
+    (re.compile(r"(?<=\d)(?:\\[,;: ]|~)+(?=\d{3}(?!\d))"), ""),
+    (re.compile(r"\\!"), ""),
+    (re.compile(r"\\[,;:> ]|\\(?:quad|qquad)(?![a-zA-Z])|~|[\s\x00]+"), " "),
+    (re.compile(r"\\\(|\\\)|\\\[|\\\]|\$"), " "),
+]
+_OPENING = {"(": ")", "[": "]", "{": "}"}
+
+
+def _signs(text: str) -> str:
+    if text.isascii():
+        return text
+    text = _ROOT.sub(lambda m: rf"\sqrt{{{m.group(1) or m.group(2)}}}", text)
+    text = _SUPERSCRIPT_RUN.sub(lambda m: f"^{{{m.group().translate(_SUPERSCRIPTS)}}}", text)
+    text = _SUBSCRIPT_RUN.sub(lambda m: f"_{{{m.group().translate(_SUBSCRIPTS)}}}", text)
+    return "".join(
+        _SIGNS[c] if c in _SIGNS else str(unicodedata.decimal(c)) if c.isdecimal() else c for c in text
+    )
+
+
+def normalise(text: str) -> str:
+    """Gives `text` in one spelling: ASCII where a sign has one plain meaning, single spaces, no outer full stop."""
+    text = _signs(text)
+    for pattern, replacement in _RULES:
+        text = pattern.sub(replacement, text)
+    text = " ".join(text.split())
+    if len(text) > 1 and text[0] == text[-1] == '"':
+        text = text[1:-1].strip()
+    text = text.rstrip(".").rstrip() if not text.endswith("..") else text
+    return text
+
+
+def depth(text: str) -> int:
+    """Gives how deeply brackets are nested."""
+    level = deepest = 0
+    for character in text:
+        if character in "({[":
+            level += 1
+            deepest = max(deepest, level)
+        elif character in ")}]":
+            level = max(0, level - 1)
+    return deepest
+
+
+def top_level(text: str) -> Iterator[tuple[int, str]]:
+    """Gives (position, character) of every character of `text` that stands outside all brackets and commands."""
+    level = 0
+    position = 0
+    while position < len(text):
+        character = text[position]
+        if character == "\\" and position + 1 < len(text):
+            if text[position + 1] == "{":
+                level += 1
+            elif text[position + 1] == "}":
+                level -= 1
+            elif level == 0:
+                yield position, character
+            position += 2
+            continue
+        if character in _OPENING:
+            level += 1
+        elif character in ")]}":
+            level -= 1
+        elif level == 0:
+            yield position, character
+        position += 1
+
+
+def split(text: str, separators: str) -> list[str]:
+    """Gives the stripped pieces of `text` between separator characters outside all brackets."""
+    pieces = []
+    start = 0
+    for position, character in top_level(text):
+        if character in separators:
+            pieces.append(text[start:position].strip())
+            start = position + 1
+    return [*pieces, text[start:].strip()]

@@ -1,0 +1,157 @@
+"""Verdicts on groups of completions, by whatever verifier their task names."""
+
+import asyncio
+import importlib
+import inspect
+import logging
+import math
+import queue
+import threading
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import replace
+from difflib import get_close_matches
+from typing import Any, cast
+
+from rlvr.errors import UsageError, VerifierError
+from rlvr.types import Completion, Task, Verdict
+from rlvr.verifiers.table import REFERENCE_CHECKS, VERIFIERS, Verifier
+
+log = logging.getLogger(__name__)
+
+DEADLINE_SECONDS = 600.0
+
+_Work = tuple[Callable[[], list[Verdict]], "Future[list[Verdict]]"]
+
+
+class _Lane:
+    """One daemon thread that runs plain verifiers one after the other, off the event loop."""
+
+    def __init__(self) -> None:
+        self._work: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
+        threading.Thread(target=self._serve, name="rlvr-verifiers", daemon=True).start()
+
+    def submit(self, function: Callable[[], list[Verdict]]) -> "Future[list[Verdict]]":
+        future: Future[list[Verdict]] = Future()
+        self._work.put((function, future))
+        return future
+
+    def close(self) -> None:
+        self._work.put(None)
+
+    def _serve(self) -> None:
+        while (work := self._work.get()) is not None:
+            function, future = work
+            if future.set_running_or_notify_cancel():
+                try:
+                    future.set_result(function())
+                except BaseException as error:
+                    future.set_exception(error)
+
+
+def _checked(verdict: Any, seconds: float) -> Verdict:
+    if not isinstance(verdict, Verdict):
+        raise VerifierError(f"a verifier gave {str(verdict)[:80]!r}; expected a Verdict")
+    outcome = verdict.outcome
+    if outcome is not None and not (math.isfinite(outcome) and 0.0 <= outcome <= 1.0):
+        raise VerifierError(f"a verifier gave the outcome {outcome!r}; expected a number in [0, 1] or None")
+    return verdict if verdict.seconds else replace(verdict, seconds=seconds)
+
+
+class Scorer:
+    """Scores groups. A plain function runs in one thread, one completion after the other; an async one overlaps."""
+
+    def __init__(
+        self, verifiers: Mapping[str, Verifier] | None = None, *, deadline_seconds: float = DEADLINE_SECONDS
+    ) -> None:
+        self._verifiers: dict[str, Verifier] = dict(VERIFIERS if verifiers is None else verifiers)
+        self._deadline_seconds = deadline_seconds
+        self._failed: set[str] = set()
+        self._lane: _Lane | None = None
+
+    def resolve(self, name: str) -> Verifier:
+        """Gives the verifier of that name or import path. Raises UsageError where there is none."""
+        if name not in self._verifiers:
+            self._verifiers[name] = _imported(name, self._verifiers)
+        return self._verifiers[name]
+
+    def check_reference(self, task: Task) -> str | None:
+        """Gives what is wrong with the task's reference, or None; verifiers from outside the house have no check."""
+        self.resolve(task.verifier)
+        check = REFERENCE_CHECKS.get(task.verifier)
+        return None if check is None else check(task.reference)
+
+    async def score(self, task: Task, completions: Sequence[Completion]) -> list[Verdict]:
+        """Gives one verdict per completion, in their order.
+
+        A verifier that raises, or gives no verdict by the deadline, makes the outcome None with status "crash"; the
+        first time it is logged. Raises UsageError for an unknown verifier.
+        """
+        verifier = self.resolve(task.verifier)
+        if inspect.iscoroutinefunction(verifier):
+            return list(await asyncio.gather(*(self._score_async(verifier, task, c) for c in completions)))
+        if self._lane is None:
+            self._lane = _Lane()
+        lane = self._lane
+        future = lane.submit(lambda: [self._score_plain(verifier, task, c) for c in completions])
+        try:
+            return await asyncio.wait_for(asyncio.wrap_future(future), self._deadline_seconds)
+        except TimeoutError as error:
+            # The thread cannot be ended: leave it behind, so that the next group gets a free one.
+            if self._lane is lane:
+                self._lane = None
+            verdict = self._failure(task, error)
+            return [verdict] * len(completions)
+
+    def close(self) -> None:
+        """Ends the thread of plain verifiers; the shared worker pool stays, it ends with the program."""
+        if self._lane is not None:
+            self._lane.close()
+            self._lane = None
+
+    async def _score_async(self, verifier: Verifier, task: Task, completion: Completion) -> Verdict:
+        start = time.monotonic()
+        try:
+            pending = cast(Awaitable[Verdict], verifier(task, completion))
+            verdict = await asyncio.wait_for(pending, self._deadline_seconds)
+            return _checked(verdict, time.monotonic() - start)
+        except Exception as error:
+            return self._failure(task, error)
+
+    def _score_plain(self, verifier: Verifier, task: Task, completion: Completion) -> Verdict:
+        start = time.monotonic()
+        try:
+            return _checked(verifier(task, completion), time.monotonic() - start)
+        except Exception as error:
+            return self._failure(task, error)
+
+    def _failure(self, task: Task, error: Exception) -> Verdict:
+        if task.verifier not in self._failed:
+            self._failed.add(task.verifier)
+            reason = f"no verdict in {self._deadline_seconds:.0f} s" if isinstance(error, TimeoutError) else repr(error)
+            log.error("verifier %s failed on task %s: %s", task.verifier, task.id, reason, exc_info=error)
+        return Verdict(None, "crash")
+
+
+def _imported(name: str, known: Mapping[str, Verifier]) -> Verifier:
+    module_name, colon, attribute = name.partition(":")
+    if not colon or not module_name or not attribute:
+        near = get_close_matches(name, known, n=1)
+        raise UsageError(
+            f"there is no verifier {name!r}; known: {', '.join(sorted(known))}",
+            hint=f"did you mean {near[0]!r}?" if near else 'name your own as "package.module:function"',
+        )
+    try:
+        function = getattr(importlib.import_module(module_name), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UsageError(
+            f"the verifier {name!r} cannot be imported: {error}",
+            hint=f'python -c "from {module_name} import {attribute}" must work in the folder where you start rlvr',
+        ) from error
+    if not callable(function):
+        raise UsageError(
+            f"the verifier {name!r} is a {type(function).__name__}, not a function",
+            hint="write def verify(task, completion) -> Verdict",
+        )
+    return cast(Verifier, function)

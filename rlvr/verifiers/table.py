@@ -1,0 +1,20 @@
+"""Every verifier by its name in a task."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from rlvr.types import Completion, Task, Verdict
+from rlvr.verifiers import exact, gym, math
+
+Verifier = Callable[[Task, Completion], Verdict | Awaitable[Verdict]]
+"""A plain or an async function from a task and a completion to a verdict."""
+
+VERIFIERS: Mapping[str, Verifier] = {"exact": exact.verify, "gym": gym.verify, "math": math.verify}
+"""Verifiers of the house; any other is named by its import path, "package.module:function"."""
+
+REFERENCE_CHECKS: Mapping[str, Callable[[Any], str | None]] = {
+    "exact": exact.check_reference,
+    "gym": gym.check_reference,
+    "math": math.check_reference,
+}
+"""For each verifier a function that gives what is wrong with a reference, or None."""

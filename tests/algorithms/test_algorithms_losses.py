@@ -1,0 +1,125 @@
+"""Token losses and preference losses: hand-worked numbers and gradients."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rlvr.algorithms.losses import clip_counts, clipped, cross_entropy, ratio
+from rlvr.algorithms.preference import PREFERENCE_LOSSES, nll_term, sigmoid, sigmoid_norm
+
+CLIP = {"clip_low": 0.2, "clip_high": 0.28}
+
+
+def row(*values: float) -> torch.Tensor:
+    return torch.tensor([values], dtype=torch.float64)
+
+
+# r = 1.5, 1.5, .5, .5, 1.1 with A = 1, −1, 1, −1, 2 and bounds .8 and 1.28:
+# −min(1.5, 1.28) = −1.28; −min(−1.5, −1.28) = 1.5; −min(.5, .8) = −.5; −min(−.5, −.8) = .8; −min(2.2, 2.2) = −2.2
+RATIOS = (1.5, 1.5, 0.5, 0.5, 1.1)
+ADVANTAGE = (1.0, -1.0, 1.0, -1.0, 2.0)
+
+
+def test_the_clipped_loss_takes_the_worse_of_ratio_and_clipped_ratio():
+    logprobs = row(*RATIOS).log()
+    got = clipped(logprobs, torch.zeros_like(logprobs), row(*ADVANTAGE), **CLIP)
+    np.testing.assert_allclose(got, [[-1.28, 1.5, -0.5, 0.8, -2.2]], rtol=1e-12)
+
+
+def test_only_tokens_past_the_clip_in_the_direction_of_their_advantage_lose_their_gradient():
+    logprobs = row(*RATIOS).log().requires_grad_()
+    clipped(logprobs, torch.zeros(1, 5, dtype=torch.float64), row(*ADVANTAGE), **CLIP).sum().backward()
+    # dℓ/dlogp = −r·A where not clipped
+    np.testing.assert_allclose(logprobs.grad, [[0.0, 1.5, -0.5, 0.0, -2.2]], rtol=1e-12)
+
+
+def test_clip_counts_count_each_side_on_trainable_tokens_only():
+    logprobs = row(*RATIOS).log()
+    everywhere = torch.ones(1, 5, dtype=torch.bool)
+    counts = clip_counts(logprobs, torch.zeros_like(logprobs), row(*ADVANTAGE), everywhere, **CLIP)
+    assert {k: v.item() for k, v in counts.items()} == {"clipped_low_tokens": 1, "clipped_high_tokens": 1}
+    first_only = torch.tensor([[True, False, False, False, False]])
+    counts = clip_counts(logprobs, torch.zeros_like(logprobs), row(*ADVANTAGE), first_only, **CLIP)
+    assert {k: v.item() for k, v in counts.items()} == {"clipped_low_tokens": 0, "clipped_high_tokens": 1}
+
+
+@given(
+    st.lists(st.tuples(st.floats(-3, 3), st.floats(-3, 3), st.floats(-2, 2)), min_size=1, max_size=12),
+    st.floats(0.01, 0.99),
+    st.floats(0.01, 2.0),
+)
+def test_the_clipped_loss_equals_the_loop(tokens, low, high):
+    now, then, advantage = (row(*column) for column in zip(*tokens, strict=True))
+    expected = []
+    for a, b, adv in tokens:
+        r = math.exp(a - b)
+        expected.append(-min(r * adv, min(max(r, 1 - low), 1 + high) * adv))
+    np.testing.assert_allclose(clipped(now, then, advantage, clip_low=low, clip_high=high)[0], expected, atol=1e-12)
+
+
+@given(st.lists(st.tuples(st.floats(-9, 0), st.floats(-2, 2)), min_size=1, max_size=9))
+def test_on_policy_the_gradient_is_that_of_reinforce_whatever_the_clip(tokens):
+    logprobs, advantage = (row(*column) for column in zip(*tokens, strict=True))
+    logprobs.requires_grad_()
+    clipped(logprobs, logprobs.detach(), advantage, **CLIP).sum().backward()
+    np.testing.assert_allclose(logprobs.grad, -advantage, atol=1e-12)
+
+
+def test_an_enormous_ratio_stays_finite_and_a_vanishing_one_is_zero():
+    got = ratio(torch.tensor([[0.0, -1e4]]), torch.tensor([[-1e4, 0.0]]))
+    assert got[0, 0].item() == pytest.approx(math.exp(20), rel=1e-5)
+    assert got[0, 1].item() == 0.0
+
+
+def test_cross_entropy_is_minus_the_log_probability():
+    assert cross_entropy(row(-1.5, -0.25)).tolist() == [[1.5, 0.25]]
+
+
+def pair(*values: float) -> torch.Tensor:
+    return torch.tensor(values, dtype=torch.float64)
+
+
+def test_dpo_of_a_log_ratio_gap_of_three_at_beta_one_tenth():
+    # Δ = 2 − (−1) = 3; β·Δ = .3; −log σ(.3) = log(1 + e^−.3) = log(1.740818) = .554355
+    loss, margins = sigmoid(pair(2.0), pair(-1.0), pair(4.0), pair(2.0), beta=0.1)
+    assert margins.tolist() == pytest.approx([0.3])
+    assert loss.tolist() == pytest.approx([0.554355], abs=1e-6)
+
+
+def test_the_normalised_dpo_divides_each_log_ratio_by_its_own_length():
+    # 2/4 − (−1/2) = 1; β = 5: log(1 + e^−5) = .006715
+    loss, margins = sigmoid_norm(pair(2.0), pair(-1.0), pair(4.0), pair(2.0), beta=5.0)
+    assert margins.tolist() == pytest.approx([5.0])
+    assert loss.tolist() == pytest.approx([0.006715], abs=1e-6)
+
+
+@pytest.mark.parametrize("name", PREFERENCE_LOSSES)
+def test_a_policy_equal_to_its_reference_has_loss_ln_2_and_margin_0(name):
+    loss, margins = PREFERENCE_LOSSES[name](pair(0.0), pair(0.0), pair(3.0), pair(5.0), beta=0.7)
+    assert loss.tolist() == pytest.approx([math.log(2)])
+    assert margins.tolist() == [0.0]
+
+
+@pytest.mark.parametrize("name", PREFERENCE_LOSSES)
+def test_the_preference_gradient_raises_the_chosen_and_lowers_the_rejected(name):
+    chosen, rejected = pair(0.0).requires_grad_(), pair(0.0).requires_grad_()
+    loss, _ = PREFERENCE_LOSSES[name](chosen, rejected, pair(1.0), pair(1.0), beta=0.4)
+    loss.sum().backward()
+    # −β·σ(−βΔ) = −.4 · .5
+    assert chosen.grad.tolist() == pytest.approx([-0.2])
+    assert rejected.grad.tolist() == pytest.approx([0.2])
+
+
+@pytest.mark.parametrize("name", PREFERENCE_LOSSES)
+def test_a_hopeless_pair_has_a_finite_loss(name):
+    loss, _ = PREFERENCE_LOSSES[name](pair(-1e5), pair(1e5), pair(1.0), pair(1.0), beta=1.0)
+    assert loss.tolist() == pytest.approx([2e5])
+
+
+def test_the_nll_term_is_the_coefficient_times_the_loss_per_token_of_the_chosen():
+    # .5 · 6/3
+    assert nll_term(pair(-6.0), pair(3.0), nll_coefficient=0.5).tolist() == [1.0]
