@@ -2,7 +2,8 @@
 
 P prompts, G completions per prompt. `valid` is False where the verifier could not tell (outcome None): such a
 completion leaves the group's mean and standard deviation and gets advantage 0; its reward may be NaN. A group with
-fewer than 2 valid completions has nothing to compare and gets 0 throughout; so does a group of equal rewards, exactly.
+fewer than 2 valid completions has nothing to compare (a lone reward is its own mean) and gets 0 throughout; so does a
+group of equal rewards, exactly.
 """
 
 from collections.abc import Callable
@@ -18,7 +19,7 @@ def _deviations(rewards: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
     lowest = torch.where(valid, rewards, torch.inf).amin(dim=-1, keepdim=True)
     above = torch.where(valid, rewards - lowest, 0.0)
     mean = above.sum(dim=-1, keepdim=True) / count.clamp(min=1)
-    return torch.where(valid & (count >= 2), above - mean, 0.0), count
+    return torch.where(valid, above - mean, 0.0), count
 
 
 def centred(rewards: Tensor, valid: Tensor) -> Tensor:

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from transformers.utils import logging as transformers_logging
 
-from rlvr.config.schema import DataConfig, EvaluateConfig, OptimizerConfig, Recipe, ShapingConfig
+from rlvr.config.schema import DataConfig, OptimizerConfig, Recipe, ShapingConfig
 from rlvr.data import sources
+from rlvr.data.sources import Kind
 from rlvr.data.split import check_no_overlap
 from rlvr.engines.base import Engine
 from rlvr.engines.native.engine import NativeEngine
@@ -46,25 +48,26 @@ class House:
     recipe: Recipe
     device: torch.device
     scorer: Scorer
-    domains: dict[str, set[str]] = field(default_factory=dict)
+    domains: set[str] = field(default_factory=set)
     _held_out: list[Any] | None = None
 
     def held_out(self) -> list[Any]:
         """Gives the evaluation tasks of the recipe, loaded once."""
         if self._held_out is None:
             config = self.recipe.evaluation
-            self._held_out = load_items("tasks", config.data) if config else []
+            self._held_out = load_items("task", config.data) if config else []
         return self._held_out
 
 
 def open_house(recipe: Recipe) -> House:
     """Sets the threads of torch, picks the device and makes the scorer."""
+    transformers_logging.disable_progress_bar()
     if recipe.threads:
         torch.set_num_threads(recipe.threads)
     return House(recipe, pick_device(recipe.model.device), Scorer())
 
 
-def make_parts(house: House, *, start: str | Path, parent: str | Path, stage: Any) -> Parts:
+def make_parts(house: House, *, start: str | Path, parent: str | Path | None, stage: Any) -> Parts:
     """Gives the parts of one stage: the policy from `start`, the reference from `parent` when it is asked for.
 
     `start` is the stage's own last checkpoint when it is resumed, else `parent`.
@@ -75,23 +78,30 @@ def make_parts(house: House, *, start: str | Path, parent: str | Path, stage: An
         policy.model.gradient_checkpointing_enable()
     evaluation = recipe.evaluation
     return Parts(
+        origin=Path(start),
         policy=policy.model,
         tokenizer=policy.tokenizer,
-        make_engine=partial(ENGINES["native"], policy.model, policy.tokenizer, num_slots=_slots(stage), max_length=0),
+        make_engine=partial(make_engine, policy.model, policy.tokenizer, _completions_at_once(stage)),
         make_optimizer=make_optimizer,
-        make_reference=partial(load_reference, parent, device=house.device),
+        make_reference=lambda: None if parent is None else load_reference(parent, device=house.device),
         load=partial(load_for_training, house),
+        load_held_out=load_items,
         scores=house.scorer,
         shaping=make_shaping(getattr(stage, "shaping", ())),
         evaluation=evaluation,
+        announce=lambda steps, first: None,
         seed=recipe.seed,
         dtype=recipe.model.dtype,
     )
 
 
-def _slots(stage: Any) -> int:
-    wanted = getattr(stage, "prompts_per_step", MAX_SLOTS) * getattr(stage, "group_size", 1)
-    return int(min(MAX_SLOTS, wanted))
+def _completions_at_once(stage: Any) -> int:
+    return int(getattr(stage, "prompts_per_step", MAX_SLOTS) * getattr(stage, "group_size", 1))
+
+
+def make_engine(model: Any, tokenizer: Any, completions: int, max_length: int) -> Engine:
+    """Gives an engine for that many completions at once (MAX_SLOTS at most) of up to `max_length` tokens."""
+    return ENGINES["native"](model, tokenizer, num_slots=min(MAX_SLOTS, completions), max_length=max_length)
 
 
 def make_optimizer(model: Any, config: OptimizerConfig, updates: int) -> Optimizer:
@@ -121,7 +131,7 @@ def _imported(name: str) -> Any:
         raise RecipeError(f"the shaping {name!r} cannot be imported: {error}") from error
 
 
-def load_items(kind: str, data: Sequence[DataConfig]) -> list[Any]:
+def load_items(kind: Kind, data: Sequence[DataConfig]) -> list[Any]:
     """Gives the items of all sources in order; unusable rows are counted and the first is named in a warning.
 
     Raises DataError when a source gives nothing, or when two items share an id.
@@ -131,32 +141,26 @@ def load_items(kind: str, data: Sequence[DataConfig]) -> list[Any]:
         loaded = sources.load(
             kind, entry.source, entry.split, path=entry.path or None, limit=entry.limit or None, **entry.options
         )
-        for line in loaded.warnings():
-            log.warning("%s", line)
+        if loaded.skipped.count:
+            log.warning("%s: %d bad rows left out; first: %s", entry.source, loaded.skipped.count, loaded.skipped.first)
         items.extend(loaded.items)
     seen: set[str] = set()
     for item in items:
         if item.id in seen:
             raise DataError(
-                f"two {kind} have the id {item.id!r}", hint="give each row its own id, or leave the id field out"
+                f"two {kind}s have the id {item.id!r}", hint="give each row its own id, or leave the id field out"
             )
         seen.add(item.id)
     return items
 
 
-def load_for_training(house: House, kind: str, data: Sequence[DataConfig]) -> list[Any]:
+def load_for_training(house: House, kind: Kind, data: Sequence[DataConfig]) -> list[Any]:
     """Gives training items without those whose prompt is a held-out task's, and remembers their domains."""
     items = load_items(kind, data)
-    if kind != "documents":
+    if kind != "document":
         shared = set(check_no_overlap(items, house.held_out()))
         if shared:
-            log.warning("%d of %d %s left out: their prompt is a held-out task", len(shared), len(items), kind)
+            log.warning("%d of %d %ss left out: their prompt is a held-out task", len(shared), len(items), kind)
             items = [item for item in items if item.id not in shared]
-        house.domains.setdefault(kind, set()).update(item.domain for item in items)
+        house.domains.update(item.domain for item in items)
     return items
-
-
-def evaluation_parts(house: House, config: EvaluateConfig, *, checkpoint: str | Path, parent: str | Path) -> Parts:
-    """Gives the parts that evaluate a checkpoint; held-out tasks are not filtered against themselves."""
-    parts = make_parts(house, start=checkpoint, parent=parent, stage=config)
-    return parts.with_load(load_items)

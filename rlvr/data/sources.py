@@ -153,7 +153,8 @@ def load(
     if limit is not None and "limit" in inspect.signature(function).parameters:
         given["limit"] = limit
     _check_options(source, function, given)
-    return _collect(function(split, **given), kind, f"{source}:{split}", limit)
+    label = f"{source}:{split}" if path is None else f"{source}:{split} at {path}"
+    return _collect(function(split, **given), kind, label, limit)
 
 
 def _collect(rows: Iterable[Any], kind: Kind, label: str, limit: int | None) -> Loaded[Any]:

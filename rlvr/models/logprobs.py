@@ -43,9 +43,7 @@ def token_logprobs(
     targets = token_ids[rows, columns]
     logprobs, entropy = _head_in_chunks(model, picked, targets, temperature)
     blank = torch.zeros(token_ids.shape, dtype=torch.float32, device=token_ids.device)
-    return TokenLogprobs(
-        blank.index_put((rows, columns), logprobs), blank.index_put((rows, columns), entropy)
-    )
+    return TokenLogprobs(blank.index_put((rows, columns), logprobs), blank.index_put((rows, columns), entropy))
 
 
 def _head_in_chunks(model: Any, hidden: Tensor, targets: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
@@ -66,6 +64,6 @@ def _head_in_chunks(model: Any, hidden: Tensor, targets: Tensor, temperature: fl
         return one_chunk(hidden, targets)
     parts = [
         checkpoint(one_chunk, part, target, use_reentrant=False)
-        for part, target in zip(hidden.split(size), targets.split(size), strict=True)
+        for part, target in zip(torch.split(hidden, size), torch.split(targets, size), strict=True)
     ]
     return torch.cat([p[0] for p in parts]), torch.cat([p[1] for p in parts])

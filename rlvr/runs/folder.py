@@ -88,6 +88,9 @@ class Run:
         Raises RunError when something is there already (`replace` removes nothing but a run), or when the folder
         cannot be written.
         """
+        with writing(path):
+            if _doomed(path).exists():
+                shutil.rmtree(_doomed(path))
         if replace and is_run(path):
             _remove_run(path)
         elif not _vacant(path):
@@ -196,8 +199,8 @@ class Run:
         lines = self.metrics()
         late = [line for line in lines if line["step"] >= step]
         with writing(self.path):
-            remove_temporaries(self.path)
-            remove_temporaries(self.path / ROLLOUTS)
+            for folder in (self.path, self.path / ROLLOUTS, *(self.path / SET_ASIDE).glob("*")):
+                remove_temporaries(folder)
             files = [path for path in sorted((self.path / ROLLOUTS).glob("*.parquet")) if _step_of(path) >= step]
             if late or files:
                 aside = self._next_aside()
@@ -271,10 +274,11 @@ def _refuse(path: Path) -> None:
 
 
 def _remove_run(path: Path) -> None:
-    doomed = path.with_name(f"{TEMPORARY}replaced-{path.name}")
     with writing(path):
-        if doomed.exists():
-            shutil.rmtree(doomed)
-        os.rename(path, doomed)
+        os.rename(path, _doomed(path))
         sync(path.parent)
-        shutil.rmtree(doomed)
+        shutil.rmtree(_doomed(path))
+
+
+def _doomed(path: Path) -> Path:
+    return path.with_name(f"{TEMPORARY}replaced-{path.name}")

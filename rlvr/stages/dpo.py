@@ -29,10 +29,8 @@ PAIRS_FILE = "pairs.json"
 
 def dpo(parts: Parts, config: DpoConfig, run: Run) -> Checkpoint:
     """Trains the policy to prefer `chosen` over `rejected`, relative to the weights that the stage began with."""
-    pairs = parts.load("preferences", config.data) if config.pairs == "data" else policy_pairs(parts, config, run)
-    items = [
-        (_row(parts.tokenizer, pair, pair.chosen), _row(parts.tokenizer, pair, pair.rejected)) for pair in pairs
-    ]
+    pairs = parts.load("preference", config.data) if config.pairs == "data" else policy_pairs(parts, config, run)
+    items = [(_row(parts.tokenizer, pair, pair.chosen), _row(parts.tokenizer, pair, pair.rejected)) for pair in pairs]
     items = fitting(items, max_length=config.max_length, what="preference pair", run=run)
     items = _with_reference(parts, config, items)
     return train_supervised(parts, run, items, config, preference_loss(parts.policy, config))
@@ -68,7 +66,7 @@ def policy_pairs(parts: Parts, config: DpoConfig, run: Run) -> list[Preference]:
         stored = sampling_run.read_json(PAIRS_FILE)["pairs"]
         return [Preference(**{**pair, "messages": tuple(pair["messages"])}) for pair in stored]
     sampling_run.rewind(0)
-    intake = usable_tasks(parts, config.data, config.max_completion_tokens)
+    intake = usable_tasks(parts, parts.load("task", config.data), config.max_completion_tokens)
     groups = complete_groups(
         parts.make_engine(intake.longest_prompt + config.max_completion_tokens),
         [Draw(index, task) for index, task in enumerate(intake.tasks)],
@@ -100,7 +98,9 @@ def _pair(group: Group, seed: int) -> Preference:
     solved = [v.outcome is not None and v.outcome >= group.task.threshold for v in group.verdicts]
     right = [c for c, ok in zip(group.completions, solved, strict=True) if ok]
     wrong = [
-        c for c, ok, v in zip(group.completions, solved, group.verdicts, strict=True) if not ok and v.outcome is not None
+        c
+        for c, ok, v in zip(group.completions, solved, group.verdicts, strict=True)
+        if not ok and v.outcome is not None
     ]
     pick = keyed.uniform(seed, "pairs/pick", group.draw_index, [0, 1])
     return Preference(
@@ -126,9 +126,7 @@ def _row(tokenizer: Any, pair: Preference, completion: str) -> Row:
     return Row(*encode_completion(tokenizer, pair.messages, completion))
 
 
-def _with_reference(
-    parts: Parts, config: DpoConfig, items: Sequence[tuple[Row, ...]]
-) -> list[tuple[Row, ...]]:
+def _with_reference(parts: Parts, config: DpoConfig, items: Sequence[tuple[Row, ...]]) -> list[tuple[Row, ...]]:
     """Measures the reference's log-probabilities once, before training."""
     rows = [row for item in items for row in item]
     measured = measure_logprobs(

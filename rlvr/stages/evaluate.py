@@ -2,38 +2,180 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
+import torch
 
 from rlvr.algorithms.kl import k3
-from rlvr.config.schema import EvaluateConfig
+from rlvr.config.schema import DataConfig, EvaluateConfig
 from rlvr.data.chat import encode_document, stop_token_ids
 from rlvr.data.stream import Draw
-from rlvr.engines.base import Engine, Sampling
-from rlvr.errors import DataError
-from rlvr.models.policy import context_length
+from rlvr.engines.base import Sampling
 from rlvr.runs.folder import Record, Run
+from rlvr.runs.report import DomainReport, read_domain
 from rlvr.stages.parts import Checkpoint, Parts, usable_tasks
-from rlvr.statistics.intervals import Interval, mean_interval, proportion_interval
+from rlvr.statistics.intervals import proportion_interval, rate_interval
 from rlvr.statistics.pass_at_k import pass_at_k
 from rlvr.training.batching import Row
-from rlvr.training.intake import Intake
 from rlvr.training.learner import measure_logprobs
-from rlvr.training.rollout import complete_groups
-from rlvr.types import Group
+from rlvr.training.rollout import complete_groups, refuse_unscored
+from rlvr.training.samples import to_samples
+from rlvr.types import FloatArray, Group
 
-RESULT_FILE = "result.json"
+RESULT = "result.json"
+MAX_UNSCORED_RATE = 0.1
+PASS_AT = 16
 
 
 @dataclass(frozen=True, slots=True)
-class DomainScore:
-    """One domain's held-out result; intervals are 95 % over tasks. `tokens` is the mean length of a sample."""
+class Measurement:
+    """What a checkpoint can do. `kl` to the parent in nats per token; None where there is no parent or no text."""
 
-    pass_at_1: Interval
-    pass_at_k: Interval
-    greedy: Interval
-    tokens: float
-    num_tasks: int
-    k: int
+    domains: Mapping[str, DomainReport]
+    kl: float | None
+    perplexity: float | None
+
+
+def evaluate(parts: Parts, config: EvaluateConfig, run: Run) -> Checkpoint:
+    """Measures the policy and passes its checkpoint on unchanged."""
+    measure(parts, config, run)
+    return Checkpoint(parts.origin, 0)
+
+
+def measure(parts: Parts, config: EvaluateConfig, run: Run) -> Measurement:
+    """Measures the policy on the tasks and texts of `config`, once per run folder: a second call reads the result."""
+    if (run.path / RESULT).is_file():
+        return read_measurement(run)
+    run.rewind(0)
+    with run.step(0) as record:
+        sampled = held_out_groups(parts, config, record, greedy=False)
+        greedy = held_out_groups(parts, config, record, greedy=True)
+        found = Measurement(
+            domains=domain_reports(sampled, greedy),
+            kl=kl_to_parent(parts, sampled, config),
+            perplexity=perplexity(parts, config.text, config.microbatch_tokens),
+        )
+        record.metrics(metrics_of(found))
+    run.write_json(RESULT, asdict(found))
+    return found
+
+
+def read_measurement(run: Run) -> Measurement:
+    """Gives the measurement that the run holds."""
+    stored = run.read_json(RESULT)
+    domains = {name: read_domain(entry) for name, entry in stored["domains"].items()}
+    return Measurement(domains, stored["kl"], stored["perplexity"])
+
+
+def held_out_groups(
+    parts: Parts, config: EvaluateConfig, record: Record, *, greedy: bool, version: int = 0
+) -> list[Group]:
+    """Completes every held-out task, `config.samples` times or once greedily; keys depend on nothing but its place."""
+    if not config.data:
+        return []
+    intake = usable_tasks(parts, parts.load_held_out("task", config.data), config.max_completion_tokens)
+    engine = parts.make_engine(intake.longest_prompt + config.max_completion_tokens)
+    engine.load_weights(parts.policy, version=version)
+    groups = complete_groups(
+        engine,
+        [Draw(index, task) for index, task in enumerate(intake.tasks)],
+        group_size=1 if greedy else config.samples,
+        sampling=Sampling(
+            temperature=0.0 if greedy else config.temperature,
+            max_new_tokens=config.max_completion_tokens,
+            stop_token_ids=stop_token_ids(parts.tokenizer),
+            seed=config.seed,
+            purpose="evaluate",
+        ),
+        encode=lambda task: intake.prompts[task.id],
+        scores=parts.scores,
+    )
+    record.rollouts(groups, split="greedy" if greedy else "evaluate")
+    refuse_unscored(groups, MAX_UNSCORED_RATE)
+    return groups
+
+
+def domain_reports(sampled: Sequence[Group], greedy: Sequence[Group]) -> dict[str, DomainReport]:
+    """Gives pass@1, pass@16, greedy accuracy and mean length per domain; completions without an outcome do not count.
+
+    A task counts in a rate when enough of its completions have an outcome.
+    """
+    reports = {}
+    for domain in dict.fromkeys(group.task.domain for group in sampled):
+        groups = [g for g in sampled if g.task.domain == domain and g.num_scored]
+        full = [g for g in groups if g.num_scored >= PASS_AT]
+        once = [g for g in greedy if g.task.domain == domain and g.num_scored]
+        lengths = [len(c.token_ids) for g in groups for c in g.completions]
+        reports[domain] = DomainReport(
+            trained=False,
+            pass_at_1=rate_interval([g.num_solved / g.num_scored for g in groups]),
+            pass_at_16=rate_interval(pass_at_k([g.num_scored for g in full], [g.num_solved for g in full], k=PASS_AT))
+            if full
+            else None,
+            greedy=proportion_interval(sum(g.num_solved for g in once), len(once)) if once else None,
+            tokens=sum(lengths) / len(lengths),
+        )
+    return reports
+
+
+def kl_to_parent(parts: Parts, sampled: Sequence[Group], config: EvaluateConfig) -> float | None:
+    """Gives the KL to the parent's weights in nats per token: the mean k3 over all tokens that this policy sampled."""
+    reference = parts.make_reference()
+    if reference is None or not sampled:
+        return None
+    rows = [Row(sample.token_ids, sample.trainable) for sample in to_samples(sampled, drop_truncated=False)]
+    ours, theirs = (
+        _logprobs(parts, model, rows, config.temperature, config.microbatch_tokens)
+        for model in (parts.policy, reference)
+    )
+    divergence = sum(
+        float(k3(torch.from_numpy(a), torch.from_numpy(b)).double().sum()) for a, b in zip(ours, theirs, strict=True)
+    )
+    return divergence / max(1, sum(int(row.trainable.sum()) for row in rows))
+
+
+def perplexity(parts: Parts, text: Sequence[DataConfig], microbatch_tokens: int) -> float | None:
+    """Gives exp of the mean negative log-likelihood per token over all documents; None without documents."""
+    if not text:
+        return None
+    rows = [Row(*encode_document(parts.tokenizer, item.text)) for item in parts.load_held_out("document", text)]
+    found = _logprobs(parts, parts.policy, rows, 1.0, microbatch_tokens)
+    total = sum(float(values.sum(dtype="float64")) for values in found)
+    return math.exp(-total / sum(int(row.trainable.sum()) for row in rows))
+
+
+def metrics_of(found: Measurement) -> dict[str, float]:
+    """Gives the measurement as metrics."""
+    metrics: dict[str, float] = {}
+    for name, report in found.domains.items():
+        metrics[f"eval/pass_at_1/{name}"] = report.pass_at_1.mean
+        metrics[f"eval/completion_tokens_mean/{name}"] = report.tokens
+        if report.pass_at_16:
+            metrics[f"eval/pass_at_16/{name}"] = report.pass_at_16.mean
+        if report.greedy:
+            metrics[f"eval/greedy/{name}"] = report.greedy.mean
+    if found.kl is not None:
+        metrics["eval/kl"] = found.kl
+    if found.perplexity is not None:
+        metrics["eval/perplexity"] = found.perplexity
+    return metrics
+
+
+def held_out(parts: Parts, config: EvaluateConfig, record: Record, *, version: int) -> dict[str, float]:
+    """Gives pass@1 and pass@16 of the weights as they are now, as metrics of a training step."""
+    sampled = held_out_groups(parts, config, record, greedy=False, version=version)
+    return metrics_of(Measurement(domain_reports(sampled, []), None, None))
+
+
+def _logprobs(
+    parts: Parts, model: Any, rows: Sequence[Row], temperature: float, microbatch_tokens: int
+) -> tuple[FloatArray, ...]:
+    return measure_logprobs(
+        model,
+        rows,
+        temperature=temperature,
+        microbatch_tokens=microbatch_tokens,
+        layout="padded",
+        dtype=parts.dtype,
+    )

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from rlvr.config.schema import DataConfig, EvaluateConfig, OptimizerConfig
+from rlvr.data.sources import Kind
 from rlvr.engines.base import Engine
 from rlvr.models.checkpoint import latest_checkpoint, load_trainer_state
 from rlvr.models.optim import Optimizer
@@ -13,6 +14,7 @@ from rlvr.models.policy import context_length
 from rlvr.runs.folder import Run
 from rlvr.training.intake import Intake, take_in
 from rlvr.training.rollout import Scores, Shape
+from rlvr.types import Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,20 +29,24 @@ class Checkpoint:
 class Parts:
     """One stage's parts.
 
-    `policy` is the network with the weights to go on from; `make_reference` loads the frozen weights that the stage
-    began with. `load(kind, sources)` gives the items of all sources ("tasks", "demonstrations",
-    "preferences" or "documents"). `make_engine(max_length)` gives an engine for sequences of up to that many tokens.
+    `policy` is the network with the weights to go on from, loaded from `origin`; `make_reference` loads the frozen
+    weights that the stage began with, None where nothing came before. `load(kind, sources)` gives the items of all
+    sources to train on, without any whose prompt is held out; `load_held_out` those to measure. `make_engine(max_length)` gives an engine for sequences of up to that many tokens. A stage calls
+    `announce(steps, first)` once it knows how many steps it has and with which it goes on.
     """
 
+    origin: Path
     policy: Any
     tokenizer: Any
     make_engine: Callable[[int], Engine]
     make_optimizer: Callable[[Any, OptimizerConfig, int], Optimizer]
     make_reference: Callable[[], Any]
-    load: Callable[[str, Sequence[DataConfig]], list[Any]]
+    load: Callable[[Kind, Sequence[DataConfig]], list[Any]]
+    load_held_out: Callable[[Kind, Sequence[DataConfig]], list[Any]]
     scores: Scores
     shaping: Sequence[Shape]
     evaluation: EvaluateConfig | None
+    announce: Callable[[int, int], None]
     seed: int
     dtype: str
 
@@ -62,10 +68,10 @@ def restore(run: Run) -> tuple[int, Path | None, dict[str, Any]]:
     return int(state["step"]), path, state
 
 
-def usable_tasks(parts: Parts, data: Sequence[DataConfig], max_completion_tokens: int) -> Intake:
-    """Gives the tasks of all sources that this policy can be asked, with their encoded prompts."""
+def usable_tasks(parts: Parts, tasks: Sequence[Task], max_completion_tokens: int) -> Intake:
+    """Gives the tasks that this policy can be asked, with their encoded prompts."""
     return take_in(
-        parts.load("tasks", data),
+        tasks,
         parts.tokenizer,
         context_tokens=context_length(parts.policy),
         max_completion_tokens=max_completion_tokens,

@@ -10,7 +10,7 @@ from rlvr.training.batching import Row
 
 def pretrain(parts: Parts, config: PretrainConfig, run: Run) -> Checkpoint:
     """Trains the policy on the documents of `config.data`; every token but the first of a document is learned."""
-    documents = parts.load("documents", config.data)
-    items = [(Row(*encode_document(parts.tokenizer, document.text)),) for document in documents]
+    documents = parts.load("document", config.data)
+    items: list[tuple[Row, ...]] = [(Row(*encode_document(parts.tokenizer, document.text)),) for document in documents]
     items = fitting(items, max_length=config.max_length, what="document", run=run)
     return train_supervised(parts, run, items, config, next_token_loss(parts.policy))

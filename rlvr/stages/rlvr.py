@@ -15,21 +15,23 @@ from rlvr.stages.evaluate import held_out
 from rlvr.stages.parts import Checkpoint, Parts, restore, usable_tasks
 from rlvr.training.intake import Intake
 from rlvr.training.learner import Learner
-from rlvr.training.rollout import Rollout, generate_groups, refuse_unscored
+from rlvr.training.rollout import Rollout, Shape, generate_groups, refuse_unscored
 from rlvr.training.samples import to_samples, with_advantages
 from rlvr.types import Task
+from rlvr.verifiers.shaping import soft_overlong
 
 
 def rlvr(parts: Parts, config: RlvrConfig, run: Run) -> Checkpoint:
     """Runs `config.steps` steps, from the run's last whole checkpoint where there is one."""
     row = resolve(config.algorithm.preset, **config.algorithm.cells)
-    intake = usable_tasks(parts, config.data, config.max_completion_tokens)
+    intake = usable_tasks(parts, parts.load("task", config.data), config.max_completion_tokens)
     tasks = _stream(intake, config, parts.seed)
     learner = _learner(parts, config, row)
     step_now, path, state = restore(run)
     if state:
         learner.restore(state["optimizer"])
         tasks.restore(state["stream"])
+    parts.announce(config.steps, step_now)
     engine = parts.make_engine(intake.longest_prompt + config.max_completion_tokens)
     rollout_of = partial(_rollout, parts=parts, config=config, row=row, intake=intake, tasks=tasks)
     for step in range(step_now, config.steps):
@@ -43,8 +45,7 @@ def rlvr(parts: Parts, config: RlvrConfig, run: Run) -> Checkpoint:
             report = learner.update(with_advantages(samples, row), measured)
             record.metrics({"train/loss": report.loss, **report.stats, **rollout_metrics(rollout)})
             if parts.evaluation and config.evaluate_every and (step + 1) % config.evaluate_every == 0:
-                engine.load_weights(parts.policy, version=step + 1)
-                record.metrics(held_out(parts, parts.evaluation, engine, record))
+                record.metrics(held_out(parts, parts.evaluation, record, version=step + 1))
         if (step + 1) % config.checkpoint_every == 0 or step + 1 == config.steps:
             path = save_checkpoint(
                 run.checkpoints,
@@ -96,6 +97,15 @@ def _stream(intake: Intake, config: RlvrConfig, seed: int) -> TaskStream:
     return TaskStream(by_source, {name: weights.get(name, 1.0) for name in by_source}, seed)
 
 
+def _shaping(parts: Parts, config: RlvrConfig, row: Algorithm) -> list[Shape]:
+    """The recipe's shaping, and after it the row's soft punishment of overlong completions."""
+    if row.overlong_buffer_share == 0:
+        return list(parts.shaping)
+    limit = config.max_completion_tokens
+    buffer = max(1, round(limit * row.overlong_buffer_share))
+    return [*parts.shaping, partial(soft_overlong, limit_tokens=limit, buffer_tokens=buffer)]
+
+
 def _learner(parts: Parts, config: RlvrConfig, row: Algorithm) -> Learner:
     return Learner(
         parts.policy,
@@ -127,7 +137,7 @@ def _rollout(
         ),
         encode=lambda task: intake.prompts[task.id],
         scores=parts.scores,
-        shaping=parts.shaping,
+        shaping=_shaping(parts, config, row),
         keep=FILTERS[row.filter],
         refill_limit=row.refill_limit if row.refill else 1,
     )

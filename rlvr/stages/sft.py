@@ -10,7 +10,9 @@ from rlvr.training.batching import Row
 
 def sft(parts: Parts, config: SftConfig, run: Run) -> Checkpoint:
     """Trains the policy on the demonstrations of `config.data`; only the assistant's tokens are learned."""
-    demonstrations = parts.load("demonstrations", config.data)
-    items = [(Row(*encode_demonstration(parts.tokenizer, item.messages)),) for item in demonstrations]
+    demonstrations = parts.load("demonstration", config.data)
+    items: list[tuple[Row, ...]] = [
+        (Row(*encode_demonstration(parts.tokenizer, item.messages)),) for item in demonstrations
+    ]
     items = fitting(items, max_length=config.max_length, what="demonstration", run=run)
     return train_supervised(parts, run, items, config, next_token_loss(parts.policy))

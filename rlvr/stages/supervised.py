@@ -22,9 +22,7 @@ def fitting(items: Sequence[tuple[Row, ...]], *, max_length: int, what: str, run
 
     Raises DataError when none is left.
     """
-    good = [
-        item for item in items if all(len(row.token_ids) <= max_length and row.trainable.any() for row in item)
-    ]
+    good = [item for item in items if all(len(row.token_ids) <= max_length and row.trainable.any() for row in item)]
     if not good:
         longest = max((len(row.token_ids) for item in items for row in item), default=0)
         raise DataError(
@@ -49,7 +47,11 @@ def next_token_loss(model: Any) -> LossFunction:
 
 
 def train_supervised(
-    parts: Parts, run: Run, items: Sequence[tuple[Row, ...]], config: PretrainConfig | SftConfig | DpoConfig, loss_of: LossFunction
+    parts: Parts,
+    run: Run,
+    items: Sequence[tuple[Row, ...]],
+    config: PretrainConfig | SftConfig | DpoConfig,
+    loss_of: LossFunction,
 ) -> Checkpoint:
     """Trains on the items in keyed order, from the run's last whole checkpoint where there is one.
 
@@ -66,6 +68,7 @@ def train_supervised(
     first, path, state = restore(run)
     if state:
         optimizer.restore(state["optimizer"])
+    parts.announce(len(order), first)
     parts.policy.train()
     device = parts.policy.device
     for step in range(first, len(order)):

@@ -103,9 +103,7 @@ def _padded(
         position_ids=torch.arange(shape[1], device=device).expand(shape),
         trainable=fill([rows[m].trainable for m in members], np.bool_),
         sequence_tokens=fill(counts, np.float32),
-        columns={
-            name: fill([rows[m].columns[name] for m in members], np.float32) for name in rows[members[0]].columns
-        },
+        columns={name: fill([rows[m].columns[name] for m in members], np.float32) for name in rows[members[0]].columns},
         rows=tuple(members),
         lengths=lengths,
         packed=False,
@@ -129,9 +127,7 @@ def _packed(
         position_ids=join([np.arange(length) for length in lengths], np.int64),
         trainable=join([rows[m].trainable for m in members], np.bool_),
         sequence_tokens=join(counts, np.float32),
-        columns={
-            name: join([rows[m].columns[name] for m in members], np.float32) for name in rows[members[0]].columns
-        },
+        columns={name: join([rows[m].columns[name] for m in members], np.float32) for name in rows[members[0]].columns},
         rows=tuple(members),
         lengths=lengths,
         packed=True,
@@ -143,7 +139,7 @@ def _packed(
 def per_sequence(batch: Batch, values: Tensor) -> list[Tensor]:
     """Gives the values [B,T] of each sequence without padding, in the order of `batch.rows`."""
     if batch.packed:
-        return list(values[0].split(list(batch.lengths)))
+        return list(torch.split(values[0], list(batch.lengths)))
     return [line[:length] for line, length in zip(values, batch.lengths, strict=True)]
 
 

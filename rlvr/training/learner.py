@@ -135,9 +135,7 @@ class Learner:
 
     def _loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         row, mask = self._row, batch.trainable
-        measured = token_logprobs(
-            self.model, batch.token_ids, batch.position_ids, mask, temperature=self._temperature
-        )
+        measured = token_logprobs(self.model, batch.token_ids, batch.position_ids, mask, temperature=self._temperature)
         logprobs = measured.logprobs
         proximal = batch.columns.get("proximal_logprobs", logprobs.detach())
         advantages = batch.columns["advantages"]

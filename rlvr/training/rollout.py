@@ -70,10 +70,7 @@ def complete_groups(
         return []
     prompts = {draw.draw_index: encode(draw.task) for draw in draws}
     engine.submit(
-        [
-            Request(draw.draw_index, draw.draw_index, prompts[draw.draw_index], group_size, sampling)
-            for draw in draws
-        ]
+        [Request(draw.draw_index, draw.draw_index, prompts[draw.draw_index], group_size, sampling) for draw in draws]
     )
     completed, verdicts = asyncio.run(_play(engine, {d.draw_index: d.task for d in draws}, group_size, scores))
     return [
@@ -85,9 +82,7 @@ def complete_groups(
             verdicts=tuple(verdicts[draw.draw_index]),
             rewards=tuple(
                 reward_of(draw.task, completion, verdict, shaping)
-                for completion, verdict in zip(
-                    completed[draw.draw_index], verdicts[draw.draw_index], strict=True
-                )
+                for completion, verdict in zip(completed[draw.draw_index], verdicts[draw.draw_index], strict=True)
             ),
         )
         for draw in draws

@@ -20,9 +20,7 @@ def to_samples(groups: Sequence[Group], *, drop_truncated: bool) -> list[Sample]
     Tokens of a completion without an outcome are not trainable: it leaves every denominator. With `drop_truncated`
     nor are those of a completion that the length limit cut.
     """
-    return [
-        _sample(group, index, drop_truncated) for group in groups for index in range(len(group.completions))
-    ]
+    return [_sample(group, index, drop_truncated) for group in groups for index in range(len(group.completions))]
 
 
 def _sample(group: Group, index: int, drop_truncated: bool) -> Sample:

@@ -122,7 +122,8 @@ def box_or_tag(text: str) -> Answer:
 
 def boxed_only(text: str) -> Answer:
     """Gives the box, never a tag alone; a tag that says something else than the box is a hedge."""
-    return NO_ANSWER if box(text).status == "no_answer" else box_or_tag(text)
+    boxed = box(text)
+    return boxed if boxed.status == "no_answer" or "</answer>" not in text else box_or_tag(text)
 
 
 def line(text: str) -> Answer:

@@ -5,7 +5,7 @@ Compatibility folding (NFKC) is not used: it turns 2² into 22.
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 _SIGNS = {
     "−": "-",
@@ -79,8 +79,10 @@ _SUPERSCRIPT_RUN = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺ⁿ]+")
 _SUBSCRIPT_RUN = re.compile("[₀₁₂₃₄₅₆₇₈₉]+")
 _ROOT = re.compile(r"√\s*(?:\(([^()]*)\)|(\d+(?:\.\d+)?|[a-z]))")
 
-_RULES = [
-    (re.compile(r"\\(?:left|right|big[lr]?|Big[lr]?|bigg[lr]?|Bigg[lr]?|middle)(?![a-zA-Z])\s*\.?(?=[^a-zA-Z0-9]|$)"), ""),
+_IDLE_SPACE = re.compile(r" (?!\w)|(?<!\w) ")
+_PLAIN = re.compile(r"-?\d+(?:\.\d+)?")
+_RULES: list[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]] = [
+    (re.compile(r"\\(?:left|right|middle|[bB]igg?[lr]?)(?![a-zA-Z])\s*\.?(?=[^a-zA-Z0-9]|$)"), ""),
     (re.compile(r"\\(?:displaystyle|textstyle|scriptstyle|limits|nolimits)(?![a-zA-Z])"), ""),
     (re.compile(r"\\[hv]?phantom\s*\{[^{}]*\}"), ""),
     (re.compile(r"\\[dtc]frac(?![a-zA-Z])"), r"\\frac"),
@@ -101,9 +103,9 @@ _RULES = [
     (re.compile(r",\s*\\!\s*"), ","),
     # A thin space between groups of three digits belongs to the number.
     (re.compile(r"(?<=\d)(?:\\[,;: ]|~)+(?=\d{3}(?!\d))"), ""),
-    (re.compile(r"\\!"), ""),
-    (re.compile(r"\\[,;:> ]|\\(?:quad|qquad)(?![a-zA-Z])|~|[\s\x00]+"), " "),
-    (re.compile(r"\\\(|\\\)|\\\[|\\\]|\$"), " "),
+    (re.compile(r"(?<!\\)\\!"), ""),
+    (re.compile(r"(?<!\\)\\[,;:> ]|\\(?:quad|qquad)(?![a-zA-Z])|~|[\s\x00]+"), " "),
+    (re.compile(r"(?<!\\)\\[()\[\]]|\$"), " "),
 ]
 _OPENING = {"(": ")", "[": "]", "{": "}"}
 
@@ -114,21 +116,25 @@ def _signs(text: str) -> str:
     text = _ROOT.sub(lambda m: rf"\sqrt{{{m.group(1) or m.group(2)}}}", text)
     text = _SUPERSCRIPT_RUN.sub(lambda m: f"^{{{m.group().translate(_SUPERSCRIPTS)}}}", text)
     text = _SUBSCRIPT_RUN.sub(lambda m: f"_{{{m.group().translate(_SUBSCRIPTS)}}}", text)
-    return "".join(
-        _SIGNS[c] if c in _SIGNS else str(unicodedata.decimal(c)) if c.isdecimal() else c for c in text
-    )
+    return "".join(_SIGNS[c] if c in _SIGNS else str(unicodedata.decimal(c)) if c.isdecimal() else c for c in text)
 
 
 def normalise(text: str) -> str:
     """Gives `text` in one spelling: ASCII where a sign has one plain meaning, single spaces, no outer full stop."""
+    if text.isascii() and _PLAIN.fullmatch(text):
+        return text
     text = _signs(text)
     for pattern, replacement in _RULES:
         text = pattern.sub(replacement, text)
     text = " ".join(text.split())
     if len(text) > 1 and text[0] == text[-1] == '"':
         text = text[1:-1].strip()
-    text = text.rstrip(".").rstrip() if not text.endswith("..") else text
-    return text
+    return text if text.endswith("..") else text.rstrip(" .,;")
+
+
+def squeezed(text: str) -> str:
+    """Gives `text` without the spaces that separate nothing: 1 2 keeps its space, x + 1 does not."""
+    return _IDLE_SPACE.sub("", text)
 
 
 def depth(text: str) -> int:

@@ -54,7 +54,7 @@ class _Job:
     future: "Future[Reply]"
 
 
-class _Gone(Exception):
+class _GoneError(Exception):
     """The worker ended or passed a limit; `kind` says how."""
 
     def __init__(self, kind: Kind, error: str) -> None:
@@ -97,7 +97,7 @@ class _Worker:
                 start_new_session=True,
             )
         except OSError as error:
-            raise _Gone("host", f"a worker process cannot be started: {error}") from error
+            raise _GoneError("host", f"a worker process cannot be started: {error}") from error
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._stdin, self._stdout = self._process.stdin.fileno(), self._process.stdout.fileno()
@@ -108,8 +108,8 @@ class _Worker:
         """Waits until the process is ready."""
         try:
             self._receive(0, START_SECONDS)
-        except _Gone as gone:
-            raise _Gone("host", f"a worker did not start: {gone.error}") from gone
+        except _GoneError as gone:
+            raise _GoneError("host", f"a worker did not start: {gone.error}") from gone
 
     def load(self, function: str) -> str:
         """Imports the function's module in the worker, off the item's clock; gives the error in words, or ""."""
@@ -119,15 +119,15 @@ class _Worker:
         try:
             self._send(pack({"id": self.calls, "function": function}), START_SECONDS)
             message = self._receive(self.calls, START_SECONDS)
-        except _Gone as gone:
-            raise _Gone("host", f"{function} was not loaded: {gone.error}") from gone
+        except _GoneError as gone:
+            raise _GoneError("host", f"{function} was not loaded: {gone.error}") from gone
         if "error" in message:
             return f"{function} cannot be loaded: {message['error']}"
         self._loaded.add(function)
         return ""
 
     def call(self, job: _Job) -> Reply:
-        """Gives the reply to one job. Raises _Gone where the worker died or had to be given up."""
+        """Gives the reply to one job. Raises _GoneError where the worker died or had to be given up."""
         self.calls += 1
         call = {"id": self.calls, "function": job.function, "payload": job.payload, "cpu_seconds": job.cpu_seconds}
         start = time.monotonic()
@@ -158,7 +158,7 @@ class _Worker:
         view = memoryview(frame)
         while view:
             if not poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
-                raise _Gone("host", f"worker {self.pid} took no input for {seconds:.0f} s")
+                raise _GoneError("host", f"worker {self.pid} took no input for {seconds:.0f} s")
             try:
                 view = view[os.write(self._stdin, view) :]
             except BlockingIOError:
@@ -170,14 +170,14 @@ class _Worker:
         header = self._take(HEADER.size, seconds)
         size = HEADER.unpack(header)[0]
         if size > MAX_FRAME_BYTES:
-            raise _Gone("crash", f"worker {self.pid} sent a frame of {size} bytes")
+            raise _GoneError("crash", f"worker {self.pid} sent a frame of {size} bytes")
         body = self._take(size, seconds)
         try:
             message = json.loads(body)
         except ValueError as error:
-            raise _Gone("crash", f"worker {self.pid} sent no JSON: {error}") from error
+            raise _GoneError("crash", f"worker {self.pid} sent no JSON: {error}") from error
         if not isinstance(message, dict) or message.get("id") != call_id:
-            raise _Gone("crash", f"worker {self.pid} answered another call than {call_id}")
+            raise _GoneError("crash", f"worker {self.pid} answered another call than {call_id}")
         return message
 
     def _take(self, size: int, seconds: float) -> bytes:
@@ -192,9 +192,9 @@ class _Worker:
                     raise self._ended()
                 self._buffer += chunk
             elif _process_state(self.pid) not in ("R", "D", "T"):
-                raise _Gone("timeout", f"no answer in {limit:.1f} s")
+                raise _GoneError("timeout", f"no answer in {limit:.1f} s")
             elif limit >= seconds * STARVED_FACTOR:
-                raise _Gone("host", f"worker {self.pid} got no processor time in {limit:.0f} s")
+                raise _GoneError("host", f"worker {self.pid} got no processor time in {limit:.0f} s")
             else:
                 # Runnable, and the kernel has not ended it for its CPU time: the machine is busy, the item is not slow.
                 limit = min(limit + seconds, seconds * STARVED_FACTOR)
@@ -202,16 +202,16 @@ class _Worker:
         del self._buffer[:size]
         return taken
 
-    def _ended(self) -> _Gone:
+    def _ended(self) -> _GoneError:
         try:
             code = self._process.wait(timeout=5)
         except subprocess.TimeoutExpired:
-            return _Gone("crash", f"worker {self.pid} closed its pipe")
+            return _GoneError("crash", f"worker {self.pid} closed its pipe")
         if -code in (signal.SIGPROF, signal.SIGXCPU):
-            return _Gone("timeout", "the limit of CPU seconds was passed")
+            return _GoneError("timeout", "the limit of CPU seconds was passed")
         if -code == signal.SIGKILL:
-            return _Gone("host", f"worker {self.pid} was killed from outside (out of memory?)")
-        return _Gone("crash", f"worker {self.pid} ended with code {code}")
+            return _GoneError("host", f"worker {self.pid} was killed from outside (out of memory?)")
+        return _GoneError("crash", f"worker {self.pid} ended with code {code}")
 
 
 class Pool:
@@ -236,9 +236,9 @@ class Pool:
     ) -> "Future[Reply]":
         """Gives a future of the reply to `function(payload)`, called in a worker; both ways it travels as JSON.
 
-        `wall_seconds` (default 2 × cpu_seconds + 1) counts from the moment when a ready worker takes the item. A timeout
-        or a dead worker is tried once more in a fresh one. Raises VerifierError for a closed pool, TypeError or ValueError
-        for a payload that JSON cannot hold.
+        `wall_seconds` (default 2 × cpu_seconds + 1) counts from the moment when a ready worker takes the item. After a
+        timeout or the death of its worker an item is tried once more in a fresh one. Raises VerifierError for a closed
+        pool, TypeError or ValueError for a payload that JSON cannot hold.
         """
         if self._closed.is_set():
             raise VerifierError("the worker pool is closed", hint="score before the pool is closed")
@@ -299,7 +299,7 @@ class Pool:
                 if fault := worker.load(job.function):
                     return Reply("error", error=fault)
                 reply = worker.call(job)
-            except _Gone as gone:
+            except _GoneError as gone:
                 self._discard(slot)
                 if attempt == 2 or self._closed.is_set():
                     kind: Kind = "host" if self._closed.is_set() else gone.kind
@@ -315,7 +315,7 @@ class Pool:
             worker = _Worker(self._memory_bytes)
             self._workers[slot] = worker
             if self._closed.is_set():
-                raise _Gone("host", "the pool was closed")
+                raise _GoneError("host", "the pool was closed")
             worker.start()
         return self._workers[slot]
 

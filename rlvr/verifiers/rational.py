@@ -23,11 +23,11 @@ _DECIMAL = re.compile(
 )
 
 
-class NotRational(Exception):
+class NotRationalError(Exception):
     """The text is no expression of rational numbers that can be evaluated within the limits."""
 
 
-class Undefined(NotRational):
+class UndefinedError(NotRationalError):
     """The expression has no value: it divides by zero."""
 
 
@@ -58,7 +58,7 @@ def decimal(text: str) -> Decimal | None:
 
 
 def value(text: str) -> Fraction:
-    """Gives the exact value of a normalised expression. Raises NotRational, or Undefined for a division by zero."""
+    """Gives the exact value of a normalised expression. Raises NotRationalError, or UndefinedError dividing by zero."""
     literal = decimal(text)
     if literal is not None:
         return literal.value
@@ -70,7 +70,7 @@ def value(text: str) -> Fraction:
 
 def _bounded(result: Fraction) -> Fraction:
     if result.numerator.bit_length() > MAX_BITS or result.denominator.bit_length() > MAX_BITS:
-        raise NotRational("too many digits")
+        raise NotRationalError("too many digits")
     return result
 
 
@@ -79,9 +79,9 @@ def _power(base: Fraction, exponent: Fraction) -> Fraction:
         return _root(_power(base, Fraction(exponent.numerator)), exponent.denominator)
     bits = max(base.numerator.bit_length(), base.denominator.bit_length())
     if bits * abs(exponent.numerator) > MAX_BITS and abs(base) not in (0, 1):
-        raise NotRational("too large a power")
+        raise NotRationalError("too large a power")
     if base == 0 and exponent <= 0:
-        raise Undefined("0 to a power that is not positive")
+        raise UndefinedError("0 to a power that is not positive")
     if abs(base) == 1:
         return base if exponent.numerator % 2 else Fraction(1)
     return base**exponent.numerator
@@ -101,10 +101,10 @@ def _integer_root(number: int, degree: int) -> int | None:
 
 def _root(number: Fraction, degree: int) -> Fraction:
     if number < 0 or degree < 2 or degree > 64:
-        raise NotRational("a root that is not plainly real")
+        raise NotRationalError("a root that is not plainly real")
     top, bottom = _integer_root(number.numerator, degree), _integer_root(number.denominator, degree)
     if top is None or bottom is None:
-        raise NotRational("an irrational root")
+        raise NotRationalError("an irrational root")
     return Fraction(top, bottom)
 
 
@@ -117,7 +117,7 @@ class _Parser:
         while position < len(text):
             match = _TOKEN.match(text, position)
             if match is None:
-                raise NotRational(f"not a number at {text[position : position + 10]!r}")
+                raise NotRationalError(f"not a number at {text[position : position + 10]!r}")
             kind = match.lastgroup
             for name in ("repeating", "dots", "number", "command", "sign", "space"):
                 if match[name] is not None:
@@ -130,11 +130,11 @@ class _Parser:
     def end(self) -> None:
         self._skip_space()
         if self._at < len(self._tokens):
-            raise NotRational("something is left over")
+            raise NotRationalError("something is left over")
 
     def sum(self, depth: int) -> Fraction:
         if depth > MAX_DEPTH:
-            raise NotRational("too deep")
+            raise NotRationalError("too deep")
         result = self._product(depth)
         while (sign := self._take("+", "-")) is not None:
             term = self._product(depth)
@@ -146,21 +146,25 @@ class _Parser:
             factor = self._product(depth + 1) if depth < MAX_DEPTH else self._deep()
             return -factor if sign == "-" else factor
         result = self._power(depth)
+        divided = False
         while True:
             if self._take("*", r"\cdot", r"\times") is not None:
                 result = _bounded(result * self._signed_power(depth))
             elif self._take("/", r"\div") is not None:
                 divisor = self._signed_power(depth)
                 if divisor == 0:
-                    raise Undefined("division by zero")
+                    raise UndefinedError("division by zero")
                 result = _bounded(result / divisor)
+                divided = True
             elif self._peek() in ("(", r"\frac", r"\sqrt"):
+                if divided:
+                    raise NotRationalError("1/2(3) can be read in two ways")
                 result = _bounded(result * self._power(depth))
             else:
                 return result
 
     def _deep(self) -> Fraction:
-        raise NotRational("too deep")
+        raise NotRationalError("too deep")
 
     def _signed_power(self, depth: int) -> Fraction:
         sign = self._take("+", "-")
@@ -171,7 +175,7 @@ class _Parser:
         base = self._mixed(depth)
         while self._take("!") is not None:
             if base.denominator != 1 or not 0 <= base <= MAX_FACTORIAL:
-                raise NotRational("a factorial out of range")
+                raise NotRationalError("a factorial out of range")
             base = Fraction(math.factorial(base.numerator))
         if self._take("^") is not None:
             base = _power(base, self._argument(depth))
@@ -196,7 +200,7 @@ class _Parser:
             start = self._at
             try:
                 fraction = self._atom(depth)
-            except NotRational:
+            except NotRationalError:
                 self._at = start
                 raise
             if 0 < fraction < 1 and self._peek() != "^":
@@ -214,7 +218,7 @@ class _Parser:
     def _atom(self, depth: int) -> Fraction:
         kind, text = self._next()
         if depth > MAX_DEPTH:
-            raise NotRational("too deep")
+            raise NotRationalError("too deep")
         if kind == "number":
             return Fraction(text.replace(",", ""))
         if kind == "repeating":
@@ -228,12 +232,12 @@ class _Parser:
         if text == r"\frac":
             top, bottom = self._argument(depth), self._argument(depth)
             if bottom == 0:
-                raise Undefined("division by zero")
+                raise UndefinedError("division by zero")
             return _bounded(top / bottom)
         if text == r"\binom":
             n, k = self._argument(depth), self._argument(depth)
             if n.denominator != 1 or k.denominator != 1 or not 0 <= k <= n <= MAX_FACTORIAL:
-                raise NotRational("a binomial out of range")
+                raise NotRationalError("a binomial out of range")
             return Fraction(math.comb(n.numerator, k.numerator))
         if text == r"\sqrt":
             degree = Fraction(2)
@@ -241,9 +245,9 @@ class _Parser:
                 degree = self.sum(depth + 1)
                 self._expect("]")
             if degree.denominator != 1:
-                raise NotRational("a root of a degree that is no integer")
+                raise NotRationalError("a root of a degree that is no integer")
             return _root(self._argument(depth), degree.numerator)
-        raise NotRational(f"unexpected {text!r}")
+        raise NotRationalError(f"unexpected {text!r}")
 
     def _argument(self, depth: int) -> Fraction:
         """Gives what TeX would take as one argument: a group, or a single digit."""
@@ -251,7 +255,7 @@ class _Parser:
         if kind == "number" and len(text) > 1:
             self._tokens[self._at : self._at + 1] = [("number", text[0]), ("number", text[1:])]
             if not text[0].isdigit() or not text[1:].isdigit():
-                raise NotRational("an argument that is split at a point")
+                raise NotRationalError("an argument that is split at a point")
         return self._atom(depth + 1)
 
     def _skip_space(self) -> None:
@@ -261,7 +265,7 @@ class _Parser:
     def _current(self) -> tuple[str, str]:
         self._skip_space()
         if self._at >= len(self._tokens):
-            raise NotRational("it ends too early")
+            raise NotRationalError("it ends too early")
         return self._tokens[self._at]
 
     def _peek(self) -> str:
@@ -280,7 +284,7 @@ class _Parser:
 
     def _expect(self, text: str) -> None:
         if self._take(text) is None:
-            raise NotRational(f"{text!r} is missing")
+            raise NotRationalError(f"{text!r} is missing")
 
 
 def _repeating(text: str) -> Fraction:

@@ -58,3 +58,10 @@ def sentences(problem: Problem, dice: Dice) -> str:
     starts = ["First", *[dice.pick(("Then", "Next", "After that")) for _ in problem.steps[1:]]]
     told = " ".join(f"{start} {s.equation}." for start, s in zip(starts, problem.steps, strict=True))
     return f"{told} {dice.pick(('The answer is', 'So the answer is', 'That makes'))} {problem.answer}."
+
+
+def quoting_lines(problem: Problem) -> list[str]:
+    """Gives one line for each event: its sentence, then its equations."""
+    return [
+        f"{event.sentence.rstrip('.?')}: " + ", ".join(s.equation for s in event.steps) for event in problem.events
+    ]

@@ -27,11 +27,24 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class Event:
+    """A sentence of the problem that changes a number, with the calculation that it asks for."""
+
+    sentence: str
+    steps: tuple[Step, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Problem:
-    """A word problem with the steps that lead to its answer."""
+    """A word problem with the events that lead to its answer."""
 
     text: str
-    steps: tuple[Step, ...]
+    events: tuple[Event, ...]
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """The calculations of all events in order."""
+        return tuple(step for event in self.events for step in event.steps)
 
     @property
     def answer(self) -> int:
@@ -61,7 +74,7 @@ class _Story:
         self.items = dice.pick(wording.ITEMS)
         self.count = dice.between(2, 60)
         self.other_count = 0
-        self.steps: list[Step] = []
+        self.events: list[Event] = []
         self.sentences = [self.say(wording.OPENINGS, n=self.count)]
 
     def say(self, choices: tuple[str, ...], **fields: object) -> str:
@@ -79,49 +92,51 @@ class _Story:
             **{"other": "", **fields},
         )
 
-    def calculate(self, op: str, right: int, *, left: int | None = None) -> int:
-        self.steps.append(step(self.count if left is None else left, op, right))
-        return self.steps[-1].result
+    @property
+    def num_steps(self) -> int:
+        return sum(len(event.steps) for event in self.events)
+
+    def happens(self, sentence: str, *steps: Step) -> None:
+        self.sentences.append(sentence)
+        self.events.append(Event(sentence, steps))
+        self.count = steps[-1].result
 
     def add(self) -> None:
         n = self.dice.between(2, min(60, HIGHEST - self.count))
-        self.sentences.append(self.say(wording.ADDITIONS, n=n))
-        self.count = self.calculate("+", n)
+        self.happens(self.say(wording.ADDITIONS, n=n), step(self.count, "+", n))
 
     def subtract(self) -> None:
         n = self.dice.between(2, self.count - 1)
-        self.sentences.append(self.say(wording.SUBTRACTIONS, n=n))
-        self.count = self.calculate("-", n)
+        self.happens(self.say(wording.SUBTRACTIONS, n=n), step(self.count, "-", n))
 
     def multiply(self) -> None:
         n = self.dice.between(2, min(9, HIGHEST // self.count))
-        self.sentences.append(self.say(wording.MULTIPLICATIONS, n=n))
-        self.count = self.calculate("*", n)
+        self.happens(self.say(wording.MULTIPLICATIONS, n=n), step(self.count, "*", n))
 
     def divide(self) -> None:
         n = self.dice.pick([d for d in range(2, 10) if self.count % d == 0])
-        self.sentences.append(self.say(wording.DIVISIONS, n=n))
-        self.count = self.calculate("/", n)
+        self.happens(self.say(wording.DIVISIONS, n=n), step(self.count, "/", n))
 
     def add_groups(self) -> None:
         groups = self.dice.between(2, min(9, (HIGHEST - self.count) // 2))
         n = self.dice.between(2, min(12, (HIGHEST - self.count) // groups))
-        self.sentences.append(self.say(wording.GROUP_ADDITIONS, n=n, groups=groups))
-        self.count = self.calculate("+", self.calculate("*", n, left=groups))
+        inside = step(groups, "*", n)
+        self.happens(self.say(wording.GROUP_ADDITIONS, n=n, groups=groups), inside, step(self.count, "+", inside.result))
 
     def subtract_groups(self) -> None:
         groups = self.dice.between(2, min(9, (self.count - 1) // 2))
         n = self.dice.between(2, min(12, (self.count - 1) // groups))
-        self.sentences.append(self.say(wording.GROUP_SUBTRACTIONS, n=n, groups=groups))
-        self.count = self.calculate("-", self.calculate("*", n, left=groups))
+        inside = step(groups, "*", n)
+        told = self.say(wording.GROUP_SUBTRACTIONS, n=n, groups=groups)
+        self.happens(told, inside, step(self.count, "-", inside.result))
 
     def compare(self) -> None:
         more = self.count < 4 or (self.count < HIGHEST - 2 and self.dice.chance(0.5))
         n = self.dice.between(2, min(60, HIGHEST - self.count) if more else self.count - 1)
         other = self.dice.pick([person for person in wording.PEOPLE if person != self.person])
-        self.sentences.append(self.say(wording.MORE if more else wording.FEWER, n=n, other=other.name))
         self.other_count = self.count
-        self.count = self.calculate("+" if more else "-", n)
+        told = self.say(wording.MORE if more else wording.FEWER, n=n, other=other.name)
+        self.happens(told, step(self.count, "+" if more else "-", n))
         self.person, self.other = other, self.person
 
     def moves(self, left: int) -> list[tuple[float, Callable[[], None]]]:
@@ -140,16 +155,17 @@ class _Story:
 
     def question(self, num_steps: int) -> str:
         """Asks for what is left, or for the sum of both people where one step is still open."""
-        if len(self.steps) < num_steps and self.other is not None:
-            self.calculate("+", self.count, left=self.other_count)
-            return self.say(wording.TOTAL_QUESTIONS, other=self.other.name)
+        if self.num_steps < num_steps and self.other is not None:
+            told = self.say(wording.TOTAL_QUESTIONS, other=self.other.name)
+            self.events.append(Event(told, (step(self.other_count, "+", self.count),)))
+            return told
         return self.say(wording.QUESTIONS)
 
 
 def make_problem(dice: Dice, num_steps: int) -> Problem:
     """Gives a problem of exactly `num_steps` steps (1 or more) whose numbers stay within 1..99."""
     story = _Story(dice)
-    while (left := num_steps - len(story.steps)) > 0:
+    while (left := num_steps - story.num_steps) > 0:
         together = story.other is not None and story.count + story.other_count <= HIGHEST
         if left == 1 and together and dice.chance(0.4):
             break
@@ -157,4 +173,5 @@ def make_problem(dice: Dice, num_steps: int) -> Problem:
     if dice.chance(0.15):
         aside = story.say(wording.ASIDES, n=dice.between(2, 30))
         story.sentences.insert(dice.between(1, len(story.sentences)), aside)
-    return Problem(" ".join([*story.sentences, story.question(num_steps)]), tuple(story.steps))
+    question = story.question(num_steps)
+    return Problem(" ".join([*story.sentences, question]), tuple(story.events))

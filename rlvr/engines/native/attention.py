@@ -30,7 +30,7 @@ def slot_attention(
     softcap: float | None = None,
     **extra: Any,
 ) -> tuple[Tensor, None]:
-    """Gives attention [R,Q,Hq,D] of query [R,Hq,Q,D] over key and value [R,H,T,D] under an additive mask [R or 1,1,Q,T].
+    """Gives attention [R,Q,Hq,D] of query [R,Hq,Q,D] over key and value [R,H,T,D] under additive masks [R|1,1,Q,T].
 
     Prompts go through scaled_dot_product_attention. One query per slot on a CPU goes through plain products: there the
     library's kernel rounds by which thread a row falls to, so a completion would depend on its neighbours, and it is

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rlvr.engines.base import Request
+from rlvr import keyed
+from rlvr.engines.base import Request, Sampling
 from rlvr.types import IntArray
 
 PREFILL_TOKENS = 2048
@@ -50,40 +51,39 @@ class Prompt:
     next_sample: int
 
 
-@dataclass(frozen=True, slots=True)
-class Admission:
-    """Slots [start, start + len(prefix_rows)) that begin a completion from rows of one prefix."""
-
-    start: int
-    prefix: Any
-    prefix_rows: IntArray
-
-
 class Slots:
     """The completions in flight, always in slots [0, active); a hole is filled with the last one."""
 
-    def __init__(self, num_slots: int) -> None:
+    def __init__(self, num_slots: int, *, row_multiple: int) -> None:
         self.active = 0
-        self._table = np.zeros(num_slots, dtype=SLOT)
+        self._num_slots = num_slots
+        self._row_multiple = row_multiple
+        self._table = np.zeros(-(-num_slots // row_multiple) * row_multiple, dtype=SLOT)
+        self._places = np.arange(num_slots)
         self.tokens: npt.NDArray[np.int64] = np.zeros((num_slots, 0), dtype=np.int64)
         self.logprobs: npt.NDArray[np.float32] = np.zeros((num_slots, 0), dtype=np.float32)
-        self._places = np.arange(num_slots)
 
     @property
     def free(self) -> int:
         """How many slots are free."""
-        return len(self._table) - self.active
+        return self._num_slots - self.active
 
-    def rows(self, count: int) -> npt.NDArray[Any]:
-        """Gives the first `count` slots as records, shared, not copied; a free slot has position and token 0."""
-        return self._table[:count]
+    @property
+    def rows(self) -> npt.NDArray[Any]:
+        """The completions in flight as records [N], shared, not copied."""
+        return self._table[: self.active]
 
-    def begin(self, request: Request, samples: range, limit: int) -> None:
+    @property
+    def padded_rows(self) -> npt.NDArray[Any]:
+        """The same up to a multiple of `row_multiple`; a free slot has position and token 0."""
+        return self._table[: -(-self.active // self._row_multiple) * self._row_multiple]
+
+    def begin(self, request: Request, samples: range, *, sampling: int, limit: int) -> None:
         """Starts completions of a request in the next free slots: they feed the prompt's last token first."""
         rows = self._table[self.active : self.active + len(samples)]
         rows["request_id"], rows["sample"], rows["draw"] = request.id, np.asarray(samples), request.draw_index
         rows["token"], rows["position"] = request.prompt_ids[-1], len(request.prompt_ids) - 1
-        rows["count"], rows["limit"] = 0, limit
+        rows["count"], rows["limit"], rows["sampling"] = 0, limit, sampling
         self.active += len(samples)
         if limit > self.tokens.shape[1]:
             extra = max(limit, 2 * self.tokens.shape[1]) - self.tokens.shape[1]
@@ -92,8 +92,7 @@ class Slots:
 
     def append(self, tokens: IntArray, logprobs: npt.NDArray[np.float32]) -> None:
         """Adds one drawn token to every completion in flight."""
-        rows = self._table[: self.active]
-        places = self._places[: self.active]
+        rows, places = self.rows, self._places[: self.active]
         self.tokens[places, rows["count"]] = tokens
         self.logprobs[places, rows["count"]] = logprobs
         rows["token"] = tokens
@@ -113,10 +112,42 @@ class Slots:
         self.active = kept
         return source, target
 
-    def clear(self) -> None:
-        """Frees all slots."""
-        self._table[: self.active] = 0
-        self.active = 0
+
+class SamplingTable:
+    """The distinct ways to sample that are in flight, by number; V is the size of the vocabulary."""
+
+    def __init__(self, vocabulary: int) -> None:
+        self._vocabulary = vocabulary
+        self._samplings: dict[Sampling, int] = {}
+        self._temperatures = np.zeros(0, dtype=np.float32)
+        self._stops = np.zeros((0, vocabulary), dtype=np.bool_)
+
+    def number(self, sampling: Sampling) -> int:
+        """Gives the sampling's number, a new one if it is new."""
+        if sampling not in self._samplings:
+            stops = np.zeros((1, self._vocabulary), dtype=np.bool_)
+            stops[0, list(sampling.stop_token_ids)] = True
+            self._stops = np.concatenate([self._stops, stops])
+            self._temperatures = np.append(self._temperatures, np.float32(sampling.temperature))
+            self._samplings[sampling] = len(self._samplings)
+        return self._samplings[sampling]
+
+    def temperatures(self, rows: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        """Gives each row's temperature, float32 [N]."""
+        return self._temperatures[rows["sampling"]]
+
+    def stops(self, rows: npt.NDArray[Any], tokens: IntArray) -> npt.NDArray[np.bool_]:
+        """Gives whether each row's token [N] is one of its stop tokens."""
+        return self._stops[rows["sampling"], tokens]
+
+    def uniforms(self, rows: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+        """Gives each row's random number for its next token, float64 [N]."""
+        uniforms = np.zeros(len(rows))
+        for sampling, number in self._samplings.items():
+            here = rows["sampling"] == number
+            mine = rows[here]
+            uniforms[here] = keyed.uniform(sampling.seed, sampling.purpose, mine["draw"], mine["sample"], mine["count"])
+        return uniforms
 
 
 class Waiting:
@@ -146,12 +177,3 @@ class Waiting:
         if not queue:
             del self._queues[length]
         return length, taken
-
-    def needs_prefill(self) -> bool:
-        """Whether no prefilled prompt is left, but some wait."""
-        return not self.ready and bool(self._queues)
-
-    def clear(self) -> None:
-        """Forgets everything that waits."""
-        self._queues.clear()
-        self.ready.clear()

@@ -1,0 +1,269 @@
+"""What a recipe would do: its stages in numbers, and the memory they take. Printed before every run.
+
+Checks what is cheap to check before anything heavy is loaded: the model's directory, sources, algorithms, shaping.
+"""
+
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+from rlvr.algorithms.presets import describe, resolve
+from rlvr.app.memory import ModelSize, Work, bytes_text, estimate, size_from_numbers, size_of_directory
+from rlvr.config.keys import nearest
+from rlvr.config.reading import Resolved
+from rlvr.config.schema import (
+    DataConfig,
+    DpoConfig,
+    EvaluateConfig,
+    ModelConfig,
+    PretrainConfig,
+    RlvrConfig,
+    SftConfig,
+)
+from rlvr.data import sources
+from rlvr.errors import ModelError, RecipeError
+from rlvr.verifiers.shaping import SHAPINGS
+
+MAX_SLOTS = 256
+PROMPT_TOKENS = 256
+"""Taken for the longest prompt in the cache's estimate, as prompts are not tokenized yet."""
+
+NOT_LOADED = ("hub", "gym")
+"""Sources that are slow to load, or need a download."""
+
+KINDS = {"pretrain": "document", "sft": "demonstration", "dpo": "preference"}
+
+
+@dataclass(frozen=True, slots=True)
+class StagePlan:
+    """One stage: its name, what it does in lines, and its memory by part (empty where the model's size is unknown)."""
+
+    name: str
+    lines: tuple[str, ...]
+    memory: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A whole run before it starts."""
+
+    heading: tuple[str, ...]
+    stages: tuple[StagePlan, ...]
+
+    @property
+    def peak(self) -> StagePlan:
+        """The stage that takes the most memory."""
+        return max(self.stages, key=lambda stage: sum(stage.memory.values()))
+
+
+def make_plan(resolved: Resolved) -> Plan:
+    """Gives what would run.
+
+    Raises RecipeError, DataError or ModelError for an unknown algorithm, cell, shaping or source, a missing data file,
+    or a directory that is no model.
+    """
+    recipe = resolved.recipe
+    size = model_size(recipe.model)
+    workers = recipe.pool_workers or os.cpu_count() or 1
+    stages = []
+    for number, stage in enumerate(recipe.stage, start=1):
+        lines, work = _stage(stage, size)
+        memory = {}
+        if size is not None:
+            memory = estimate(
+                size,
+                work,
+                bfloat16=recipe.model.dtype == "bfloat16",
+                gradient_checkpointing=recipe.model.gradient_checkpointing,
+                workers=workers,
+            )
+        stages.append(StagePlan(f"{number}-{stage.name or stage.kind}", tuple(lines), memory))
+    return Plan(tuple(_heading(resolved, size)), tuple(stages))
+
+
+def print_plan(plan: Plan, stream: TextIO) -> None:
+    """Prints a plan as plain text."""
+    lines = [*plan.heading, ""]
+    for stage in plan.stages:
+        first, *rest = stage.lines
+        lines.append(f"  {stage.name:<14} {first}")
+        lines += [" " * 17 + line for line in rest]
+    peak = plan.peak
+    if peak.memory:
+        parts = ", ".join(f"{name} {bytes_text(value)}" for name, value in peak.memory.items())
+        total = bytes_text(sum(peak.memory.values()))
+        lines += ["", f"memory: about {total} at most, in {peak.name}: {parts}"]
+    else:
+        lines += ["", "memory: unknown until the model's configuration is here"]
+    print("\n".join(lines), file=stream, flush=True)
+
+
+def model_size(model: ModelConfig) -> ModelSize | None:
+    """Gives the model's numbers without loading it; None for a Hub name or an architecture that is not known here.
+
+    Raises ModelError for a path that is no model directory.
+    """
+    if model.new is not None:
+        numbers = {"vocab_size": model.new.tokenizer.vocabulary_size, **model.new.settings}
+        return size_from_numbers(numbers, model.new.architecture)
+    path = Path(model.path)
+    if (path / "config.json").is_file():
+        return size_of_directory(path)
+    if path.exists() or model.path.startswith((".", "/", "~")) or model.path.count("/") != 1:
+        what = "exists but holds no config.json" if path.exists() else "does not exist"
+        raise ModelError(
+            f'model.path "{model.path}" {what}; a Hugging Face causal language model was expected',
+            hint="model.path=DIRECTORY with config.json, model.safetensors and tokenizer.json",
+        )
+    return None
+
+
+def _heading(resolved: Resolved, size: ModelSize | None) -> list[str]:
+    recipe = resolved.recipe
+    chain = " → ".join(["base", *(stage.name or stage.kind for stage in recipe.stage)])
+    numbers = f", {_count(size.parameters)} parameters" if size else ""
+    model = f"new {recipe.model.new.architecture}" if recipe.model.new else recipe.model.path
+    lines = [
+        f"{recipe.name}: {chain}; seed {recipe.seed}, into {Path(recipe.runs) / recipe.name}",
+        f"model: {model}{numbers}, {recipe.model.dtype}, device {recipe.model.device}",
+    ]
+    changed = [key for key, origin in resolved.origins.items() if origin == "override"]
+    if changed:
+        lines.append(f"overridden: {', '.join(changed)}")
+    if recipe.evaluation:
+        lines.append(f"measured on the base and after each stage: {_evaluation(recipe.evaluation)}")
+    return lines
+
+
+def _stage(stage: Any, size: ModelSize | None) -> tuple[list[str], Work]:
+    context = size.context if size else 2**31
+    if isinstance(stage, RlvrConfig):
+        return _rlvr(stage, context)
+    if isinstance(stage, EvaluateConfig):
+        tokens = min(stage.microbatch_tokens, 2**31)
+        work = Work(tokens, tokens, "", False, MAX_SLOTS, _width(stage.max_completion_tokens, context))
+        return [_evaluation(stage)], work
+    return _supervised(stage, context)
+
+
+def _supervised(stage: PretrainConfig | SftConfig | DpoConfig, context: int) -> tuple[list[str], Work]:
+    sampled = isinstance(stage, DpoConfig) and stage.pairs == "policy"
+    count = count_items("task" if sampled else KINDS[stage.kind], stage.data)
+    noun = {"pretrain": "documents", "sft": "demonstrations", "dpo": "pairs"}[stage.kind]
+    source = f"{_names(stage.data)}"
+    epochs = f"{stage.epochs:g} epoch{'' if stage.epochs == 1 else 's'}"
+    sequences = stage.sequences_per_update * (2 if stage.kind == "dpo" else 1)
+    if sampled:
+        assert isinstance(stage, DpoConfig)
+        amount = f"{_number(count)} tasks × {stage.group_size} completions → pairs; {epochs} × pairs"
+    elif count is None:
+        amount = f"{epochs} × {noun} of {source}"
+    else:
+        updates = max(1, round(math.ceil(count / stage.sequences_per_update) * stage.epochs))
+        amount = f"{epochs} × {count:,} {noun} = {updates:,} updates at most"
+    lines = [
+        f"{stage.kind}: {amount}, {stage.sequences_per_update} {noun} an update",
+        f"at most {sequences * stage.max_length:,} tokens an update, {_optimizer(stage)}, "
+        f"checkpoint every {stage.checkpoint_every} updates",
+    ]
+    if not sampled and count is not None:
+        lines[0] += f"  ({source})"
+    tokens = min(stage.microbatch_tokens, sequences * min(stage.max_length, context))
+    slots = MAX_SLOTS if sampled else 0
+    width = _width(stage.max_completion_tokens, context) if isinstance(stage, DpoConfig) else 0
+    return lines, Work(tokens, tokens, stage.optimizer.name, stage.kind == "dpo", slots, width)
+
+
+def _rlvr(stage: RlvrConfig, context: int) -> tuple[list[str], Work]:
+    row = resolve(stage.algorithm.preset, **stage.algorithm.cells)
+    for step in stage.shaping:
+        if step.name not in SHAPINGS and ":" not in step.name:
+            close = nearest(step.name, SHAPINGS)
+            raise RecipeError(
+                f'there is no shaping "{step.name}"',
+                hint=f'did you mean "{close}"?' if close else f"known: {', '.join(SHAPINGS)}, or pkg.module:function",
+            )
+    if stage.max_completion_tokens >= context:
+        raise RecipeError(
+            f"max_completion_tokens is {stage.max_completion_tokens}, but the model reads {context} tokens, "
+            "prompt included",
+            hint="lower max_completion_tokens, so that prompts fit as well",
+        )
+    count = count_items("task", stage.data)
+    completions = stage.prompts_per_step * stage.group_size
+    updates = stage.steps * row.updates_per_step
+    refill = f", up to {row.refill_limit}× as many with refill" if row.refill else ""
+    shaping = f", shaping {', '.join(step.name for step in stage.shaping)}" if stage.shaping else ""
+    held_out = f", held-out evaluation every {stage.evaluate_every} steps" if stage.evaluate_every else ""
+    lines = [
+        f"rlvr: {stage.steps:,} steps × {stage.prompts_per_step} prompts × {stage.group_size} completions, "
+        f"{updates:,} updates  ({_names(stage.data)}: {_number(count)} tasks)",
+        f"algorithm {describe(row)}{shaping}",
+        f"at most {stage.steps * completions * stage.max_completion_tokens:,} sampled tokens{refill}, "
+        f"temperature {stage.temperature:g}",
+        f"{_optimizer(stage)}, checkpoint every {stage.checkpoint_every} steps{held_out}",
+    ]
+    width = _width(stage.max_completion_tokens, context)
+    tokens = min(stage.microbatch_tokens, completions * width)
+    slots = min(MAX_SLOTS, completions)
+    return lines, Work(tokens, tokens, stage.optimizer.name, row.needs_reference, slots, width)
+
+
+def count_items(kind: str, data: Sequence[DataConfig]) -> int | None:
+    """Gives how many items the sources have, at most; None where that cannot be told quickly.
+
+    Raises DataError for an unknown source, a missing file, or a file without a usable row.
+    """
+    total = 0
+    for entry in data:
+        slow = ":" in entry.source or entry.source in NOT_LOADED or entry.source.startswith("gym/")
+        if not slow:
+            loaded = sources.load(
+                kind,  # type: ignore[call-overload]
+                entry.source,
+                entry.split,
+                path=entry.path or None,
+                limit=entry.limit or None,
+                **entry.options,
+            )
+            total += len(loaded.items)
+        elif entry.limit:
+            total += entry.limit
+        else:
+            return None
+    return total
+
+
+def _evaluation(config: EvaluateConfig) -> str:
+    count = count_items("task", config.data)
+    text = f"; perplexity of {_names(config.text)}" if config.text else ""
+    if not config.data:
+        return text.removeprefix("; ")
+    return f"{_number(count)} tasks × ({config.samples} samples + greedy) ({_names(config.data)}){text}"
+
+
+def _width(completion_tokens: int, context: int) -> int:
+    return min(completion_tokens + PROMPT_TOKENS, context)
+
+
+def _names(data: Sequence[DataConfig]) -> str:
+    return ", ".join(f"{entry.source}:{entry.split}" for entry in data)
+
+
+def _number(count: int | None) -> str:
+    return "all" if count is None else f"{count:,}"
+
+
+def _optimizer(stage: Any) -> str:
+    config = stage.optimizer
+    return f"{config.name} {config.learning_rate:g} {config.schedule}"
+
+
+def _count(number: int) -> str:
+    for unit, size in (("B", 1e9), ("M", 1e6), ("k", 1e3)):
+        if number >= size:
+            return f"{number / size:.2f}{unit}"
+    return str(number)

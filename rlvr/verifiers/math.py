@@ -1,0 +1,189 @@
+"""Equality of a mathematical answer with its reference: exact arithmetic here, computer algebra in a worker.
+
+The answer is the last balanced box after the thinking part. Numbers, and lists, tuples, sets and intervals of them, are
+compared with rational arithmetic; no tolerance, except that a decimal of at least six significant digits may stand for
+a number that it rounds. What is left goes to math_verify in the worker pool, with a limit of CPU seconds. A percent
+sign counts: 50 % equals 0.5, and equals 50 because a question may ask for a percentage; 0.5 % does not equal 50 %.
+A unit may be left out or added; a different one is wrong.
+"""
+
+import asyncio
+import functools
+import re
+import threading
+from collections import OrderedDict
+from concurrent.futures import Future
+from typing import Any
+
+from rlvr.errors import VerifierError
+from rlvr.types import Completion, Task, Verdict
+from rlvr.verifiers.extract import SLOTS, Answer, extract
+from rlvr.verifiers.forms import Form, number, parse, same
+from rlvr.verifiers.latex import depth, normalise
+from rlvr.verifiers.pool import Reply, shared
+from rlvr.verifiers.rational import MAX_DEPTH
+
+VERSION = "math-1"
+CPU_SECONDS = 1.5
+MAX_REMEMBERED = 100_000
+WAIT_SECONDS = 600.0
+
+_COMPARE = "rlvr.verifiers.math_worker:compare"
+_EQUALS_ITSELF = "rlvr.verifiers.math_worker:equals_itself"
+_POWER = re.compile(r"([)\]}]|\w)\s*\^\s*(?:\{\s*-?\s*(\d+)\s*\}|(\d+))")
+_BIG_RANGE = re.compile(r"\\(?:sum|prod|binom|int)(?![a-zA-Z]).*?\d{5,}", re.DOTALL)
+_BIG_FACTORIAL = re.compile(r"(?:[)}\]]|\d{4,})\s*!")
+_CODE = re.compile(r"__|\\(?:input|include|write|def|catcode)(?![a-zA-Z])|\b(?:eval|exec|lambda|import|open)\b")
+
+
+class _Memory:
+    """Replies of the worker pool by question, the least recently used forgotten first; safe for threads."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._lock = threading.Lock()
+        self._replies: OrderedDict[tuple[str, str, str], Future[Reply]] = OrderedDict()
+
+    def ask(self, reference: str, answer: str) -> "Future[Reply]":
+        """Gives the reply to come; the same question is put to the pool once."""
+        key = (VERSION, reference, answer)
+        with self._lock:
+            future = self._replies.get(key)
+            if future is not None and not (future.done() and future.result().kind in ("host", "error")):
+                self._replies.move_to_end(key)
+                return future
+            payload = {"reference": reference, "answer": answer}
+            future = self._replies[key] = shared().submit(_COMPARE, payload, cpu_seconds=CPU_SECONDS)
+            while len(self._replies) > self._size:
+                self._replies.popitem(last=False)
+            return future
+
+
+_memory = _Memory(MAX_REMEMBERED)
+
+
+def too_heavy(text: str) -> bool:
+    """Gives whether a normalised expression looks as if its evaluation would not end (towers, factorials)."""
+    if depth(text) > MAX_DEPTH or text.count(r"\sqrt") > 10 or text.count("^") > 60:
+        return True
+    if re.search(r"\^\s*\{[^{}]*\^\s*\{[^{}]*\^", text) or _BIG_RANGE.search(text) or _BIG_FACTORIAL.search(text):
+        return True
+    for base, braced, bare in _POWER.findall(text):
+        exponent = braced or bare
+        if len(exponent) > 5 or int(exponent) > (100 if base in ")]}" else 10_000):
+            return True
+    return re.search(r"\^\s*\{?\s*[({]?[^{}]*\^\s*\{?\s*\d{2,}", text) is not None
+
+
+def _reference(reference: Any) -> tuple[str, str] | str:
+    """Gives (answer, slot) of a reference, or what is wrong with it."""
+    if isinstance(reference, str):
+        reference = {"answer": reference}
+    if not isinstance(reference, dict) or not isinstance(reference.get("answer"), str):
+        return f'expected a string or {{"answer": string}}, found {str(reference)[:80]!r}'
+    slot = reference.get("slot", "box")
+    if slot not in SLOTS:
+        return f"unknown slot {slot!r}; known: {', '.join(SLOTS)}"
+    if not normalise(reference["answer"]):
+        return "the reference answer is empty"
+    return reference["answer"], slot
+
+
+@functools.lru_cache(maxsize=10_000)
+def _parsed_reference(reference: str) -> Form:
+    return parse(reference)
+
+
+def _decide(reference: str, answer: str) -> tuple[bool | None, Form, Form]:
+    """Gives whether they are equal where exact arithmetic can tell, and both forms."""
+    wanted, found = _parsed_reference(reference), parse(answer)
+    result = same(wanted, found)
+    if result is False and {wanted.kind, found.kind} == {"value", "list"}:
+        # 100,200 is a number beside a number, and a list beside a list.
+        split_wanted, split_found = parse(reference, thousands=False), parse(answer, thousands=False)
+        if split_wanted.kind == split_found.kind == "list" and wanted.kind == "value" and "," in reference:
+            result = same(split_wanted, split_found)
+    return result, wanted, found
+
+
+def _judged(answer: Answer, reference: str) -> Answer:
+    """Settles differing boxes in one breath: the parts of a list reference together are one answer."""
+    if answer.status == "hedged" and answer.alternatives:
+        wanted = _parsed_reference(reference)
+        if wanted.kind == "list" and len(wanted.items) == len(answer.alternatives):
+            return Answer(",".join(answer.alternatives), "ok")
+        if all(_decide(reference, text)[0] for text in answer.alternatives[:10]) and len(answer.alternatives) <= 10:
+            return Answer(answer.text, "ok")
+    return answer
+
+
+async def verify(task: Task, completion: Completion) -> Verdict:
+    """Gives outcome 1 where the boxed answer equals the reference, 0 where it does not or cannot be decided in time.
+
+    The reference is a string, or {"answer": …, "slot": a name in SLOTS}. `parts` tells the path: "fast" (exact
+    arithmetic), "screened" (too heavy to evaluate) or "sympy". The outcome is None only for a broken reference or
+    trouble of the machine.
+    """
+    read = _reference(task.reference)
+    if isinstance(read, str):
+        return Verdict(None, "bad_reference", version=VERSION)
+    reference, slot = read
+    answer = _judged(extract(completion.text, slot), reference)
+    extracted = answer.text[:200]
+    if answer.status != "ok":
+        return Verdict(0.0, answer.status, extracted, version=VERSION)
+    if r"\boxed" in answer.text:
+        return Verdict(0.0, "hedged", extracted, version=VERSION)
+    text = normalise(answer.text)
+    if not _FILLER.sub("", text):
+        return Verdict(0.0, "no_answer", extracted, version=VERSION)
+    result, wanted, found = _decide(reference, text)
+    if result is not None:
+        hedged = not result and wanted.kind == "value" and found.kind in ("list", "set", "plus_minus")
+        return Verdict(float(result), "hedged" if hedged else "ok", extracted, parts={"fast": 1.0}, version=VERSION)
+    if _CODE.search(text):
+        return Verdict(0.0, "wrong_format", extracted, parts={"screened": 1.0}, version=VERSION)
+    if too_heavy(text):
+        return Verdict(0.0, "timeout", extracted, parts={"screened": 1.0}, version=VERSION)
+    return await _by_algebra(reference, text, extracted)
+
+
+_FILLER = re.compile(r"\\(?:text|mathrm|mbox)|[{}\s?.]|\\ldots|\\dots")
+
+
+async def _by_algebra(reference: str, answer: str, extracted: str) -> Verdict:
+    # Shielded: the reply may be awaited by several completions, and one of them may be cancelled.
+    reply = await asyncio.shield(asyncio.wrap_future(_memory.ask(reference, answer)))
+    parts = {"sympy": 1.0}
+    if reply.kind == "value":
+        return Verdict(float(reply.value), "ok", extracted, parts=parts, seconds=reply.seconds, version=VERSION)
+    if reply.kind == "timeout":
+        return Verdict(0.0, "timeout", extracted, parts=parts, version=VERSION)
+    if reply.kind in ("memory", "crash"):
+        return Verdict(0.0, "crash", extracted, parts=parts, version=VERSION)
+    if reply.kind == "host":
+        return Verdict(None, "host_error", extracted, parts=parts, version=VERSION)
+    raise VerifierError(f"math_verify failed: {reply.error}", hint="rlvr doctor shows what is installed")
+
+
+def _exact_leaf(reference: str, answer: str) -> bool | None:
+    return True if number(reference) is not None else None
+
+
+def check_reference(reference: Any) -> str | None:
+    """Gives what is wrong with a reference, or None: it must be readable and equal to itself when computed."""
+    read = _reference(reference)
+    if isinstance(read, str):
+        return read
+    text = normalise(read[0])
+    wanted = parse(text)
+    if same(wanted, wanted) is False:
+        return f"the reference {read[0][:80]!r} does not equal itself"
+    if same(wanted, wanted, _exact_leaf):
+        return None
+    if too_heavy(text):
+        return f"the reference {read[0][:80]!r} is too heavy to evaluate"
+    reply = shared().submit(_EQUALS_ITSELF, {"reference": text}, cpu_seconds=CPU_SECONDS).result(WAIT_SECONDS)
+    if reply.kind == "value":
+        return None if reply.value else f"the reference {read[0][:80]!r} does not equal itself"
+    return f"the reference {read[0][:80]!r} cannot be read: {reply.kind} {reply.error}".rstrip()

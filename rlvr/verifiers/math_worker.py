@@ -1,0 +1,94 @@
+"""The part of the math verifier that runs in a worker process; only it imports math_verify and sympy."""
+
+import functools
+from fractions import Fraction
+from typing import Any
+
+import sympy  # type: ignore[import-untyped]
+from math_verify import LatexExtractionConfig
+from math_verify import parse as math_parse
+from math_verify import verify as math_equal
+from sympy.core.random import seed  # type: ignore[import-untyped]
+
+from rlvr.verifiers.forms import parse, same, same_leaf, stands_for
+from rlvr.verifiers.rational import decimal
+
+_CONFIG = [LatexExtractionConfig(boxed_match_priority=0, try_extract_without_anchor=False)]
+_DIGITS = 40
+
+
+def prepare() -> None:
+    """Fills the library's caches before the first item is timed."""
+    compare({"reference": r"\frac{\sqrt{2}}{x}", "answer": r"\frac{2}{x\sqrt{2}}"})
+
+
+@functools.lru_cache(maxsize=4096)
+def _parsed(text: str) -> tuple[Any, ...]:
+    # No time limit of the library's own: its alarm counts wall time and gives "wrong" where the machine is slow.
+    found = math_parse(
+        f"\\boxed{{{text}}}", extraction_config=_CONFIG, extraction_mode="first_match", parsing_timeout=None
+    )
+    return tuple(found)
+
+
+def _number(parsed: tuple[Any, ...]) -> Any:
+    expression = parsed[0] if parsed else None
+    return expression if isinstance(expression, sympy.Expr) and not expression.free_symbols else None
+
+
+def _digits(expression: Any) -> Any:
+    approximation = expression.evalf(_DIGITS)
+    return approximation if approximation.is_number and approximation.is_finite else None
+
+
+def _close(left: Any, right: Any) -> bool:
+    """Gives whether two numbers agree to 25 digits, relative to their size; the library rounds to 6 decimals."""
+    a, b = _digits(left), _digits(right)
+    if a is None or b is None:
+        return False
+    size = max(abs(a), abs(b))
+    return bool(size == 0 or abs(a - b) <= size * sympy.Float("1e-25", _DIGITS))
+
+
+def _leaf(reference: str, answer: str) -> bool:
+    decided = same_leaf(reference, answer)
+    if decided is not None:
+        return decided
+    left, right = _parsed(reference), _parsed(answer)
+    if not left or not right:
+        return False
+    wanted, found = _number(left), _number(right)
+    literal = decimal(answer)
+    if wanted is not None and literal is not None:
+        exact = _digits(wanted)
+        return exact is not None and exact.is_real is True and stands_for(literal, Fraction(str(exact)))
+    if wanted is not None and found is not None:
+        return _close(wanted, found)
+    return bool(math_equal(list(left), list(right), timeout_seconds=None))
+
+
+def _reads(reference: str, answer: str) -> bool:
+    parsed = _parsed(reference)
+    return bool(parsed) and bool(math_equal(list(parsed), list(_parsed(answer)), timeout_seconds=None))
+
+
+def equals_itself(payload: dict[str, str]) -> bool:
+    """Gives whether computer algebra can read payload["reference"], or all its single values, and finds it equal."""
+    seed(0)
+    form = parse(payload["reference"])
+    parsed = _parsed(payload["reference"])
+    return bool(same(form, form, _reads)) and (form.kind not in ("relation", "plus_minus") or bool(parsed))
+
+
+def compare(payload: dict[str, str]) -> bool:
+    """Gives whether payload["answer"] equals payload["reference"], both LaTeX without a box."""
+    seed(0)
+    reference, answer = payload["reference"], payload["answer"]
+    wanted, found = parse(reference), parse(answer)
+    result = same(wanted, found, _leaf)
+    if result is None:
+        left, right = _parsed(reference), _parsed(answer)
+        result = bool(left and right) and bool(
+            math_equal(list(left), list(right), allow_set_relation_comp=True, timeout_seconds=None)
+        )
+    return result
