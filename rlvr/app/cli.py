@@ -2,6 +2,7 @@
 
 import argparse
 import errno
+import math
 import os
 import sys
 from collections.abc import Sequence
@@ -214,18 +215,40 @@ def _add_evaluate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--text", action="append", default=[], metavar="SOURCE:SPLIT", help="documents whose perplexity is measured"
     )
-    parser.add_argument("--samples", type=int, metavar="N", help="completions per task")
-    parser.add_argument("--limit", type=int, metavar="N", help="tasks per source at most")
+    parser.add_argument("--samples", type=_positive, metavar="N", help="completions per task")
+    parser.add_argument("--limit", type=_positive, metavar="N", help="tasks per source at most")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
 
 
 def _add_generate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a model directory, or a checkpoint of a run")
     parser.add_argument("prompt", metavar="PROMPT", help="what the user says")
-    parser.add_argument("--samples", type=int, default=1, metavar="N", help="completions (default 1)")
-    parser.add_argument("--temperature", type=float, default=1.0, metavar="T", help="0 is greedy (default 1)")
-    parser.add_argument("--max-tokens", type=int, default=256, metavar="N", help="tokens at most (default 256)")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the sampling (default 0)")
+    parser.add_argument("--samples", type=_positive, default=1, metavar="N", help="completions (default 1)")
+    parser.add_argument("--temperature", type=_temperature, default=1.0, metavar="T", help="0 is greedy (default 1)")
+    parser.add_argument("--max-tokens", type=_positive, default=256, metavar="N", help="tokens at most (default 256)")
+    parser.add_argument("--seed", type=_seed, default=0, metavar="N", help="seed of the sampling (default 0)")
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f'expected a whole number, at least 1, found "{text}"')
+    return int(text)
+
+
+def _seed(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f'expected a whole number, at least 0, found "{text}"')
+    return int(text)
+
+
+def _temperature(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f'expected a number, at least 0, found "{text}"')
+    return value
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from rlvr.algorithms.presets import CELLS, PRESETS, cell_text
 from rlvr.config.explain import explain_key
 from rlvr.config.keys import nearest
 from rlvr.errors import UsageError
-from rlvr.runs.glossary import GLOSSARY
+from rlvr.runs.glossary import GLOSSARY, meaning
 
 
 def explain_anything(name: str) -> str:
@@ -19,12 +19,13 @@ def explain_anything(name: str) -> str:
     if last in CELLS and (last == name or ".algorithm." in f".{name}"):
         return _explain_cell(last)
     if "/" in name:
-        if name not in GLOSSARY:
+        line = meaning(name)
+        if line is None:
             close = nearest(name, GLOSSARY)
             raise UsageError(
                 f'no metric is called "{name}"', hint=f"did you mean {close}?" if close else ", ".join(GLOSSARY)
             )
-        return f"{name}\n  {GLOSSARY[name]}"
+        return f"{name}\n  {line}"
     try:
         return explain_key(name)
     except UsageError as error:

@@ -1,13 +1,18 @@
 """`rlvr evaluate`: from the command line to settings, and from a result to a table."""
 
 import json
+import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+
+from rich.console import Console
 
 from rlvr.config.reading import from_json, read_evaluation
 from rlvr.config.schema import EvaluateConfig
 from rlvr.errors import UsageError
+from rlvr.runs.report import StageReport, report_table
 
 
 def evaluation_settings(
@@ -54,3 +59,14 @@ def _of_run(checkpoint: Path) -> tuple[dict[str, Any], int]:
         recipe = from_json(content).recipe
         return (recipe.evaluation.model_dump(mode="json") if recipe.evaluation else {}), recipe.seed
     return {}, 0
+
+
+def print_result(report: StageReport, *, as_json: bool) -> None:
+    """Prints a result to stdout: as a table, or as the JSON that a stage has in report.json."""
+    if as_json:
+        print(json.dumps(asdict(report), ensure_ascii=False, indent=1))
+        return
+    wide = None if sys.stdout.isatty() else 120
+    Console(width=wide).print(report_table([report]))
+    if report.perplexity is not None:
+        print(f"perplexity {report.perplexity:.2f}")

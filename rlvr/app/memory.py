@@ -8,7 +8,8 @@ of a forward pass (4 in float32, 2 in bfloat16):
     gradients    4N
     optimizer    8N with AdamW (two moments); with Muon 4N for matrices inside layers and 8N for the rest
     reference    4N where the stage measures one while the policy is in memory
-    activations  M·L·b·(8H + 3hd + 2kd + 4I); with gradient checkpointing M·b·(L·H + one layer's)
+    activations  M·b·(L + 1)·A with A = 8H + 3hd + 2kd + 4I numbers a token and layer: L layers' inputs for the backward
+                 pass and one layer's gradients; with gradient checkpointing M·b·(L·H + 3A); without training M·b·A
     logits       4·4·min(M·V, 2^24): logits, log-softmax, probabilities and their gradient, of one chunk
     cache        4·S·C·L·2·k·d
     process      600 MB for Python and torch, and 100 MB for each verifier process
@@ -163,7 +164,7 @@ def estimate(
         + 2 * size.key_value_heads * size.head_size
         + 4 * size.intermediate
     )
-    kept = one_layer + size.layers * size.hidden if gradient_checkpointing else size.layers * one_layer
+    kept = size.layers * size.hidden + 3 * one_layer if gradient_checkpointing else (size.layers + 1) * one_layer
     moments = 8 * count - (4 * size.matrices if work.optimizer == "muon" else 0)
     training = work.optimizer != ""
     parts = {

@@ -16,7 +16,7 @@ from rich.console import Console
 
 from rlvr import keyed
 from rlvr.app.progress import Progress
-from rlvr.app.wiring import STAGES, House, load_items, make_engine, make_parts, open_house
+from rlvr.app.wiring import SEEN, STAGES, House, load_items, make_engine, make_parts, open_house
 from rlvr.config.reading import Resolved, from_json, resolved_json
 from rlvr.config.schema import EvaluateConfig, NewModelConfig, PretrainConfig, Recipe
 from rlvr.data.chat import encode_prompt, stop_token_ids
@@ -28,6 +28,7 @@ from rlvr.models.tokenizer import train_tokenizer
 from rlvr.runs.folder import Run
 from rlvr.runs.lock import locked
 from rlvr.runs.provenance import collect
+from rlvr.runs.publish import damages
 from rlvr.runs.report import StageReport, report_table, write_report
 from rlvr.runs.sinks import SINKS
 from rlvr.stages.evaluate import measure
@@ -147,8 +148,8 @@ def _tokenizer_documents(recipe: Recipe, new: NewModelConfig) -> Sequence[Any]:
 
 def _trained(house: House, run: Run, progress: Progress, stage: Any, parent: Path) -> Path:
     """Runs one stage, or gives the checkpoint of one that is done."""
-    if (run.path / DONE).is_file():
-        return run.path / str(run.read_json(DONE)["checkpoint"])
+    if done := _done(run):
+        return done
     found = latest_checkpoint(run.checkpoints)
     parts = make_parts(house, start=found[0] if found else parent, parent=parent, stage=stage)
     listener = progress.stage(run.path.name)
@@ -165,6 +166,20 @@ def _trained(house: House, run: Run, progress: Progress, stage: Any, parent: Pat
         },
     )
     return checkpoint.path
+
+
+def _done(run: Run) -> Path | None:
+    """Gives the checkpoint of a stage that ended; None when it did not, or when that checkpoint is no longer whole."""
+    if not (run.path / DONE).is_file():
+        return None
+    path = run.path / str(run.read_json(DONE)["checkpoint"])
+    trouble = damages(path) if path.is_relative_to(run.path) else []
+    if not trouble:
+        return path
+    log.warning("%s is damaged (%s); the stage goes on from its last whole checkpoint", path, trouble[0])
+    run.event("checkpoint_damaged", checkpoint=path.name, damages=trouble)
+    (run.path / DONE).unlink()
+    return None
 
 
 def _report(house: House, run: Run, name: str, kind: str, *, checkpoint: Path, parent: Path | None) -> StageReport:
@@ -197,7 +212,10 @@ def _marked(run: Run, reports: Sequence[StageReport]) -> list[StageReport]:
     return [
         replace(
             report,
-            domains={name: replace(found, trained=name in trained) for name, found in report.domains.items()},
+            domains={
+                name: replace(found, trained=name.removesuffix(SEEN) in trained)
+                for name, found in report.domains.items()
+            },
         )
         for report in reports
     ]

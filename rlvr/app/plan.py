@@ -200,14 +200,14 @@ def _rlvr(stage: RlvrConfig, context: int) -> tuple[list[str], Work]:
     held_out = f", held-out evaluation every {stage.evaluate_every} steps" if stage.evaluate_every else ""
     lines = [
         f"rlvr: {stage.steps:,} steps × {stage.prompts_per_step} prompts × {stage.group_size} completions, "
-        f"{updates:,} updates  ({_names(stage.data)}: {_number(count)} tasks)",
+        f"{updates:,} updates at most  ({_names(stage.data)}: {_number(count)} tasks)",
         f"algorithm {describe(row)}{shaping}",
         f"at most {stage.steps * completions * stage.max_completion_tokens:,} sampled tokens{refill}, "
         f"temperature {stage.temperature:g}",
         f"{_optimizer(stage)}, checkpoint every {stage.checkpoint_every} steps{held_out}",
     ]
     width = _width(stage.max_completion_tokens, context)
-    tokens = min(stage.microbatch_tokens, completions * width)
+    tokens = min(stage.microbatch_tokens, math.ceil(completions / row.updates_per_step) * width)
     slots = min(MAX_SLOTS, completions)
     return lines, Work(tokens, tokens, stage.optimizer.name, row.needs_reference, slots, width)
 
@@ -219,7 +219,8 @@ def count_items(kind: str, data: Sequence[DataConfig]) -> int | None:
     """
     total = 0
     for entry in data:
-        slow = ":" in entry.source or entry.source in NOT_LOADED or entry.source.startswith("gym/")
+        exact = entry.source in sources.ENDLESS and entry.limit
+        slow = exact or ":" in entry.source or entry.source in NOT_LOADED or entry.source.startswith("gym/")
         if not slow:
             loaded = sources.load(
                 kind,  # type: ignore[call-overload]

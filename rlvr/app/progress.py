@@ -21,9 +21,10 @@ SHOWN: tuple[tuple[str, str, str], ...] = (
     ("rollout/outcome_mean", "outcome", ".1%"),
     ("rollout/informative_rate", "informative", ".0%"),
     ("train/preference_accuracy", "preferred", ".0%"),
-    ("eval/pass_at_1", "held-out", ".1%"),
 )
 """Which metrics a bar shows, under which word and in which form."""
+
+HELD_OUT = "eval/pass_at_1/"
 
 
 class StageListener:
@@ -71,6 +72,9 @@ class StageListener:
         if (left := self.seconds_left) is not None:
             parts.append(f"{duration_text(left)} left" if self.done != self.total else "done")
         parts += [f"{word} {self.latest[key]:{form}}" for key, word, form in SHOWN if key in self.latest]
+        held_out = [value for key, value in self.latest.items() if key.startswith(HELD_OUT)]
+        if held_out:
+            parts.append(f"held-out {sum(held_out) / len(held_out):.1%}")
         rate = self.steps_per_second
         if rate > 0:
             parts.append(f"{rate:.1f} steps/s" if rate >= 1 else f"{1 / rate:.1f} s/step")

@@ -3,7 +3,7 @@
 import importlib
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from transformers.utils import logging as transformers_logging
 
-from rlvr.config.schema import DataConfig, OptimizerConfig, Recipe, ShapingConfig
+from rlvr.config.schema import DataConfig, EvaluationDataConfig, OptimizerConfig, Recipe, ShapingConfig
 from rlvr.data import sources
 from rlvr.data.sources import Kind
 from rlvr.data.split import check_no_overlap
@@ -39,6 +39,8 @@ STAGES: dict[str, Stage] = {"pretrain": pretrain, "sft": sft, "dpo": dpo, "rlvr"
 ENGINES: dict[str, Callable[..., Engine]] = {"native": NativeEngine}
 
 MAX_SLOTS = 256
+SEEN = "-seen"
+"""The end of a domain's name where the evaluated tasks are those that were trained on."""
 
 
 @dataclass(slots=True)
@@ -52,10 +54,10 @@ class House:
     _held_out: list[Any] | None = None
 
     def held_out(self) -> list[Any]:
-        """Gives the evaluation tasks of the recipe, loaded once."""
+        """Gives the evaluation tasks of the recipe that are not to be trained on, loaded once."""
         if self._held_out is None:
             config = self.recipe.evaluation
-            self._held_out = load_items("task", config.data) if config else []
+            self._held_out = load_items("task", [d for d in config.data if not d.seen]) if config else []
         return self._held_out
 
 
@@ -134,6 +136,7 @@ def _imported(name: str) -> Any:
 def load_items(kind: Kind, data: Sequence[DataConfig]) -> list[Any]:
     """Gives the items of all sources in order; unusable rows are counted and the first is named in a warning.
 
+    The domain of evaluation tasks that were trained on gets the end SEEN.
     Raises DataError when a source gives nothing, or when two items share an id.
     """
     items: list[Any] = []
@@ -143,14 +146,15 @@ def load_items(kind: Kind, data: Sequence[DataConfig]) -> list[Any]:
         )
         if loaded.skipped.count:
             log.warning("%s: %d bad rows left out; first: %s", entry.source, loaded.skipped.count, loaded.skipped.first)
-        items.extend(loaded.items)
-    seen: set[str] = set()
+        seen = isinstance(entry, EvaluationDataConfig) and entry.seen
+        items.extend(replace(item, domain=item.domain + SEEN) if seen else item for item in loaded.items)
+    ids: set[str] = set()
     for item in items:
-        if item.id in seen:
+        if item.id in ids:
             raise DataError(
                 f"two {kind}s have the id {item.id!r}", hint="give each row its own id, or leave the id field out"
             )
-        seen.add(item.id)
+        ids.add(item.id)
     return items
 
 

@@ -9,12 +9,20 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic.fields import FieldInfo
 
 from rlvr.config.lines import KeyPath
-from rlvr.config.schema import AlgorithmConfig, DataConfig, Recipe, Section, ShapingConfig
+from rlvr.config.schema import (
+    AlgorithmConfig,
+    DataConfig,
+    EvaluationDataConfig,
+    Recipe,
+    Section,
+    ShapingConfig,
+)
 
 _WORDS = {str: "text", bool: "true or false", int: "an integer", float: "a number"}
 _SECTION_WORDS: dict[type[Section], str] = {AlgorithmConfig: 'a name such as "dapo", or a table with a preset'}
 _LIST_WORDS: dict[type[Section], str] = {
     DataConfig: 'a list such as ["gsm8k:train"]',
+    EvaluationDataConfig: 'a list such as ["gsm8k:test"]',
     ShapingConfig: "a list of names or tables",
 }
 

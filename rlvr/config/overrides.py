@@ -22,6 +22,7 @@ from rlvr.config.schema import Recipe, Section
 from rlvr.errors import RecipeError
 
 _SETTINGS = set(Recipe.model_fields) - {"stage"}
+_ORIGINS_OF_A_MODEL = ("path", "new")
 
 
 def expand(annotation: Any, value: Any) -> Any:
@@ -48,6 +49,7 @@ def expand(annotation: Any, value: Any) -> Any:
 def apply(values: Mapping[str, Any], words: Sequence[str]) -> tuple[dict[str, Any], list[KeyPath]]:
     """Gives the expanded recipe with every `key=value` applied, in order, and the paths that they set.
 
+    An override of model.path takes the place of the recipe's model.new, and the other way round.
     Raises RecipeError for a word without "=", an unknown key, an ambiguous stage or an index out of range.
     """
     root = dict(values)
@@ -62,7 +64,17 @@ def apply(values: Mapping[str, Any], words: Sequence[str]) -> tuple[dict[str, An
         path: KeyPath = ()
         root, path = _set(Recipe, root, parts, text, said=key.strip(), path=path)
         paths.append(path)
-    return root, paths
+    return _one_origin_of_the_model(root, paths), paths
+
+
+def _one_origin_of_the_model(root: dict[str, Any], paths: Sequence[KeyPath]) -> dict[str, Any]:
+    """Leaves out the recipe's model.new where model.path was overridden, and the other way round."""
+    overridden = [key for key in _ORIGINS_OF_A_MODEL if any(path[:2] == ("model", key) for path in paths)]
+    model = root.get("model")
+    if len(overridden) != 1 or not isinstance(model, Mapping):
+        return root
+    dropped = set(_ORIGINS_OF_A_MODEL) - set(overridden)
+    return {**root, "model": {key: value for key, value in model.items() if key not in dropped}}
 
 
 def apply_to_section(section: type[Section], values: Mapping[str, Any], words: Sequence[str]) -> dict[str, Any]:

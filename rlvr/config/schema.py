@@ -1,8 +1,12 @@
 """The recipe: every key with its meaning, unit, range and default. `rlvr explain KEY` prints from here."""
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+
+
+_FILE_ENDINGS = (".jsonl", ".json", ".parquet", ".gz")
 
 
 class Section(BaseModel):
@@ -29,7 +33,17 @@ class DataConfig(Section):
         if not isinstance(value, str):
             return value
         source, _, split = value.rpartition(":")
-        return {"source": source, "split": split} if source else {"source": value}
+        names_function = re.fullmatch(r"\w+(\.\w+)+", source) and not source.endswith(_FILE_ENDINGS)
+        return {"source": value} if not source or names_function else {"source": source, "split": split}
+
+
+class EvaluationDataConfig(DataConfig):
+    """Where evaluation tasks come from. No task of theirs is trained on, unless `seen` says so."""
+
+    seen: bool = Field(
+        False,
+        description="Tasks that are trained on, on purpose: they are not held out, and their domain ends in -seen.",
+    )
 
 
 class TokenizerConfig(Section):
@@ -211,7 +225,7 @@ class EvaluateConfig(Section):
 
     kind: Literal["evaluate"] = "evaluate"
     name: str = Field("", description="Name of the stage in the run folder; empty: its kind.")
-    data: tuple[DataConfig, ...] = Field((), description="Tasks to solve.")
+    data: tuple[EvaluationDataConfig, ...] = Field((), description="Tasks to solve.")
     text: tuple[DataConfig, ...] = Field((), description="Documents whose perplexity is measured.")
     samples: int = Field(16, ge=1, description="Completions per task for pass@1 and pass@k.")
     temperature: float = Field(1.0, gt=0, description="Temperature of the samples; greedy decoding is measured too.")

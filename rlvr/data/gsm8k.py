@@ -15,7 +15,7 @@ from rlvr.data.formats import INSTRUCTION, Item, selected
 from rlvr.data.rows import BadRow, Row, first_match, read_rows
 from rlvr.data.split import problem_hash
 from rlvr.errors import DataError
-from rlvr.types import Demonstration, Message, Preference, Task
+from rlvr.types import Demonstration, Document, Message, Preference, Task
 
 DOMAIN = "gsm8k"
 
@@ -47,6 +47,16 @@ def preferences(
 ) -> Iterator[Preference | BadRow]:
     """Yields each published solution against the same working with a wrong final number; options as `tasks`."""
     return _items(preference_from_row, split, path, evaluation_share, instruction)
+
+
+def documents(split: str, *, path: str | Path, evaluation_share: float = 0.05) -> Iterator[Document | BadRow]:
+    """Yields each problem with its published solution below it as one text, split by problem as the tasks are."""
+    for item in _items(demonstration_from_row, split, path, evaluation_share, ""):
+        if isinstance(item, BadRow):
+            yield item
+        else:
+            text = "\n".join(message["content"] for message in item.messages)
+            yield Document(item.id, text, item.domain)
 
 
 def task_from_row(row: Row) -> Task:

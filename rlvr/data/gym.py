@@ -76,7 +76,7 @@ def _task(name: str, entry: Mapping[str, Any], instruction: str) -> Task:
 
 
 def _in_child(order: Mapping[str, Any], deadline_seconds: float) -> list[dict[str, Any]]:
-    """Gives the entries that `_answer` makes of `order` in a process of its own."""
+    """Gives the entries that `answer_order` makes of `order` in a process of its own."""
     if importlib.util.find_spec("reasoning_gym") is None:
         raise UsageError(
             f"the source gym/{order['name']} needs reasoning-gym, which is not installed",
@@ -104,7 +104,7 @@ def _in_child(order: Mapping[str, Any], deadline_seconds: float) -> list[dict[st
     return entries
 
 
-def _answer(order: Mapping[str, Any]) -> dict[str, Any]:
+def answer_order(order: Mapping[str, Any]) -> dict[str, Any]:
     """Gives {"entries": different problems of the split} or {"error": …, "hint": …}."""
     from reasoning_gym import create_dataset
     from reasoning_gym.factory import DATASETS
@@ -130,7 +130,10 @@ def _answer(order: Mapping[str, Any]) -> dict[str, Any]:
         stored = json.loads(json.dumps(entry))
         # Some scorers compare tuples, which JSON turns into lists (arc_agi and rearc of 0.1.25).
         if dataset.score_answer(entry["answer"], stored) != dataset.score_answer(entry["answer"], entry):
-            return {"error": f"the generator {name!r} cannot score entries that are stored as JSON", "hint": ""}
+            return {
+                "error": f"the generator {name!r} cannot score entries that are stored as JSON",
+                "hint": "use another generator",
+            }
         found[key] = stored
     return {"entries": list(found.values())}
 
@@ -140,7 +143,7 @@ def _serve() -> None:
     reply = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     with reply:
-        json.dump(_answer(json.load(sys.stdin)), reply)
+        json.dump(answer_order(json.load(sys.stdin)), reply)
 
 
 if __name__ == "__main__":

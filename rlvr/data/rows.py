@@ -83,16 +83,20 @@ def first_match(path: str | Path, patterns: Sequence[str], *, what: str) -> list
 def read_rows(paths: Sequence[Path]) -> Iterator[Row | BadRow]:
     """Yields the rows of all files in order; a line that is no JSON object becomes a BadRow.
 
+    A file is called by its name in `where`, and by "folder/name" where two files share a name.
+
     Raises: DataError where a whole file cannot be read.
     """
+    unique = len({path.name for path in paths}) == len(paths)
     for path in paths:
+        label = path.name if unique else f"{path.parent.name}/{path.name}"
         try:
             if path.name.endswith(".parquet"):
-                yield from _parquet_rows(path)
+                yield from _parquet_rows(path, label)
             elif path.name.endswith((".json", ".json.gz")):
-                yield from _json_rows(path)
+                yield from _json_rows(path, label)
             else:
-                yield from _json_lines(path)
+                yield from _json_lines(path, label)
         except (OSError, EOFError, zlib.error) as error:
             raise DataError(f"cannot read {path}: {error}", hint="fetch the file again, or check its rights") from error
 
@@ -108,28 +112,28 @@ def _as_row(where: str, values: Any) -> Row | BadRow:
     return BadRow(where, f"expected a JSON object, found {type(values).__name__}")
 
 
-def _json_lines(path: Path) -> Iterator[Row | BadRow]:
+def _json_lines(path: Path, label: str) -> Iterator[Row | BadRow]:
     for number, line in enumerate(_text(path), start=1):
         if not line.strip():
             continue
-        where = f"{path.name}:{number}"
+        where = f"{label}:{number}"
         try:
             yield _as_row(where, json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8")))
         except (ValueError, RecursionError) as error:
             yield BadRow(where, f"broken JSON: {error}")
 
 
-def _json_rows(path: Path) -> Iterator[Row | BadRow]:
+def _json_rows(path: Path, label: str) -> Iterator[Row | BadRow]:
     try:
         content = json.loads(b"".join(_text(path)).decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
-        yield BadRow(f"{path.name}:1", f"broken JSON: {error}")
+        yield BadRow(f"{label}:1", f"broken JSON: {error}")
         return
     for number, values in enumerate(content if isinstance(content, list) else [content], start=1):
-        yield _as_row(f"{path.name}:{number}", values)
+        yield _as_row(f"{label}:{number}", values)
 
 
-def _parquet_rows(path: Path) -> Iterator[Row | BadRow]:
+def _parquet_rows(path: Path, label: str) -> Iterator[Row | BadRow]:
     import pyarrow
     import pyarrow.parquet
 
@@ -139,6 +143,6 @@ def _parquet_rows(path: Path) -> Iterator[Row | BadRow]:
             for batch in file.iter_batches(batch_size=1024):
                 for values in batch.to_pylist():
                     number += 1
-                    yield _as_row(f"{path.name}:{number}", values)
+                    yield _as_row(f"{label}:{number}", values)
     except pyarrow.ArrowException as error:
         raise DataError(f"{path} is no whole Parquet file: {error}", hint="write the file again") from error

@@ -47,6 +47,7 @@ PREFERENCES: dict[str, Source] = {
 DOCUMENTS: dict[str, Source] = {
     "corpus": corpus.documents,
     "stories": stories.documents,
+    "gsm8k": gsm8k.documents,
     "file": files.documents,
     "hub": hub.documents,
 }

@@ -5,7 +5,6 @@
 `AutoModelForCausalLM.from_pretrained` and `AutoTokenizer.from_pretrained` load the folder as it is.
 """
 
-import errno
 import json
 import os
 import re
@@ -17,7 +16,6 @@ from pickle import UnpicklingError
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from transformers import GenerationConfig
 from transformers.utils import logging
 
@@ -80,16 +78,24 @@ def latest_checkpoint(root: Path) -> tuple[Path, list[str]] | None:
     return latest_whole(root)
 
 
+@contextmanager
+def _system_errors() -> Iterator[None]:
+    """Gives an OSError for what safetensors and tokenizers raise as their own error, the system's reason in its text."""
+    try:
+        yield
+    except Exception as error:
+        number = re.search(r"\(os error (\d+)\)", str(error))
+        if number is None:
+            raise
+        raise OSError(int(number[1]), os.strerror(int(number[1]))) from error
+
+
 def _save_model(folder: Path, model: Any) -> None:
     showed_bars = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()
     try:
-        model.save_pretrained(folder, safe_serialization=True)
-    except SafetensorError as error:
-        # safetensors gives the operating system's reason in its text only.
-        number = re.search(r"os error (\d+)", str(error))
-        code = int(number[1]) if number else errno.EIO
-        raise OSError(code, os.strerror(code) if number else str(error)) from error
+        with _system_errors():
+            model.save_pretrained(folder, safe_serialization=True)
     finally:
         if showed_bars:
             logging.enable_progress_bar()
@@ -126,7 +132,8 @@ def _first(*values: int | None) -> int | None:
 
 
 def _save_tokenizer(folder: Path, tokenizer: Any) -> None:
-    tokenizer.save_pretrained(folder)
+    with _system_errors():
+        tokenizer.save_pretrained(folder)
     file = folder / "tokenizer_config.json"
     settings = json.loads(file.read_text(encoding="utf-8"))
     # transformers notes how the tokenizer was loaded; a resumed run loads it from elsewhere and must save the same.

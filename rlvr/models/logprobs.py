@@ -25,9 +25,9 @@ class TokenLogprobs(NamedTuple):
 def token_logprobs(
     model: Any, token_ids: Tensor, position_ids: Tensor, trainable: Tensor, *, temperature: float = 1.0
 ) -> TokenLogprobs:
-    """Gives log p(token | all before it in its sequence) at each trainable position, in float32.
+    """Gives log p(token | all before it in its sequence) at each trainable position.
 
-    All inputs are [B,T]. Right padding needs no mask under causal attention; packed sequences are told apart by
+    In float32, or in float64 for a model that is. All inputs are [B,T]. Right padding needs no mask under causal attention; packed sequences are told apart by
     their restarting `position_ids`. The first position of a sequence cannot be trainable.
     Only trainable positions pass the head, in chunks of at most CHUNK_LOGITS logits that are recomputed in the
     backward pass.
@@ -42,7 +42,7 @@ def token_logprobs(
     picked = hidden[rows, columns - 1]  # [N,H]
     targets = token_ids[rows, columns]
     logprobs, entropy = _head_in_chunks(model, picked, targets, temperature)
-    blank = torch.zeros(token_ids.shape, dtype=torch.float32, device=token_ids.device)
+    blank = torch.zeros(token_ids.shape, dtype=logprobs.dtype, device=token_ids.device)
     return TokenLogprobs(blank.index_put((rows, columns), logprobs), blank.index_put((rows, columns), entropy))
 
 
@@ -51,7 +51,8 @@ def _head_in_chunks(model: Any, hidden: Tensor, targets: Tensor, temperature: fl
     softcap = getattr(model.config, "final_logit_softcapping", None)
 
     def one_chunk(part: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        logits = head(part).float()
+        logits = head(part)
+        logits = logits if logits.dtype == torch.float64 else logits.float()
         if softcap is not None:
             logits = torch.tanh(logits / softcap) * softcap
         everything = torch.log_softmax(logits / temperature, dim=-1)

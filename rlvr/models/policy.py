@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
+from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from rlvr.errors import ModelError
-
-ATTENTION = "sdpa"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +44,19 @@ def load_policy(path: str | Path, *, device: torch.device) -> Policy:
             hint="model.path=DIRECTORY with config.json, model.safetensors and tokenizer.json",
         )
     try:
-        model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32, attn_implementation=ATTENTION)
+        model, loading = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32, output_loading_info=True)
         tokenizer = AutoTokenizer.from_pretrained(path)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError, StrictDataclassError) as error:
         raise ModelError(
             f"{str(path)!r} cannot be loaded as a causal language model with its tokenizer: {error}",
             hint="rlvr doctor shows the installed versions; model.path names a directory or a Hub model",
         ) from error
+    if missing := sorted(loading["missing_keys"]):
+        # transformers would go on with random numbers there.
+        raise ModelError(
+            f"{str(path)!r} holds no weights for {len(missing)} tensors of {type(model).__name__}; first: {missing[0]}",
+            hint="copy the model again; its files do not belong together",
+        )
     vocabulary = model.get_input_embeddings().weight.shape[0]
     if len(tokenizer) > vocabulary:
         raise ModelError(
@@ -89,8 +95,8 @@ def create_model(
             )
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            model = AutoModelForCausalLM.from_config(config, attn_implementation=ATTENTION, dtype=torch.float32)
-    except (ValueError, KeyError, TypeError) as error:
+            model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    except (ValueError, KeyError, TypeError, ArithmeticError, RuntimeError, StrictDataclassError) as error:
         raise ModelError(
             f"cannot make a new {architecture!r} model with {dict(settings)}: {error}",
             hint="model.new.architecture is a transformers model type such as llama, qwen2, qwen3 or gemma",
@@ -111,8 +117,10 @@ def _without_dropout(model: PreTrainedModel) -> PreTrainedModel:
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0
-        if hasattr(module, "attention_dropout"):
-            module.attention_dropout = 0.0
+        # Many networks keep a rate as a number of their own: `dropout`, `hidden_dropout`, `layerdrop`, …
+        for name, value in list(vars(module).items()):
+            if "drop" in name and isinstance(value, float):
+                setattr(module, name, 0.0)
     return model
 
 

@@ -1,4 +1,7 @@
-"""What each metric means: name → one line. A name is room/what_unit; a rate lies between 0 and 1."""
+"""What each metric means: name → one line. A name is room/what_unit; a rate lies between 0 and 1.
+
+A name that ends in DOMAIN stands for one metric per domain.
+"""
 
 GLOSSARY: dict[str, str] = {
     "train/loss": "The loss of the update, over the global denominator; in RLVR it says little, read the outcome.",
@@ -6,7 +9,12 @@ GLOSSARY: dict[str, str] = {
     "train/learning_rate": "Learning rate of the update, after warm-up and decay.",
     "train/tokens": "Tokens of the update's sequences, prompts included, padding excluded.",
     "train/kl": "Mean KL estimate per trained token from the policy to the frozen reference, in nats.",
-    "train/clip_rate": "Share of trained tokens whose ratio was clipped, so that they gave no gradient.",
+    "train/clip_low_rate": "Share of trained tokens held back at the lower clip bound; they give no gradient.",
+    "train/clip_high_rate": "Share of trained tokens held back at the upper clip bound; they give no gradient.",
+    "train/sampler_gap": "Mean distance between learner's and sampler's log-probability of a trained token, in nats.",
+    "train/idle_updates": "Updates of the step in which no token had an advantage, so that nothing changed.",
+    "train/preference_accuracy": "Share of pairs whose chosen completion gained more than the rejected one.",
+    "train/preference_margin": "Mean of how much more the chosen completion gained, as the DPO loss measures it.",
     "train/entropy": "Mean entropy per trained token of the policy's next-token distribution, in nats.",
     "rollout/outcome_mean": "Mean outcome of all scored completions of the step: how often the model is right.",
     "rollout/reward_mean": "Mean reward of all scored completions: the outcome after shaping.",
@@ -16,6 +24,20 @@ GLOSSARY: dict[str, str] = {
     "rollout/unscored_rate": "Share of completions that the verifier could not score; they leave every denominator.",
     "rollout/truncated_rate": "Share of completions cut off at the length limit.",
     "rollout/completion_tokens_mean": "Mean length of a completion, in tokens.",
+    "rollout/prompts_drawn": "Prompts that were completed and scored in the step.",
+    "rollout/prompts_kept": "Prompts whose group passed the filter and was trained on.",
+    "rollout/solved_rate/DOMAIN": "Mean share of solved completions over the groups of one domain.",
+    "eval/pass_at_1/DOMAIN": "Held-out: chance that one sample solves a task, mean over the domain's tasks.",
+    "eval/pass_at_16/DOMAIN": "Held-out: chance that one of 16 samples solves a task, mean over the domain's tasks.",
+    "eval/greedy/DOMAIN": "Held-out: share of the domain's tasks that greedy decoding solves.",
+    "eval/completion_tokens_mean/DOMAIN": "Held-out: mean length of a sample in that domain, in tokens.",
+    "eval/kl": "KL from this checkpoint to its parent on its own held-out samples, in nats per token.",
+    "eval/perplexity": "Exponential of the mean negative log-likelihood per token of held-out text.",
     "time/step_seconds": "Wall-clock duration of the step.",
     "time/cpu_seconds": "CPU time of the step, over all threads of this process and its finished children.",
 }
+
+
+def meaning(name: str) -> str | None:
+    """Gives the line about a metric; None for a name that is not known."""
+    return GLOSSARY.get(name) or GLOSSARY.get(name.rpartition("/")[0] + "/DOMAIN")

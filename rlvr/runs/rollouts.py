@@ -1,10 +1,10 @@
 """Every completion of a step, as one Parquet file: a row per completion, in group and sample order."""
 
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -22,8 +22,8 @@ SCHEMA = pa.schema(
         pa.field("draw_index", pa.int64(), nullable=False),
         pa.field("sample_index", pa.int32(), nullable=False),
         pa.field("messages", pa.string(), nullable=False),  # JSON
-        pa.field("prompt_ids", pa.list_(pa.int32()), nullable=False),
-        pa.field("token_ids", pa.list_(pa.int32()), nullable=False),
+        pa.field("prompt_ids", pa.list_(pa.int64()), nullable=False),
+        pa.field("token_ids", pa.list_(pa.int64()), nullable=False),
         pa.field("logprobs", pa.list_(pa.float32()), nullable=False),
         pa.field("trainable", pa.list_(pa.bool_()), nullable=False),
         pa.field("text", pa.string(), nullable=False),
@@ -94,7 +94,7 @@ def _rows(group: Group, step: int, split: str) -> Iterator[dict[str, Any]]:
         "task_id": _utf8(task.id),
         "draw_index": group.draw_index,
         "messages": _utf8(strict_json(task.messages)),
-        "prompt_ids": np.asarray(group.prompt_ids, dtype=np.int32),
+        "prompt_ids": group.prompt_ids,
         "threshold": task.threshold,
         "verifier": task.verifier,
         "reference": _utf8(strict_json(task.reference)),
@@ -106,7 +106,7 @@ def _rows(group: Group, step: int, split: str) -> Iterator[dict[str, Any]]:
 
 def _made(completion: Completion) -> dict[str, Any]:
     return {
-        "token_ids": np.asarray(completion.token_ids, dtype=np.int32),
+        "token_ids": completion.token_ids,
         "logprobs": completion.logprobs,
         "trainable": completion.trainable,
         "text": _utf8(completion.text),
@@ -128,7 +128,7 @@ def _judged(verdict: Verdict) -> dict[str, Any]:
 
 
 def _number(value: float | None) -> float | None:
-    return None if value is None or np.isnan(value) else float(value)
+    return None if value is None or math.isnan(value) else float(value)
 
 
 def _utf8(text: str) -> str:

@@ -17,21 +17,24 @@ from rlvr.errors import DataError
 from rlvr.models.logprobs import token_logprobs
 from rlvr.runs.folder import Run
 from rlvr.stages.parts import Checkpoint, Parts, usable_tasks
-from rlvr.stages.supervised import fitting, train_supervised
+from rlvr.stages.supervised import fitting, longest_sequence, train_supervised
 from rlvr.training.batching import Batch, Row, sequence_sums
 from rlvr.training.learner import measure_logprobs
-from rlvr.training.rollout import complete_groups
+from rlvr.training.rollout import complete_groups, refuse_unscored
 from rlvr.training.update import LossFunction
 from rlvr.types import Group, Preference
 
 PAIRS_FILE = "pairs.json"
+MAX_UNSCORED_RATE = 0.1
 
 
 def dpo(parts: Parts, config: DpoConfig, run: Run) -> Checkpoint:
     """Trains the policy to prefer `chosen` over `rejected`, relative to the weights that the stage began with."""
     pairs = parts.load("preference", config.data) if config.pairs == "data" else policy_pairs(parts, config, run)
-    items = [(_row(parts.tokenizer, pair, pair.chosen), _row(parts.tokenizer, pair, pair.rejected)) for pair in pairs]
-    items = fitting(items, max_length=config.max_length, what="preference pair", run=run)
+    items: list[tuple[Row, ...]] = [
+        (_row(parts.tokenizer, pair, pair.chosen), _row(parts.tokenizer, pair, pair.rejected)) for pair in pairs
+    ]
+    items = fitting(items, max_length=longest_sequence(parts, config), what="preference pair", run=run)
     items = _with_reference(parts, config, items)
     return train_supervised(parts, run, items, config, preference_loss(parts.policy, config))
 
@@ -83,6 +86,7 @@ def policy_pairs(parts: Parts, config: DpoConfig, run: Run) -> list[Preference]:
     )
     with sampling_run.step(0) as record:
         record.rollouts(groups, split="pairs")
+    refuse_unscored(groups, MAX_UNSCORED_RATE)
     pairs = [_pair(group, parts.seed) for group in groups if group.informative]
     if not pairs:
         raise DataError(

@@ -17,7 +17,7 @@ from rlvr.runs.report import DomainReport, read_domain
 from rlvr.stages.parts import Checkpoint, Parts, usable_tasks
 from rlvr.statistics.intervals import proportion_interval, rate_interval
 from rlvr.statistics.pass_at_k import pass_at_k
-from rlvr.training.batching import Row
+from rlvr.training.batching import Row, next_token_row
 from rlvr.training.learner import measure_logprobs
 from rlvr.training.rollout import complete_groups, refuse_unscored
 from rlvr.training.samples import to_samples
@@ -99,11 +99,13 @@ def held_out_groups(
 def domain_reports(sampled: Sequence[Group], greedy: Sequence[Group]) -> dict[str, DomainReport]:
     """Gives pass@1, pass@16, greedy accuracy and mean length per domain; completions without an outcome do not count.
 
-    A task counts in a rate when enough of its completions have an outcome.
+    A task counts in a rate when enough of its completions have an outcome; a domain without one is left out.
     """
     reports = {}
     for domain in dict.fromkeys(group.task.domain for group in sampled):
         groups = [g for g in sampled if g.task.domain == domain and g.num_scored]
+        if not groups:
+            continue
         full = [g for g in groups if g.num_scored >= PASS_AT]
         once = [g for g in greedy if g.task.domain == domain and g.num_scored]
         lengths = [len(c.token_ids) for g in groups for c in g.completions]
@@ -139,7 +141,9 @@ def perplexity(parts: Parts, text: Sequence[DataConfig], microbatch_tokens: int)
     """Gives exp of the mean negative log-likelihood per token over all documents; None without documents."""
     if not text:
         return None
-    rows = [Row(*encode_document(parts.tokenizer, item.text)) for item in parts.load_held_out("document", text)]
+    rows = [
+        next_token_row(*encode_document(parts.tokenizer, item.text)) for item in parts.load_held_out("document", text)
+    ]
     found = _logprobs(parts, parts.policy, rows, 1.0, microbatch_tokens)
     total = sum(float(values.sum(dtype="float64")) for values in found)
     return math.exp(-total / sum(int(row.trainable.sum()) for row in rows))

@@ -31,7 +31,8 @@ class Parts:
 
     `policy` is the network with the weights to go on from, loaded from `origin`; `make_reference` loads the frozen
     weights that the stage began with, None where nothing came before. `load(kind, sources)` gives the items of all
-    sources to train on, without any whose prompt is held out; `load_held_out` those to measure. `make_engine(max_length)` gives an engine for sequences of up to that many tokens. A stage calls
+    sources to train on, without any whose prompt is held out; `load_held_out` those to measure.
+    `make_engine(max_length)` gives an engine for sequences of up to that many tokens. A stage calls
     `announce(steps, first)` once it knows how many steps it has and with which it goes on.
     """
 

@@ -1,6 +1,7 @@
 """Reinforcement learning with verifiable rewards: generate, verify, compare within the group, learn."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
 from rlvr.algorithms.filters import FILTERS, count
@@ -23,9 +24,10 @@ from rlvr.verifiers.shaping import soft_overlong
 
 def rlvr(parts: Parts, config: RlvrConfig, run: Run) -> Checkpoint:
     """Runs `config.steps` steps, from the run's last whole checkpoint where there is one."""
-    row = resolve(config.algorithm.preset, **config.algorithm.cells)
-    intake = usable_tasks(parts, parts.load("task", config.data), config.max_completion_tokens)
-    tasks = _stream(intake, config, parts.seed)
+    row = _row(config)
+    by_source = {f"{number} {data.source}": parts.load("task", [data]) for number, data in enumerate(config.data)}
+    intake = usable_tasks(parts, [t for found in by_source.values() for t in found], config.max_completion_tokens)
+    tasks = _stream(by_source, intake, config, parts.seed)
     learner = _learner(parts, config, row)
     step_now, path, state = restore(run)
     if state:
@@ -88,13 +90,18 @@ def _mean(values: Sequence[float]) -> float:
     return float(sum(values) / len(values)) if values else 0.0
 
 
-def _stream(intake: Intake, config: RlvrConfig, seed: int) -> TaskStream:
-    """One stream over all sources, each with its recipe's weight."""
-    weights = {data.source: data.weight for data in config.data}
-    by_source: dict[str, list[Task]] = {}
-    for task in intake.tasks:
-        by_source.setdefault(task.source, []).append(task)
-    return TaskStream(by_source, {name: weights.get(name, 1.0) for name in by_source}, seed)
+def _row(config: RlvrConfig) -> Algorithm:
+    """The recipe's row; groups are never torn apart, so there are no more updates in a step than groups."""
+    row = resolve(config.algorithm.preset, **config.algorithm.cells)
+    return replace(row, updates_per_step=min(row.updates_per_step, config.prompts_per_step))
+
+
+def _stream(by_source: Mapping[str, Sequence[Task]], intake: Intake, config: RlvrConfig, seed: int) -> TaskStream:
+    """One stream over all sources of the recipe, each with its weight; only usable tasks."""
+    usable = {name: [task for task in tasks if task.id in intake.prompts] for name, tasks in by_source.items()}
+    weights = {name: data.weight for name, data in zip(by_source, config.data, strict=True)}
+    domains = {name: tasks for name, tasks in usable.items() if tasks}
+    return TaskStream(domains, {name: weights[name] for name in domains}, seed)
 
 
 def _shaping(parts: Parts, config: RlvrConfig, row: Algorithm) -> list[Shape]:

@@ -4,7 +4,7 @@ from rlvr.config.schema import SftConfig
 from rlvr.data.chat import encode_demonstration
 from rlvr.runs.folder import Run
 from rlvr.stages.parts import Checkpoint, Parts
-from rlvr.stages.supervised import fitting, next_token_loss, train_supervised
+from rlvr.stages.supervised import fitting, longest_sequence, next_token_loss, train_supervised
 from rlvr.training.batching import Row
 
 
@@ -14,5 +14,5 @@ def sft(parts: Parts, config: SftConfig, run: Run) -> Checkpoint:
     items: list[tuple[Row, ...]] = [
         (Row(*encode_demonstration(parts.tokenizer, item.messages)),) for item in demonstrations
     ]
-    items = fitting(items, max_length=config.max_length, what="demonstration", run=run)
+    items = fitting(items, max_length=longest_sequence(parts, config), what="demonstration", run=run)
     return train_supervised(parts, run, items, config, next_token_loss(parts.policy))

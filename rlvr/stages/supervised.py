@@ -1,5 +1,6 @@
 """The loop that pretraining, SFT and DPO share: ordered updates over items of one or two rows."""
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,11 +11,19 @@ from rlvr.config.schema import DpoConfig, PretrainConfig, SftConfig
 from rlvr.errors import DataError
 from rlvr.models.checkpoint import save_checkpoint
 from rlvr.models.logprobs import token_logprobs
+from rlvr.models.policy import context_length
 from rlvr.runs.folder import Run
 from rlvr.stages.parts import Checkpoint, Parts, restore
 from rlvr.training.batching import Batch, Row, make_batches
 from rlvr.training.order import update_order
 from rlvr.training.update import LossFunction, accumulate
+
+log = logging.getLogger(__name__)
+
+
+def longest_sequence(parts: Parts, config: PretrainConfig | SftConfig | DpoConfig) -> int:
+    """Gives how many tokens a sequence may have: the recipe's max_length, at most what the model can read."""
+    return min(config.max_length, context_length(parts.policy))
 
 
 def fitting(items: Sequence[tuple[Row, ...]], *, max_length: int, what: str, run: Run) -> list[tuple[Row, ...]]:
@@ -22,7 +31,8 @@ def fitting(items: Sequence[tuple[Row, ...]], *, max_length: int, what: str, run
 
     Raises DataError when none is left.
     """
-    good = [item for item in items if all(len(row.token_ids) <= max_length and row.trainable.any() for row in item)]
+    fits = [all(len(row.token_ids) <= max_length and row.trainable.any() for row in item) for item in items]
+    good = [item for item, fit in zip(items, fits, strict=True) if fit]
     if not good:
         longest = max((len(row.token_ids) for item in items for row in item), default=0)
         raise DataError(
@@ -31,8 +41,13 @@ def fitting(items: Sequence[tuple[Row, ...]], *, max_length: int, what: str, run
             hint="raise max_length, or check the data",
         )
     if len(good) < len(items):
-        first = next(i for i, item in enumerate(items) if item not in good) if len(items) < 4096 else None
-        run.event("left_out", what=what, number=len(items) - len(good), first=first, max_length=max_length)
+        number, first = len(items) - len(good), fits.index(False)
+        log.warning(
+            "%d of %d %ss left out, longer than %d tokens or nothing to learn; first: number %d with %d tokens",
+            *(number, len(items), what, max_length, first + 1),
+            max(len(row.token_ids) for row in items[first]),
+        )
+        run.event("left_out", what=what, number=number, first=first, max_length=max_length)
     return good
 
 

@@ -46,6 +46,13 @@ class Batch:
     sequences_in_update: int
 
 
+def next_token_row(token_ids: IntArray, trainable: BoolArray) -> Row:
+    """Gives the row of a sequence without its first token in the loss: there is nothing to predict it from."""
+    predicted = np.array(trainable)
+    predicted[:1] = False
+    return Row(token_ids, predicted)
+
+
 def make_batches(
     rows: Sequence[Row],
     *,
@@ -62,6 +69,7 @@ def make_batches(
     its own. layout is "padded" or "packed".
     """
     build = {"padded": _padded, "packed": _packed}[layout]
+    assert not any(row.trainable[:1].any() for row in rows), "nothing predicts the first token of a sequence"
     lengths = np.array([len(row.token_ids) for row in rows], dtype=np.int64).reshape(-1, unit)
     order = np.argsort(-lengths.max(axis=1), kind="stable")
     batches: list[Batch] = []

@@ -72,7 +72,8 @@ class Learner:
     def update(self, samples: Sequence[Sample], measured: Measured) -> StepReport:
         """Applies the row's updates on whole groups in order and gives loss, gradient norm, KL, clip rate and more.
 
-        An update in which no token has an advantage (and no KL is asked for) changes nothing and is counted.
+        An update in which no token has an advantage (and no KL is asked for), or for which no group is left, changes
+        nothing and is counted: the learning rate's schedule goes on.
         """
         start = time.perf_counter()
         self.model.train()
@@ -193,17 +194,17 @@ def measure_logprobs(
             values = token_logprobs(
                 model, batch.token_ids, batch.position_ids, batch.trainable, temperature=temperature
             ).logprobs
-        for index, part in zip(batch.rows, per_sequence(batch, values.cpu()), strict=True):
+        for index, part in zip(batch.rows, per_sequence(batch, values.float().cpu()), strict=True):
             found[index] = part.numpy()
     model.train(was_training)
     return tuple(found)
 
 
 def _minibatches(samples: Sequence[Sample], updates: int) -> list[list[int]]:
-    """Splits the samples into that many runs of whole groups, in order, as equal as can be; never an empty one."""
+    """Splits the samples into that many runs of whole groups, in order, as equal as can be; the last may be empty."""
     groups: dict[int, list[int]] = {}
     for index, sample in enumerate(samples):
         groups.setdefault(sample.group_id, []).append(index)
-    parts = np.array_split(np.arange(len(groups)), min(updates, max(1, len(groups))))
+    parts = np.array_split(np.arange(len(groups)), updates)
     members = list(groups.values())
-    return [[i for g in part for i in members[g]] for part in parts if len(part)]
+    return [[i for g in part for i in members[g]] for part in parts]

@@ -6,14 +6,15 @@ from typing import Any
 from rlvr.errors import VerifierError
 from rlvr.types import Completion, Task, Verdict
 from rlvr.verifiers.extract import SLOTS, extract
+from rlvr.verifiers.guard import looks_like_code
 from rlvr.verifiers.pool import shared
 
 VERSION = "gym-1"
 CPU_SECONDS = 3.0
+WAIT_SECONDS = 600.0
 
 
-def check_reference(reference: Any) -> str | None:
-    """Gives what is wrong with a reference, or None: {"dataset": name, "entry": {"answer": …, …}, "slot": …}."""
+def _malformed(reference: Any) -> str | None:
     if not isinstance(reference, dict) or not isinstance(reference.get("dataset"), str):
         return f'expected {{"dataset": name, "entry": {{…}}}}, found {str(reference)[:80]!r}'
     if not isinstance(reference.get("entry"), dict) or "answer" not in reference["entry"]:
@@ -23,18 +24,34 @@ def check_reference(reference: Any) -> str | None:
     return None
 
 
+def check_reference(reference: Any) -> str | None:
+    """Gives what is wrong with a reference, or None: {"dataset": name, "entry": {"answer": …, …}, "slot": …}.
+
+    The scorer is tried: it has to give full marks to the entry's own answer and not to nonsense.
+    """
+    fault = _malformed(reference)
+    if fault is not None:
+        return fault
+    payload = {"dataset": reference["dataset"], "entry": reference["entry"]}
+    reply = shared().submit("rlvr.verifiers.gym_worker:fault", payload, cpu_seconds=CPU_SECONDS).result(WAIT_SECONDS)
+    if reply.kind != "value":
+        return f"the scorer of {reference['dataset']} failed: {reply.kind} {reply.error}".rstrip()
+    return None if reply.value is None else str(reply.value)
+
+
 async def verify(task: Task, completion: Completion) -> Verdict:
     """Gives outcome 1 where reasoning-gym's scorer gives full marks, else 0; its score is `parts["score"]`.
 
     Partial marks do not count: the library pays for a reference that merely occurs in the answer. Raises VerifierError
     where the scorer cannot be run.
     """
-    fault = check_reference(task.reference)
-    if fault is not None:
+    if _malformed(task.reference) is not None:
         return Verdict(None, "bad_reference", version=VERSION)
     answer = extract(completion.text, task.reference.get("slot", "box_or_tag"))
     if answer.status != "ok":
         return Verdict(0.0, answer.status, answer.text[:200], version=VERSION)
+    if looks_like_code(answer.text) and not looks_like_code(str(task.reference["entry"]["answer"])):
+        return Verdict(0.0, "wrong_format", answer.text[:200], parts={"screened": 1.0}, version=VERSION)
     payload = {"dataset": task.reference["dataset"], "entry": task.reference["entry"], "answer": answer.text}
     reply = await asyncio.wrap_future(
         shared().submit("rlvr.verifiers.gym_worker:score", payload, cpu_seconds=CPU_SECONDS)

@@ -5,7 +5,16 @@ from typing import Any
 
 from reasoning_gym.factory import get_score_answer_fn
 
+from rlvr.verifiers.guard import forbid_side_effects
+
+NONSENSE = "qzx no answer at all"
+
 _scorer = lru_cache(maxsize=200)(get_score_answer_fn)
+
+
+def prepare() -> None:
+    """Bars side effects before the first item: some of the library's scorers evaluate the answer as Python."""
+    forbid_side_effects()
 
 
 def score(payload: dict[str, Any]) -> float:
@@ -20,3 +29,15 @@ def score(payload: dict[str, Any]) -> float:
     except Exception:
         scorer(answer=entry["answer"], entry=entry)
         return 0.0
+
+
+def fault(payload: dict[str, Any]) -> str | None:
+    """Gives why the library's scorer cannot be trusted with an entry, or None."""
+    entry = payload["entry"]
+    if isinstance(entry["answer"], str):  # puzzles with many solutions store none
+        own = score({**payload, "answer": entry["answer"]})
+        if own < 1.0:
+            return f"the scorer of {payload['dataset']} gives {own} to the entry's own answer"
+    if score({**payload, "answer": NONSENSE}) >= 1.0:
+        return f"the scorer of {payload['dataset']} gives full marks to nonsense"
+    return None

@@ -80,6 +80,7 @@ _SUBSCRIPT_RUN = re.compile("[₀₁₂₃₄₅₆₇₈₉]+")
 _ROOT = re.compile(r"√\s*(?:\(([^()]*)\)|(\d+(?:\.\d+)?|[a-z]))")
 
 _IDLE_SPACE = re.compile(r" (?!\w)|(?<!\w) ")
+_GROUPED = re.compile(r"[-+]?\d{1,3}(?: \d{3})+(?:\.\d+)?")
 _PLAIN = re.compile(r"-?\d+(?:\.\d+)?")
 _RULES: list[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]] = [
     (re.compile(r"\\(?:left|right|middle|[bB]igg?[lr]?)(?![a-zA-Z])\s*\.?(?=[^a-zA-Z0-9]|$)"), ""),
@@ -129,6 +130,8 @@ def normalise(text: str) -> str:
     text = " ".join(text.split())
     if len(text) > 1 and text[0] == text[-1] == '"':
         text = text[1:-1].strip()
+    if _GROUPED.fullmatch(text):
+        text = text.replace(" ", "")
     return text if text.endswith("..") else text.rstrip(" .,;")
 
 

@@ -19,6 +19,7 @@ from rlvr.errors import VerifierError
 from rlvr.types import Completion, Task, Verdict
 from rlvr.verifiers.extract import SLOTS, Answer, extract
 from rlvr.verifiers.forms import Form, number, parse, same
+from rlvr.verifiers.guard import looks_like_code
 from rlvr.verifiers.latex import depth, normalise
 from rlvr.verifiers.pool import Reply, shared
 from rlvr.verifiers.rational import MAX_DEPTH
@@ -33,7 +34,7 @@ _EQUALS_ITSELF = "rlvr.verifiers.math_worker:equals_itself"
 _POWER = re.compile(r"([)\]}]|\w)\s*\^\s*(?:\{\s*-?\s*(\d+)\s*\}|(\d+))")
 _BIG_RANGE = re.compile(r"\\(?:sum|prod|binom|int)(?![a-zA-Z]).*?\d{5,}", re.DOTALL)
 _BIG_FACTORIAL = re.compile(r"(?:[)}\]]|\d{4,})\s*!")
-_CODE = re.compile(r"__|\\(?:input|include|write|def|catcode)(?![a-zA-Z])|\b(?:eval|exec|lambda|import|open)\b")
+_CODE = re.compile(r"\\(?:input|include|write|def|catcode)(?![a-zA-Z])")
 
 
 class _Memory:
@@ -141,7 +142,7 @@ async def verify(task: Task, completion: Completion) -> Verdict:
     if result is not None:
         hedged = not result and wanted.kind == "value" and found.kind in ("list", "set", "plus_minus")
         return Verdict(float(result), "hedged" if hedged else "ok", extracted, parts={"fast": 1.0}, version=VERSION)
-    if _CODE.search(text):
+    if _CODE.search(text) or looks_like_code(text):
         return Verdict(0.0, "wrong_format", extracted, parts={"screened": 1.0}, version=VERSION)
     if too_heavy(text):
         return Verdict(0.0, "timeout", extracted, parts={"screened": 1.0}, version=VERSION)

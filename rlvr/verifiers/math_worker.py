@@ -11,6 +11,7 @@ from math_verify import verify as math_equal
 from sympy.core.random import seed  # type: ignore[import-untyped]
 
 from rlvr.verifiers.forms import parse, same, same_leaf, stands_for
+from rlvr.verifiers.guard import forbid_side_effects
 from rlvr.verifiers.rational import decimal
 
 _CONFIG = [LatexExtractionConfig(boxed_match_priority=0, try_extract_without_anchor=False)]
@@ -18,8 +19,9 @@ _DIGITS = 40
 
 
 def prepare() -> None:
-    """Fills the library's caches before the first item is timed."""
+    """Fills the library's caches before the first item is timed, and bars side effects."""
     compare({"reference": r"\frac{\sqrt{2}}{x}", "answer": r"\frac{2}{x\sqrt{2}}"})
+    forbid_side_effects()
 
 
 @functools.lru_cache(maxsize=4096)
@@ -64,7 +66,16 @@ def _leaf(reference: str, answer: str) -> bool:
         return exact is not None and exact.is_real is True and stands_for(literal, Fraction(str(exact)))
     if wanted is not None and found is not None:
         return _close(wanted, found)
-    return bool(math_equal(list(left), list(right), timeout_seconds=None))
+    return bool(math_equal(list(left), list(right), timeout_seconds=None)) or _expands_to_zero(left[0], right[0])
+
+
+def _expands_to_zero(left: Any, right: Any) -> bool:
+    """Gives whether the difference of two expressions vanishes; the library reads a lone symbol as a name."""
+    if not (isinstance(left, sympy.Expr) and isinstance(right, sympy.Expr)):
+        return False
+    difference = left - right
+    difference = difference.subs({symbol: sympy.I for symbol in difference.free_symbols if symbol.name == "i"})
+    return bool(sympy.expand(difference.doit()) == 0)
 
 
 def _reads(reference: str, answer: str) -> bool:

@@ -9,7 +9,7 @@ import queue
 import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from difflib import get_close_matches
 from typing import Any, cast
@@ -81,6 +81,11 @@ class Scorer:
         self.resolve(task.verifier)
         check = REFERENCE_CHECKS.get(task.verifier)
         return None if check is None else check(task.reference)
+
+    def check_references(self, tasks: Sequence[Task]) -> list[str | None]:
+        """Gives what `check_reference` gives for each task, several at once."""
+        with ThreadPoolExecutor(max_workers=8) as threads:
+            return list(threads.map(self.check_reference, tasks))
 
     async def score(self, task: Task, completions: Sequence[Completion]) -> list[Verdict]:
         """Gives one verdict per completion, in their order.

@@ -14,7 +14,8 @@ CHATML = (
 )
 LLAMA = (
     "{{ bos_token }}{% for m in messages %}"
-    "{{ '<|start_header_id|>' + m['role'] + '<|end_header_id|>\\n\\n' + m['content'] | trim + '<|eot_id|>' }}{% endfor %}"
+    "{{ '<|start_header_id|>' + m['role'] + '<|end_header_id|>\\n\\n' + m['content'] | trim + '<|eot_id|>' }}"
+    "{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|start_header_id|>assistant<|end_header_id|>\\n\\n' }}{% endif %}"
 )
 BLOCKS = (
@@ -24,7 +25,8 @@ BLOCKS = (
 )
 # Like reasoning templates: the thinking part of turns before the last question is left out.
 THINKING = (
-    "{% set ns = namespace(last=-1) %}{% for m in messages %}{% if m['role'] == 'user' %}{% set ns.last = loop.index0 %}"
+    "{% set ns = namespace(last=-1) %}"
+    "{% for m in messages %}{% if m['role'] == 'user' %}{% set ns.last = loop.index0 %}"
     "{% endif %}{% endfor %}{% for m in messages %}{% set c = m['content'] %}"
     "{% if m['role'] == 'assistant' and loop.index0 < ns.last %}{% set c = c.split('</think>')[-1] %}{% endif %}"
     "{{ '<|im_start|>' + m['role'] + '\\n' + c + '<|im_end|>\\n' }}{% endfor %}"
@@ -38,7 +40,11 @@ STRICT = (
     "{% endif %}{% endfor %}" + CHATML
 )
 SPECIALS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"]
-TEXTS = ["What is 1 + 2?\n\nIt is 3.\n\n", "user assistant system\n\n\n\n", "Hello there, what is it? It is what it is."] * 3
+TEXTS = [
+    "What is 1 + 2?\n\nIt is 3.\n\n",
+    "user assistant system\n\n\n\n",
+    "Hello there, what is it? It is what it is.",
+] * 3
 
 QUESTION = {"role": "user", "content": "What is 1 + 2?"}
 ANSWER = {"role": "assistant", "content": "It is 3."}

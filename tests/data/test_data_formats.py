@@ -29,7 +29,11 @@ def row(**values: Any) -> Row:
         ({"prompt": "q", "reference": {"n": [1, 2]}, "verifier": "letters:count"}, {"n": [1, 2]}, "letters:count"),
         ({"messages": [USER], "ground_truth": "3", "dataset": "gsm8k"}, "3", "math"),
         ({"messages": [USER], "ground_truth": ["3"], "dataset": ["MATH"]}, "3", "math"),
-        ({"prompt": [USER], "reward_model": {"style": "rule", "ground_truth": "3"}, "data_source": "openai/gsm8k"}, "3", "math"),
+        (
+            {"prompt": [USER], "reward_model": {"style": "rule", "ground_truth": "3"}, "data_source": "openai/gsm8k"},
+            "3",
+            "math",
+        ),
     ],
     ids=["own text", "own number", "zero is an answer", "own reference", "tulu", "tulu lists", "verl"],
 )

@@ -54,7 +54,9 @@ def test_overlap_is_found_in_tasks_demonstrations_and_preferences_whatever_the_w
         task("t1", "what is 1 + 2?"),
         task("t2", "what is 1 + 4?"),
         Demonstration("d1", ({"role": "user", "content": "WHAT is 1 + 2?\n\nAnswer in \\boxed{}"}, turn), "made"),
-        Demonstration("d2", ({"role": "user", "content": "How  many? "}, turn, {"role": "user", "content": "x"}), "made"),
+        Demonstration(
+            "d2", ({"role": "user", "content": "How  many? "}, turn, {"role": "user", "content": "x"}), "made"
+        ),
         Preference("p1", ({"role": "user", "content": "How many?"},), "1", "2", "made"),
         Preference("p2", ({"role": "user", "content": "How much?"},), "1", "2", "made"),
     ]

@@ -67,11 +67,16 @@ def test_step_and_cpu_seconds_are_those_of_the_block(tmp_path):
 
 def test_a_step_that_fails_leaves_nothing_but_its_events(tmp_path, make_group):
     run = make(tmp_path / "demo")
-    with pytest.raises(ZeroDivisionError), run.step(0) as record:
-        record.metrics({"train/loss": 1.0})
-        record.rollouts([make_group()])
-        record.event("nan", where="loss")
-        raise ZeroDivisionError
+
+    def fail() -> None:
+        with run.step(0) as record:
+            record.metrics({"train/loss": 1.0})
+            record.rollouts([make_group()])
+            record.event("nan", where="loss")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
     assert run.metrics() == []
     assert not (run.path / "rollouts").exists()
     (event,) = run.events()
@@ -92,9 +97,13 @@ def test_numbers_that_are_not_finite_are_null_on_disk_and_nan_when_read(tmp_path
 
 def test_a_metric_written_twice_is_our_own_mistake(tmp_path):
     run = make(tmp_path / "demo")
-    with pytest.raises(AssertionError, match="train/loss"), run.step(0) as record:
+    with run.step(0) as record:
         record.metrics({"train/loss": 1.0})
-        record.metrics({"train/loss": 2.0})
+        with pytest.raises(AssertionError, match="train/loss"):
+            record.metrics({"train/loss": 2.0})
+        with pytest.raises(AssertionError, match="step"):
+            record.metrics({"step": 2.0})
+    assert run.metrics()[0]["train/loss"] == 1.0
 
 
 def test_listeners_hear_each_step_after_it_is_written(tmp_path):

@@ -11,7 +11,7 @@ from typing import Literal
 from rlvr.data.split import split_of
 from rlvr.data.synthetic import chains, wording
 from rlvr.data.synthetic.dice import Dice
-from rlvr.data.synthetic.problems import Problem, make_problem, step
+from rlvr.data.synthetic.problems import Problem, Step, make_problem, step
 from rlvr.errors import DataError
 from rlvr.types import Demonstration, Document, Message, Preference, Task
 
@@ -161,6 +161,22 @@ def _drill(problem: Problem, dice: Dice) -> str:
     return "\n".join(rows)
 
 
+def _notes(problem: Problem, dice: Dice) -> str:
+    """The calculation as short orders instead of a story, worked in full."""
+    words = dice.pick(wording.ORDERS)
+    orders = [
+        words[event.steps[-1].op].format(n=_operand(event.steps)) for event in problem.events if len(event.steps) > 0
+    ]
+    start = next(s.left for event in problem.events for s in event.steps[-1:])
+    told = dice.pick(("Start with {n}", "{n}", "Take {n}")).format(n=start)
+    mark = dice.pick((". ", ", ", "; "))
+    return "\n".join([mark.join([told, *orders]) + ".", *chains.short_lines(problem)])
+
+
+def _operand(steps: tuple[Step, ...]) -> str:
+    return f"{steps[0].left}*{steps[0].right}" if len(steps) == 2 else str(steps[0].right)
+
+
 def _plain(problem: Problem, dice: Dice) -> str:
     """One calculation of the problem asked and answered without a story."""
     chosen = dice.pick(problem.steps)
@@ -176,10 +192,11 @@ def conversation(question: str, answer: str) -> str:
 
 
 _FORMS = (
-    (0.3, _question_answer),
-    (0.2, _solution),
-    (0.25, _chat),
-    (0.08, _direct),
-    (0.12, _drill),
+    (0.2, _question_answer),
+    (0.14, _solution),
+    (0.2, _chat),
+    (0.05, _direct),
+    (0.08, _drill),
     (0.05, _plain),
+    (0.28, _notes),
 )

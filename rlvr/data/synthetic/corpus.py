@@ -3,11 +3,11 @@
 import itertools
 from collections.abc import Iterator
 
-from rlvr.data.synthetic import arithmetic, facts, stories
+from rlvr.data.synthetic import arithmetic, facts, lists, stories
 from rlvr.data.synthetic.dice import Dice
 from rlvr.types import Document
 
-MIX = ((0.8, arithmetic.documents), (0.1, stories.documents), (0.1, facts.documents))
+MIX = ((0.76, arithmetic.documents), (0.08, lists.documents), (0.08, stories.documents), (0.08, facts.documents))
 """Share of the documents from each source."""
 
 

@@ -117,3 +117,9 @@ PLAIN_QUESTIONS = {
     "*": ("What is {a} times {b}?", "Multiply {a} by {b}.", "{a}*{b}=?"),
     "/": ("What is {a} divided by {b}?", "Divide {a} by {b}.", "{a}/{b}=?"),
 }
+
+ORDERS = (
+    {"+": "add {n}", "-": "take away {n}", "*": "times {n}", "/": "divide by {n}"},
+    {"+": "plus {n}", "-": "minus {n}", "*": "multiply by {n}", "/": "share by {n}"},
+    {"+": "+{n}", "-": "-{n}", "*": "*{n}", "/": "/{n}"},
+)

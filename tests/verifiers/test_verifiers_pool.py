@@ -1,0 +1,192 @@
+"""The worker pool: one bad item costs only itself."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from rlvr.errors import UsageError, VerifierError
+from rlvr.verifiers.pool import Pool, Reply
+
+HERE = str(Path(__file__).parent)
+FUNCTIONS = "pool_functions"
+
+
+@pytest.fixture(scope="module")
+def pool() -> Iterator[Pool]:
+    sys.path.insert(0, HERE)  # the workers get the parent's import path
+    made = Pool(2, memory_bytes=1 << 30)
+    yield made
+    made.close()
+    sys.path.remove(HERE)
+
+
+def ask(pool: Pool, name: str, payload: object = None, **limits: float) -> Reply:
+    return pool.submit(f"{FUNCTIONS}:{name}", payload, **limits).result(timeout=60)
+
+
+def test_replies_come_back_in_the_order_of_their_futures(pool: Pool) -> None:
+    futures = [pool.submit(f"{FUNCTIONS}:double", n) for n in range(200)]
+    assert [f.result(timeout=60).value for f in futures] == [2 * n for n in range(200)]
+
+
+def test_an_endless_loop_is_ended_and_the_others_are_answered(pool: Pool) -> None:
+    ask(pool, "double", 1)
+    start = time.monotonic()
+    bad = pool.submit(f"{FUNCTIONS}:spin", None, cpu_seconds=0.3)
+    good = [pool.submit(f"{FUNCTIONS}:double", n) for n in range(50)]
+    assert [f.result(timeout=60).value for f in good] == [2 * n for n in range(50)]
+    assert bad.result(timeout=60).kind == "timeout"
+    assert time.monotonic() - start < 30
+
+
+def test_a_sleeping_item_is_ended_by_the_wall_clock(pool: Pool) -> None:
+    reply = ask(pool, "sleep", 600, wall_seconds=0.3)
+    assert reply.kind == "timeout"
+    assert "0.3 s" in reply.error
+
+
+def test_an_item_that_is_slow_only_in_a_worn_worker_is_answered_by_a_fresh_one(pool: Pool, tmp_path: Path) -> None:
+    # The first call leaves a mark and spins; the second attempt, in another process, finds the mark and answers.
+    mark = tmp_path / "mark"
+    reply = ask(pool, "spin_once", str(mark), cpu_seconds=0.3)
+    assert (reply.kind, reply.value) == ("value", "second attempt")
+
+
+def test_a_memory_bomb_costs_only_itself(pool: Pool) -> None:
+    assert ask(pool, "allocate", 4 << 30).kind == "memory"
+    assert ask(pool, "double", 4).value == 8
+
+
+def test_a_worker_killed_from_outside_is_replaced_and_its_item_repeated(pool: Pool) -> None:
+    future = pool.submit(f"{FUNCTIONS}:sleep", 1.0)
+    time.sleep(0.4)
+    for pid in pool.worker_pids():
+        os.kill(pid, signal.SIGKILL)
+    assert future.result(timeout=60).value == 1.0
+    assert ask(pool, "double", 3).value == 6
+
+
+def test_an_item_that_kills_its_worker_twice_is_a_crash_or_host_trouble_by_the_signal(pool: Pool) -> None:
+    assert ask(pool, "die", int(signal.SIGSEGV)).kind == "crash"
+    # SIGKILL is what the kernel sends when memory runs out: the text may not be at fault.
+    assert ask(pool, "die", int(signal.SIGKILL)).kind == "host"
+
+
+def test_an_exception_is_an_error_reply_with_its_name(pool: Pool) -> None:
+    reply = ask(pool, "fail", "so it is")
+    assert (reply.kind, reply.error) == ("error", "ValueError: so it is")
+
+
+def test_exit_and_interrupt_inside_a_function_are_answers_too(pool: Pool) -> None:
+    assert ask(pool, "leave").kind == "error"
+
+
+def test_printing_does_not_disturb_the_frames(pool: Pool) -> None:
+    assert ask(pool, "chatter", 7).value == 7
+
+
+def test_a_function_that_does_not_exist_is_an_error_that_names_it(pool: Pool) -> None:
+    reply = ask(pool, "missing")
+    assert reply.kind == "error"
+    assert "pool_functions:missing" in reply.error
+
+
+def test_a_large_payload_passes_the_pipes(pool: Pool) -> None:
+    assert ask(pool, "length", "x" * 3_000_000).value == 3_000_000
+
+
+def test_lone_surrogates_and_nul_pass_unchanged(pool: Pool) -> None:
+    assert ask(pool, "echo", "a\ud800\x00é").value == "a\ud800\x00é"
+
+
+def test_a_payload_that_json_cannot_hold_is_refused_at_once(pool: Pool) -> None:
+    with pytest.raises(TypeError):
+        pool.submit(f"{FUNCTIONS}:double", object())
+
+
+def test_workers_run_on_one_thread_with_a_fixed_hash_seed(pool: Pool) -> None:
+    assert ask(pool, "environment").value == ["1", "0"]
+
+
+def test_it_works_from_threads_and_from_asyncio_at_once(pool: Pool) -> None:
+    seen: list[int] = []
+
+    def work(start: int) -> None:
+        seen.extend(ask(pool, "double", n).value for n in range(start, start + 10))
+
+    async def many() -> list[int]:
+        futures = [asyncio.wrap_future(pool.submit(f"{FUNCTIONS}:double", n)) for n in range(30)]
+        return [reply.value for reply in await asyncio.gather(*futures)]
+
+    threads = [threading.Thread(target=work, args=(100 * k,)) for k in range(3)]
+    for thread in threads:
+        thread.start()
+    assert asyncio.run(many()) == [2 * n for n in range(30)]
+    for thread in threads:
+        thread.join(timeout=60)
+    assert sorted(seen) == sorted(2 * n for k in range(3) for n in range(100 * k, 100 * k + 10))
+
+
+def test_closing_answers_what_is_queued_and_ends_the_workers() -> None:
+    sys.path.insert(0, HERE)
+    closing = Pool(1)
+    futures = [closing.submit(f"{FUNCTIONS}:sleep", 600.0, cpu_seconds=300) for _ in range(5)]
+    while not closing.worker_pids():
+        time.sleep(0.01)
+    time.sleep(0.3)
+    pids = closing.worker_pids()
+    closing.close()
+    sys.path.remove(HERE)
+    assert [f.result(timeout=20).kind for f in futures] == ["host"] * 5
+    assert not any(Path(f"/proc/{pid}").exists() for pid in pids) or sys.platform != "linux"
+    with pytest.raises(VerifierError):
+        closing.submit(f"{FUNCTIONS}:double", 1)
+
+
+def test_a_pool_without_workers_is_refused() -> None:
+    with pytest.raises(UsageError, match="at least 1"):
+        Pool(0)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_workers_end_when_their_parent_is_killed() -> None:
+    program = textwrap.dedent("""
+        import sys, time
+        sys.path.insert(0, sys.argv[1])
+        from rlvr.verifiers.pool import Pool
+        pool = Pool(1)
+        pool.submit("pool_functions:double", 1).result(60)
+        pool.submit("pool_functions:spin", None, cpu_seconds=600)
+        print(pool.worker_pids()[0], flush=True)
+        time.sleep(600)
+    """)
+    root = str(Path(__file__).parents[2])
+    parent = subprocess.Popen(
+        [sys.executable, "-c", program, HERE], stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": root}
+    )
+    assert parent.stdout is not None
+    with parent.stdout:
+        worker = int(parent.stdout.readline())
+    time.sleep(0.3)
+    parent.kill()
+    parent.wait(timeout=30)
+    deadline = time.monotonic() + 10
+    while _alive(worker) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not _alive(worker)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
