@@ -106,7 +106,9 @@ def compare(name: str, work: dict[str, Callable[[], int]], rounds: int) -> None:
         for side, run in work.items():
             cpu, wall, tokens = measure(run)
             rates[side].append(tokens / cpu)
-            print(f"  {name:7} {side:9} {tokens:8.0f} tokens {cpu:7.2f} CPU-s {wall:7.2f} s {tokens / cpu:8.0f} tok/CPU-s")
+            print(
+                f"  {name:7} {side:9} {tokens:8.0f} tokens {cpu:7.2f} CPU-s {wall:7.2f} s {tokens / cpu:8.0f} tok/CPU-s"
+            )
     ratios = [a / b for a, b in zip(rates["engine"], rates["generate"], strict=True)]
     print(
         f"{name}: engine {statistics.median(rates['engine']):.0f}, generate {statistics.median(rates['generate']):.0f} "

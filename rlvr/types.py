@@ -51,11 +51,15 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A text to pretrain on, or to measure perplexity on."""
+    """A text to pretrain on, or to measure perplexity on.
+
+    `prompt` stands before `text`; how much its tokens count is the stage's prompt_weight.
+    """
 
     id: str
     text: str
     domain: str
+    prompt: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ INTERRUPTED = 130
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one verb and gives the exit code: 0 done, 1 failed, 2 wrongly used, 130 interrupted."""
     options = _parse(sys.argv[1:] if argv is None else argv)
+    _word_warnings()
     try:
         return int(VERBS[options.verb](options))
     except RlvrError as error:
@@ -51,6 +52,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         trouble, advice = _DISK_TROUBLE[error.errno]
         place = f": {error.filename}" if error.filename else ""
         return _complain(f"{trouble}{place}", "; then ".join(filter(None, [advice, _resume_hint(options)])), 1)
+
+
+def _word_warnings() -> None:
+    """Makes warnings of the libraries read as our errors do: "warning: …" on stderr."""
+    import logging
+
+    logging.addLevelName(logging.WARNING, "warning")
+    # The handler of last resort looks stderr up at each line, so that lines stand above live bars.
+    if logging.lastResort is not None:
+        logging.lastResort.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
 
 
 _DISK_TROUBLE = {

@@ -4,6 +4,7 @@ import hashlib
 import logging
 import math
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -24,7 +25,7 @@ from rlvr.engines.base import Request, Sampling
 from rlvr.errors import ModelError, RunError
 from rlvr.models.checkpoint import latest_checkpoint, save_checkpoint
 from rlvr.models.policy import create_model, load_policy, pick_device
-from rlvr.models.tokenizer import train_tokenizer
+from rlvr.models.tokenizer import check_reload, train_tokenizer
 from rlvr.runs.folder import Run
 from rlvr.runs.lock import locked
 from rlvr.runs.provenance import collect
@@ -42,6 +43,7 @@ DONE = "done.json"
 def start(resolved: Resolved) -> Path:
     """Makes the run's folder, takes the recipe through all of its stages and gives the folder."""
     recipe = resolved.recipe
+    _import_from(resolved.source.parent)
     path = Path(recipe.runs) / recipe.name
     run = Run.create(path, config=resolved_json(resolved), provenance=_provenance(recipe), replace=recipe.replace)
     return _all_stages(run, recipe)
@@ -50,9 +52,18 @@ def start(resolved: Resolved) -> Path:
 def resume(path: Path) -> Path:
     """Goes on with a run from its last whole checkpoint; a finished one is only reported again."""
     run = Run.open(path)
-    recipe = from_json(run.config()).recipe
+    resolved = from_json(run.config())
+    recipe = resolved.recipe
+    _import_from(resolved.source.parent)
     run.event("resume", versions=collect(data_hashes={}, verifier_versions={})["libraries"])
     return _all_stages(run, recipe)
+
+
+def _import_from(folder: Path) -> None:
+    """Lets import paths of a recipe name modules in the folder where rlvr was started and in the recipe's own."""
+    for place in (str(Path.cwd()), str(folder.absolute())):
+        if place not in sys.path:
+            sys.path.append(place)
 
 
 def evaluate_checkpoint(path: str, config: EvaluateConfig, *, seed: int) -> StageReport:
@@ -121,7 +132,7 @@ def _base(house: House, run: Run) -> Path:
     if found := latest_checkpoint(child.checkpoints):
         return found[0]
     tokenizer = train_tokenizer(
-        (document.text for document in _tokenizer_documents(house.recipe, model.new)),
+        (document.prompt + document.text for document in _tokenizer_documents(house.recipe, model.new)),
         vocab_size=model.new.tokenizer.vocabulary_size,
         max_length=int(model.new.settings.get("max_position_embeddings", 2048)),
     )
@@ -132,6 +143,7 @@ def _base(house: House, run: Run) -> Path:
         seed=int(keyed.bits(house.recipe.seed, "init")) % 2**31,
         device=house.device,
     )
+    check_reload(tokenizer, network.config)
     return save_checkpoint(child.checkpoints, 0, model=network, tokenizer=tokenizer, trainer_state={"step": 0})
 
 

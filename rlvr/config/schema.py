@@ -162,6 +162,9 @@ class PretrainConfig(_Supervised):
     """Next-token prediction on documents."""
 
     kind: Literal["pretrain"]
+    prompt_weight: float = Field(
+        1.0, ge=0, le=1, description="Weight in the loss of a document's prompt tokens; its text weighs 1."
+    )
     optimizer: Annotated[OptimizerConfig, _over(_PRETRAIN_OPTIMIZER)] = _optimizer(_PRETRAIN_OPTIMIZER)
 
 

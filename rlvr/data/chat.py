@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from rlvr.errors import DataError, ModelError
-from rlvr.types import BoolArray, IntArray, Message, read_only
+from rlvr.types import BoolArray, Document, IntArray, Message, read_only
 
 _GENERATION_BLOCK = re.compile(r"\{%-?\s*generation\s*-?%\}")
 _PROBE = "probe"
@@ -45,18 +45,24 @@ def encode_completion(tokenizer: Any, messages: Sequence[Message], completion: s
     return _mark_turns(ids, starts[-1:], stop_token_ids(tokenizer))
 
 
-def encode_document(tokenizer: Any, text: str) -> tuple[IntArray, BoolArray]:
-    """Gives token ids and trainable (all True), both [T]: the tokenizer's own special tokens, and one EOS at the end.
+def encode_document(tokenizer: Any, document: Document) -> tuple[IntArray, BoolArray]:
+    """Gives token ids and which of them belong to the prompt, both [T].
+
+    The tokenizer's own special tokens, prompt and text (tokenized apart, as when the prompt is given), one EOS.
 
     Raises: ModelError where the tokenizer has no EOS token.
     """
     eos = tokenizer.eos_token_id
     if eos is None:
         raise ModelError("the tokenizer has no end-of-text token", hint="set tokenizer.eos_token and save it again")
-    ids = list(tokenizer(text)["input_ids"])
+    ids = list(tokenizer(document.prompt or document.text)["input_ids"])
+    prompt = 0
+    if document.prompt:
+        prompt = len(ids) - (ids[-1] == eos)
+        ids[prompt:] = tokenizer(document.text, add_special_tokens=False)["input_ids"]
     if not ids or ids[-1] != eos:
         ids.append(eos)
-    return read_only(ids, "int64"), read_only([True] * len(ids), "bool")
+    return read_only(ids, "int64"), read_only([index < prompt for index in range(len(ids))], "bool")
 
 
 def stop_token_ids(tokenizer: Any) -> tuple[int, ...]:

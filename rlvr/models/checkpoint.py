@@ -19,6 +19,7 @@ import torch
 from transformers import GenerationConfig
 from transformers.utils import logging
 
+from rlvr.data.chat import stop_token_ids
 from rlvr.errors import CheckpointError
 from rlvr.runs.publish import latest_whole, publish
 
@@ -80,7 +81,7 @@ def latest_checkpoint(root: Path) -> tuple[Path, list[str]] | None:
 
 @contextmanager
 def _system_errors() -> Iterator[None]:
-    """Gives an OSError for what safetensors and tokenizers raise as their own error, the system's reason in its text."""
+    """Turns what safetensors and tokenizers raise as their own error, the system's reason in its text, into OSError."""
     try:
         yield
     except Exception as error:
@@ -109,7 +110,7 @@ def _sane_generation(model: Any, tokenizer: Any) -> Iterator[None]:
         yield
         return
     known = original.eos_token_id if isinstance(original.eos_token_id, list) else [original.eos_token_id]
-    stops = [token for token in dict.fromkeys([*known, tokenizer.eos_token_id]) if token is not None]
+    stops = [token for token in dict.fromkeys([*known, *stop_token_ids(tokenizer)]) if token is not None]
     sampling = {name: getattr(original, name, None) for name in ("temperature", "top_p", "top_k")}
     given = {name: value for name, value in sampling.items() if value is not None}
     # Built anew: transformers refuses to save many a published config, such as a temperature beside do_sample=False.

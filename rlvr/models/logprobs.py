@@ -27,8 +27,9 @@ def token_logprobs(
 ) -> TokenLogprobs:
     """Gives log p(token | all before it in its sequence) at each trainable position.
 
-    In float32, or in float64 for a model that is. All inputs are [B,T]. Right padding needs no mask under causal attention; packed sequences are told apart by
-    their restarting `position_ids`. The first position of a sequence cannot be trainable.
+    In float32, or in float64 for a model that is. All inputs are [B,T]. Right padding needs no mask under causal
+    attention; packed sequences are told apart by their restarting `position_ids`. The first position of a sequence
+    cannot be trainable.
     Only trainable positions pass the head, in chunks of at most CHUNK_LOGITS logits that are recomputed in the
     backward pass.
     """

@@ -1,9 +1,12 @@
 """A small byte-level BPE tokenizer with a chat template, trained on given texts and saved in Hugging Face format."""
 
+import tempfile
 from collections.abc import Iterable, Iterator
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import PreTrainedTokenizerFast
+from transformers import AutoTokenizer, PretrainedConfig, PreTrainedTokenizerFast
+
+from rlvr.errors import ModelError
 
 PAD, START, END = "<|pad|>", "<|start|>", "<|end|>"
 SYSTEM, USER, ASSISTANT = "<|system|>", "<|user|>", "<|assistant|>"
@@ -13,6 +16,9 @@ SPECIAL_TOKENS = (PAD, START, END, SYSTEM, USER, ASSISTANT)
 
 KEPT_TOKENS = ("<think>", "</think>", "\\boxed{")
 """One token each, and kept when a completion is decoded."""
+
+_PIECES = r"\d{1,2}| ?\p{L}+(?: (?=\d))?| ?[^\s\p{L}\d]+(?: (?=\d))?|\s+(?!\S)|\s+"
+"""Up to two digits, a word or punctuation marks with a space before them (and after them where a digit follows)."""
 
 CHAT_TEMPLATE = (
     "{{ bos_token }}"
@@ -37,7 +43,10 @@ def train_tokenizer(texts: Iterable[str], *, vocab_size: int = 1024, max_length:
     """
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Split(Regex(r"\d{1,2}"), "isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+        [
+            pre_tokenizers.Split(Regex(_PIECES), "isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
     )
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
@@ -58,6 +67,23 @@ def train_tokenizer(texts: Iterable[str], *, vocab_size: int = 1024, max_length:
         model_max_length=max_length,
         clean_up_tokenization_spaces=False,
     )
+
+
+def check_reload(tokenizer: PreTrainedTokenizerFast, config: PretrainedConfig) -> None:
+    """Raises ModelError where AutoTokenizer, beside a model of that configuration, loads another tokenizer than saved.
+
+    For some architectures (qwen2, phi3) transformers ignores the saved class and puts its own word splitting in place.
+    """
+    with tempfile.TemporaryDirectory(prefix="rlvr-") as folder:
+        config.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+        loaded = AutoTokenizer.from_pretrained(folder)
+    if loaded.backend_tokenizer.to_str() != tokenizer.backend_tokenizer.to_str():
+        raise ModelError(
+            f"transformers loads the tokenizer of every {config.model_type!r} model as {type(loaded).__name__}, "
+            "which splits words in its own way, so a newly trained tokenizer would not come back as it was",
+            hint="model.new.architecture=qwen3 or llama keep it",
+        )
 
 
 def _with_numbers(texts: Iterable[str]) -> Iterator[str]:

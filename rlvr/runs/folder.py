@@ -23,6 +23,7 @@ from typing import Any
 from rlvr.errors import RunError
 from rlvr.runs.atomic import TEMPORARY, encode, remove_temporaries, replace_file, strict_json, sync, writing
 from rlvr.runs.lines import append_line, read_lines
+from rlvr.runs.lock import locked
 from rlvr.runs.rollouts import write_rollouts
 from rlvr.types import Group
 
@@ -85,8 +86,8 @@ class Run:
     ) -> "Run":
         """Gives a new run folder at `path`; with `replace`, an old run there is removed first.
 
-        Raises RunError when something is there already (`replace` removes nothing but a run), or when the folder
-        cannot be written.
+        Raises RunError when something is there already (`replace` removes nothing but a run that no process works in),
+        or when the folder cannot be written.
         """
         with writing(path):
             if _doomed(path).exists():
@@ -274,7 +275,7 @@ def _refuse(path: Path) -> None:
 
 
 def _remove_run(path: Path) -> None:
-    with writing(path):
+    with locked(path), writing(path):
         os.rename(path, _doomed(path))
         sync(path.parent)
         shutil.rmtree(_doomed(path))

@@ -31,6 +31,7 @@ LIBRARIES = (
     "wandb",
 )
 DIFF_LIMIT_BYTES = 200_000
+GIT_LIMIT_SECONDS = 1.0
 
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OMP_WAIT_POLICY", "PYTHONHASHSEED")
 
@@ -38,8 +39,8 @@ _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS
 def collect(*, data_hashes: Mapping[str, str], verifier_versions: Mapping[str, str]) -> dict[str, Any]:
     """Gives what is known about code, libraries and machine, as JSON values; what cannot be found out is null.
 
-    Takes a fraction of a second, imports no library and never raises. The caller, who may load torch, adds "gpu" and
-    the number of threads it trains with.
+    Takes a fraction of a second (a git that hangs: one second), imports no library and never raises. The caller, who
+    may load torch, adds "gpu" and the number of threads it trains with.
     """
     return {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -69,13 +70,11 @@ def _code(package: Path) -> dict[str, Any] | None:
         return None
     commit = _git(package, "rev-parse", "HEAD")
     diff = _git(package.parent, "diff", "HEAD", "--no-ext-diff", "--no-textconv", "--no-color")
-    if commit is None or diff is None:
-        return None
     return {
-        "commit": commit.decode("ascii", "replace").strip(),
-        "diff_sha256": hashlib.sha256(diff).hexdigest(),
-        "diff_bytes": len(diff),
-        "diff": diff[:DIFF_LIMIT_BYTES].decode("utf-8", "replace"),
+        "commit": None if commit is None else commit.decode("ascii", "replace").strip(),
+        "diff_sha256": None if diff is None else hashlib.sha256(diff).hexdigest(),
+        "diff_bytes": None if diff is None else len(diff),
+        "diff": None if diff is None else diff[:DIFF_LIMIT_BYTES].decode("utf-8", "replace"),
     }
 
 
@@ -83,7 +82,12 @@ def _git(folder: Path, *arguments: str) -> bytes | None:
     environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0"}
     try:
         done = subprocess.run(
-            ["git", *arguments], cwd=folder, env=environment, capture_output=True, timeout=0.3, check=False
+            ["git", *arguments],
+            cwd=folder,
+            env=environment,
+            capture_output=True,
+            timeout=GIT_LIMIT_SECONDS,
+            check=False,
         )
     except (OSError, subprocess.SubprocessError):
         return None

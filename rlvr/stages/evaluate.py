@@ -17,7 +17,7 @@ from rlvr.runs.report import DomainReport, read_domain
 from rlvr.stages.parts import Checkpoint, Parts, usable_tasks
 from rlvr.statistics.intervals import proportion_interval, rate_interval
 from rlvr.statistics.pass_at_k import pass_at_k
-from rlvr.training.batching import Row, next_token_row
+from rlvr.training.batching import Row, weighted_row
 from rlvr.training.learner import measure_logprobs
 from rlvr.training.rollout import complete_groups, refuse_unscored
 from rlvr.training.samples import to_samples
@@ -138,12 +138,11 @@ def kl_to_parent(parts: Parts, sampled: Sequence[Group], config: EvaluateConfig)
 
 
 def perplexity(parts: Parts, text: Sequence[DataConfig], microbatch_tokens: int) -> float | None:
-    """Gives exp of the mean negative log-likelihood per token over all documents; None without documents."""
+    """Gives exp of the mean negative log-likelihood per token of all texts, given their prompts; None without any."""
     if not text:
         return None
-    rows = [
-        next_token_row(*encode_document(parts.tokenizer, item.text)) for item in parts.load_held_out("document", text)
-    ]
+    encoded = [encode_document(parts.tokenizer, item) for item in parts.load_held_out("document", text)]
+    rows = [weighted_row(ids, ~prompt) for ids, prompt in encoded]
     found = _logprobs(parts, parts.policy, rows, 1.0, microbatch_tokens)
     total = sum(float(values.sum(dtype="float64")) for values in found)
     return math.exp(-total / sum(int(row.trainable.sum()) for row in rows))

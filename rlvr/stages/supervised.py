@@ -52,11 +52,11 @@ def fitting(items: Sequence[tuple[Row, ...]], *, max_length: int, what: str, run
 
 
 def next_token_loss(model: Any) -> LossFunction:
-    """Gives the loss of pretraining and SFT: negative log-likelihood over the trainable tokens of the whole update."""
+    """Gives the loss of pretraining and SFT: the weighted mean of the negative log-likelihood over the update."""
 
     def loss_of(batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         found = token_logprobs(model, batch.token_ids, batch.position_ids, batch.trainable)
-        return cross_entropy(found.logprobs).sum() / batch.tokens_in_update, {}
+        return (cross_entropy(found.logprobs) * batch.columns["weights"]).sum() / batch.tokens_in_update, {}
 
     return loss_of
 
@@ -94,7 +94,7 @@ def train_supervised(
                 microbatch_tokens=config.microbatch_tokens,
                 layout=config.batching,
                 device=device,
-                tokens_in_update=sum(int(row.trainable.sum()) for row in rows),
+                tokens_in_update=float(sum(row.columns.get("weights", row.trainable).sum() for row in rows)),
                 sequences_in_update=len(order[step]),
                 unit=unit,
             )

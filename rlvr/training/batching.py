@@ -42,15 +42,15 @@ class Batch:
     rows: tuple[int, ...]
     lengths: tuple[int, ...]
     packed: bool
-    tokens_in_update: int
+    tokens_in_update: float
     sequences_in_update: int
 
 
-def next_token_row(token_ids: IntArray, trainable: BoolArray) -> Row:
-    """Gives the row of a sequence without its first token in the loss: there is nothing to predict it from."""
-    predicted = np.array(trainable)
-    predicted[:1] = False
-    return Row(token_ids, predicted)
+def weighted_row(token_ids: IntArray, weights: npt.ArrayLike) -> Row:
+    """Gives the row whose tokens are learned with these weights [T]; the first is not: nothing stands before it."""
+    given = np.array(weights, dtype=np.float32)
+    given[:1] = 0.0
+    return Row(token_ids, given > 0, {"weights": given})
 
 
 def make_batches(
@@ -59,7 +59,7 @@ def make_batches(
     microbatch_tokens: int,
     layout: str,
     device: torch.device,
-    tokens_in_update: int,
+    tokens_in_update: float,
     sequences_in_update: int,
     unit: int = 1,
 ) -> list[Batch]:
@@ -93,7 +93,7 @@ def _members(chosen: Sequence[int], unit: int) -> list[int]:
 
 
 def _padded(
-    rows: Sequence[Row], chosen: Sequence[int], unit: int, device: torch.device, tokens: int, sequences: int
+    rows: Sequence[Row], chosen: Sequence[int], unit: int, device: torch.device, tokens: float, sequences: int
 ) -> Batch:
     members = _members(chosen, unit)
     lengths = tuple(len(rows[m].token_ids) for m in members)
@@ -121,7 +121,7 @@ def _padded(
 
 
 def _packed(
-    rows: Sequence[Row], chosen: Sequence[int], unit: int, device: torch.device, tokens: int, sequences: int
+    rows: Sequence[Row], chosen: Sequence[int], unit: int, device: torch.device, tokens: float, sequences: int
 ) -> Batch:
     members = _members(chosen, unit)
     lengths = tuple(len(rows[m].token_ids) for m in members)

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from rlvr.types import Status
 
 MAX_ANSWER_CHARACTERS = 2000
+MAX_NESTED_BOXES = 8
 
 _BOX = re.compile(r"\\(?:boxed|fbox)(?![a-zA-Z])\s*")
 _BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
+_BARE = re.compile(r"[^\s$]{1,100}(?![^\s$])")
 _TOKEN = re.compile(r"\\[a-zA-Z]+|\S")
 _TAG = re.compile(r"<answer>((?:(?!<answer>).)*?)</answer>", re.DOTALL)
 _LINE = re.compile(r"(?:^|\n)[ \t]*(?:####|A:|Answer:|(?:the )?(?:final )?answer is:?)[ \t]*([^\n]*)", re.IGNORECASE)
@@ -49,6 +51,12 @@ def _closing_braces(text: str) -> dict[int, int]:
     return closing
 
 
+def balanced(text: str) -> bool:
+    """Gives whether every brace of LaTeX text has its partner; escaped braces do not count."""
+    braces = [match.group() for match in _BRACE.finditer(text) if match.group() in "{}"]
+    return braces.count("{") == braces.count("}") == len(_closing_braces(text))
+
+
 def _boxes(text: str) -> list[tuple[int, int, str]]:
     """Gives (start, end, content) of every outermost balanced box, in order."""
     found: list[tuple[int, int, str]] = []
@@ -63,7 +71,7 @@ def _boxes(text: str) -> list[tuple[int, int, str]]:
             if end is not None:
                 found.append((match.start(), end + 1, text[position + 1 : end]))
                 position = end + 1
-        elif bare := re.compile(r"[^\s$]+").match(text, position):
+        elif bare := _BARE.match(text, position):
             # TeX boxes one token. A longer run is ambiguous (4 or 42?), so it is no answer.
             run = bare.group().rstrip(".,;:!?)")
             if _TOKEN.fullmatch(run):
@@ -73,12 +81,13 @@ def _boxes(text: str) -> list[tuple[int, int, str]]:
 
 def _unwrapped(content: str) -> str:
     """Gives the content of the innermost box where a box holds nothing but a box."""
-    while inner := _boxes(content.strip()):
-        start, end, text = inner[0]
-        if start != 0 or end != len(content.strip()):
+    content = content.strip()
+    for _ in range(MAX_NESTED_BOXES):
+        inner = _boxes(content) if _BOX.match(content) else []
+        if not inner or inner[0][:2] != (0, len(content)):
             break
-        content = text
-    return content.strip()
+        content = inner[0][2].strip()
+    return content
 
 
 def _is_working(gap: str) -> bool:

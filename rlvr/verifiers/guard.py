@@ -6,6 +6,8 @@ It is a second line behind reading answers as data, and no sandbox: what must ru
 import os
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 # Named one by one: a wider ban also hits imports, and a scorer that swallows the error would give wrong verdicts.
@@ -13,7 +15,7 @@ _FORBIDDEN = frozenset(
     (
         *("os.system", "os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.spawn", "os.kill", "os.killpg"),
         *("os.remove", "os.rename", "os.rmdir", "os.mkdir", "os.link", "os.symlink", "os.truncate", "os.chmod"),
-        *("os.chown", "os.utime", "os.putenv", "os.chdir", "os.setxattr", "subprocess.Popen", "pty.spawn"),
+        *("os.chown", "os.utime", "os.chdir", "os.setxattr", "subprocess.Popen", "pty.spawn"),
         *("socket.connect", "socket.bind", "socket.getaddrinfo", "socket.gethostbyname", "socket.sendto"),
         *("shutil.rmtree", "shutil.move", "shutil.copyfile", "ctypes.dlopen", "ctypes.dlsym", "urllib.Request"),
     )
@@ -24,6 +26,7 @@ _CODE = re.compile(
     r"|\b(?:eval|exec|open|compile|[gs]etattr|delattr|globals|locals|vars|breakpoint|input|exit|quit|type|dir)\s*\("
 )
 _installed: list[bool] = []
+_barred: list[bool] = []
 
 
 def looks_like_code(text: str) -> bool:
@@ -32,6 +35,8 @@ def looks_like_code(text: str) -> bool:
 
 
 def _hook(event: str, arguments: tuple[Any, ...]) -> None:
+    if not _barred:
+        return
     if event == "open":
         flags = arguments[2] if len(arguments) > 2 else 0
         if isinstance(flags, int) and flags & _WRITING:
@@ -40,8 +45,14 @@ def _hook(event: str, arguments: tuple[Any, ...]) -> None:
         raise PermissionError(f"a verifier may not do {event}")
 
 
-def forbid_side_effects() -> None:
-    """Makes this process refuse, from now on, to write, start processes, open sockets or load native code."""
+@contextmanager
+def side_effects_barred() -> Iterator[None]:
+    """Makes this process refuse to write, start processes, open sockets or load native code inside the block."""
     if not _installed:
         _installed.append(True)
         sys.addaudithook(_hook)
+    _barred.append(True)
+    try:
+        yield
+    finally:
+        _barred.pop()

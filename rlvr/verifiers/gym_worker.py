@@ -5,16 +5,11 @@ from typing import Any
 
 from reasoning_gym.factory import get_score_answer_fn
 
-from rlvr.verifiers.guard import forbid_side_effects
+from rlvr.verifiers.guard import side_effects_barred
 
 NONSENSE = "qzx no answer at all"
 
 _scorer = lru_cache(maxsize=200)(get_score_answer_fn)
-
-
-def prepare() -> None:
-    """Bars side effects before the first item: some of the library's scorers evaluate the answer as Python."""
-    forbid_side_effects()
 
 
 def score(payload: dict[str, Any]) -> float:
@@ -24,11 +19,12 @@ def score(payload: dict[str, Any]) -> float:
     """
     scorer: Any = _scorer(payload["dataset"])
     entry = payload["entry"]
-    try:
-        return float(scorer(answer=payload["answer"], entry=entry))
-    except Exception:
-        scorer(answer=entry["answer"], entry=entry)
-        return 0.0
+    with side_effects_barred():  # some of the library's scorers evaluate the answer as Python
+        try:
+            return float(scorer(answer=payload["answer"], entry=entry))
+        except Exception:
+            scorer(answer=entry["answer"], entry=entry)
+            return 0.0
 
 
 def fault(payload: dict[str, Any]) -> str | None:

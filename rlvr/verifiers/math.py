@@ -17,7 +17,7 @@ from typing import Any
 
 from rlvr.errors import VerifierError
 from rlvr.types import Completion, Task, Verdict
-from rlvr.verifiers.extract import SLOTS, Answer, extract
+from rlvr.verifiers.extract import SLOTS, Answer, balanced, extract
 from rlvr.verifiers.forms import Form, number, parse, same
 from rlvr.verifiers.guard import looks_like_code
 from rlvr.verifiers.latex import depth, normalise
@@ -71,7 +71,7 @@ def too_heavy(text: str) -> bool:
         return True
     for base, braced, bare in _POWER.findall(text):
         exponent = braced or bare
-        if len(exponent) > 5 or int(exponent) > (100 if base in ")]}" else 10_000):
+        if len(exponent) > 5 or int(exponent) > (60 if base in ")]}" else 10_000):
             return True
     return re.search(r"\^\s*\{?\s*[({]?[^{}]*\^\s*\{?\s*\d{2,}", text) is not None
 
@@ -177,6 +177,8 @@ def check_reference(reference: Any) -> str | None:
     if isinstance(read, str):
         return read
     text = normalise(read[0])
+    if not balanced(text):
+        return f"the reference {read[0][:80]!r} has unbalanced braces"
     wanted = parse(text)
     if same(wanted, wanted) is False:
         return f"the reference {read[0][:80]!r} does not equal itself"

@@ -94,7 +94,7 @@ class Scorer:
         first time it is logged. Raises UsageError for an unknown verifier.
         """
         verifier = self.resolve(task.verifier)
-        if inspect.iscoroutinefunction(verifier):
+        if inspect.iscoroutinefunction(verifier) or inspect.iscoroutinefunction(getattr(verifier, "__call__", None)):  # noqa: B004
             return list(await asyncio.gather(*(self._score_async(verifier, task, c) for c in completions)))
         if self._lane is None:
             self._lane = _Lane()

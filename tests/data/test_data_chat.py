@@ -7,6 +7,7 @@ from transformers import PreTrainedTokenizerFast
 
 from rlvr.data.chat import encode_completion, encode_demonstration, encode_document, encode_prompt, stop_token_ids
 from rlvr.errors import DataError, ModelError
+from rlvr.types import Document
 
 CHATML = (
     "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\\n' + m['content'] + '<|im_end|>' + '\\n' }}{% endfor %}"
@@ -179,14 +180,18 @@ def test_a_demonstration_without_an_assistant_teaches_nothing_and_is_refused() -
         encode_demonstration(tokenizer_with(CHATML), [QUESTION])
 
 
-def test_a_document_ends_with_one_eos_and_is_trainable_throughout() -> None:
+def test_a_document_ends_with_one_eos_and_knows_its_prompt() -> None:
     tokenizer = tokenizer_with(None, eos="<|endoftext|>")
     for text in ("Hello there", "Hello there<|endoftext|>"):
-        ids, trainable = encode_document(tokenizer, text)
+        ids, prompt = encode_document(tokenizer, Document("1", text, "any"))
         assert tokenizer.decode(ids) == "Hello there<|endoftext|>"
-        assert trainable.sum() == len(ids) == len(tokenizer("Hello there")["input_ids"]) + 1
+        assert len(ids) == len(tokenizer("Hello there")["input_ids"]) + 1
+        assert not prompt.any()
+    ids, prompt = encode_document(tokenizer, Document("1", " there", "any", prompt="Hello"))
+    assert tokenizer.decode(ids) == "Hello there<|endoftext|>"
+    assert tokenizer.decode(ids[prompt]) == "Hello"
     with pytest.raises(ModelError, match="no end-of-text token"):
-        encode_document(tokenizer_with(None, eos=None), "Hello")
+        encode_document(tokenizer_with(None, eos=None), Document("1", "Hello", "any"))
 
 
 def test_the_arrays_cannot_be_written_to() -> None:

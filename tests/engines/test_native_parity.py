@@ -14,7 +14,11 @@ CASES = {
     "qwen3": {},
     "gemma": {"num_key_value_heads": 1},
     "gemma2": {"sliding_window": 16, "query_pre_attn_scalar": 8},
-    "gemma3": {"sliding_window": 16, "query_pre_attn_scalar": 8, "layer_types": ["sliding_attention", "full_attention"]},
+    "gemma3": {
+        "sliding_window": 16,
+        "query_pre_attn_scalar": 8,
+        "layer_types": ["sliding_attention", "full_attention"],
+    },
     "mistral": {"sliding_window": 16},
     "gpt2": {},
 }
@@ -41,5 +45,4 @@ def test_logprobs_equal_a_full_forward_pass(case, temperature, tokenizer, make_m
         done = finished.completion
         expected = teacher_forced(model, requests[request_id].prompt_ids, done.token_ids, temperature)
         worst = max(worst, float(np.abs(done.logprobs - expected).max()))
-    print(case, worst)
     assert worst < 1e-5

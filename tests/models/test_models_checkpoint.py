@@ -198,6 +198,15 @@ def test_a_corrupt_checkpoint_is_passed_over_and_none_whole_is_an_error(tmp_path
     assert latest_checkpoint(tmp_path / "elsewhere") is None
 
 
+def test_the_exported_model_stops_where_the_chat_template_ends_a_turn(tmp_path):
+    chat = make_tokenizer("<|im_end|>")
+    chat.add_special_tokens({"additional_special_tokens": ["<|im_end|>"]})
+    chat.chat_template = "{% for m in messages %}{{ m.content }}<|im_end|>{% endfor %}"
+    path = save_checkpoint(tmp_path, 1, model=tiny_llama(), tokenizer=chat, trainer_state={})
+    stops = GenerationConfig.from_pretrained(path).eos_token_id
+    assert stops == [chat.eos_token_id, chat.convert_tokens_to_ids("<|im_end|>")]
+
+
 def test_published_sampling_settings_beside_greedy_do_not_stop_a_save(tmp_path, tokenizer):
     model = tiny_llama()
     original = GenerationConfig(eos_token_id=9, early_stopping=True, do_sample=False, temperature=0.7, top_k=20)

@@ -12,6 +12,7 @@ import pytest
 from rlvr.errors import RunError
 from rlvr.runs.compare import differences
 from rlvr.runs.folder import Run, is_run
+from rlvr.runs.lock import locked
 from rlvr.runs.rollouts import read_rollouts
 
 
@@ -138,6 +139,17 @@ def test_an_existing_run_is_kept_unless_it_is_to_be_replaced(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["demo"]
 
 
+def test_a_run_that_a_process_works_in_is_not_replaced(tmp_path):
+    run = make(tmp_path / "demo")
+    with (
+        locked(run.path),
+        pytest.raises(RunError, match="another process is working in"),
+    ):
+        Run.create(run.path, config={"seed": 2}, provenance={}, replace=True)
+    assert run.config() == {"seed": 1}
+    assert Run.create(run.path, config={"seed": 2}, provenance={}, replace=True).config() == {"seed": 2}
+
+
 @pytest.mark.parametrize("replace", [False, True])
 def test_a_folder_that_is_no_run_is_never_touched(tmp_path, replace):
     (tmp_path / "config.json").write_text("{}")
@@ -180,6 +192,7 @@ def test_a_torn_last_line_is_passed_over_and_cut_off_by_the_next(tmp_path):
         record.metrics({"a/x": 2.0})
     assert [line["step"] for line in again.metrics()] == [0, 1, 2]
     assert metrics.read_bytes().startswith(whole + b'{"step": 2')
+    assert metrics.read_bytes().endswith(b"}\n"), "the torn line is cut off, not only overwritten"
 
 
 def test_a_damaged_line_before_the_last_is_an_error_with_its_number(tmp_path):

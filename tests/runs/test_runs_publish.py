@@ -122,6 +122,7 @@ def test_killed_at_any_instant_the_latest_is_the_old_or_the_new_one(die_everywhe
         assert found is not None
         path, messages = found
         assert messages == []
+        assert [damages(folder / name) for name in names(folder) if name.startswith("step-")] in ([[]], [[], []])
         assert (path / "weights.bin").read_text() == {"step-000001": "one", "step-000002": "two"}[path.name]
         publish(folder, "step-000002", writer("two"), keep=1)
         assert names(folder) == [LATEST, "step-000002"]
@@ -153,6 +154,19 @@ def test_killed_at_any_instant_of_a_replacement_one_of_the_two_is_there(die_ever
         check,
     )
     assert seen == {"old", "new"}
+
+
+def test_killed_at_any_instant_of_a_replacement_the_next_publication_tidies_up(die_everywhere):
+    def check(folder: Path) -> None:
+        publish(folder, "step-000002", writer("next"))
+        assert names(folder) == [LATEST, "step-000001", "step-000002"]
+        assert damages(folder / "step-000001") == []
+
+    die_everywhere(
+        lambda folder: publish(folder, "step-000001", writer("old")),
+        lambda folder: publish(folder, "step-000001", writer("new")),
+        check,
+    )
 
 
 @pytest.mark.parametrize(

@@ -82,12 +82,19 @@ def test_an_answer_over_the_length_cap_is_refused() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    [r"\boxed{" * 20_000, r"\boxed{1}" * 20_000, "{" * 200_000, "<answer>" * 20_000, "<think>" * 20_000, "$" * 200_000]
-    + [
+    [
+        r"\boxed{" * 20_000,
+        r"\boxed{1}" * 20_000,
         r"\boxed" * 20_000,
-        "\n" * 100_000 + "A:",
-        "<answer>" * 20_000 + "</answer>",
         r"\boxed{\boxed{" * 5_000 + "}" * 10_000,
+        "{" * 200_000,
+        "$" * 200_000,
+        "<answer>" * 20_000,
+        "<answer>" * 20_000 + "</answer>",
+        "<think>" * 20_000,
+        "\n" * 100_000 + "A:",
+        "\n" + " " * 100_000,
+        "The answer is" * 10_000,
     ],
 )
 def test_hostile_text_is_read_in_linear_time(text: str) -> None:

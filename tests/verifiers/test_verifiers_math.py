@@ -1,6 +1,7 @@
 """Equality of mathematical answers, on hand-picked pairs and on the labelled and hostile sets."""
 
 import asyncio
+import contextlib
 import gzip
 import json
 import math
@@ -209,10 +210,8 @@ def test_two_rationals_are_equal_only_if_they_are(a: Fraction, b: Fraction) -> N
 
 @given(st.text(alphabet="0123456789+-*/^(){}[].,!\\ %frac sqrt=<>_|'\"π½²", max_size=60))
 def test_no_text_makes_the_exact_parser_fail_otherwise_than_by_saying_so(text: str) -> None:
-    try:
+    with contextlib.suppress(NotRationalError):
         value(normalise(text))
-    except NotRationalError:
-        pass
     math_verifier.too_heavy(normalise(text))
     math_verifier._decide("4", text)
 
@@ -226,9 +225,8 @@ def test_divisions_by_zero_are_told_from_unreadable_text() -> None:
 
 def rows(name: str, every: int = 1) -> list[dict[str, Any]]:
     path = SHARED / name
-    opened = gzip.open(path, "rt") if path.suffix == ".gz" else path.open()
-    with opened as lines:
-        return [json.loads(line) for line in lines][::every]
+    text = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    return [json.loads(line) for line in text.splitlines()][::every]
 
 
 def mistakes(labelled: Sequence[dict[str, Any]], slot: str = "box") -> list[tuple[Any, ...]]:
@@ -297,11 +295,12 @@ def test_the_hostile_corpus_is_judged_by_the_policy_and_nothing_is_executed(tmp_
 
 
 def test_a_poisoned_answer_is_wrong_with_status_timeout_and_remembered() -> None:
-    # Nothing for the screen to see, but computer algebra does not come to an end with it in time.
-    poison = r"\sum_{n=1}^{9999} \sum_{m=1}^{9999} \frac{1}{n^2+m^3+\sin(n m)}"
+    # The screen lets it pass, but computer algebra does not come to an end with it in time.
+    poison = r"\frac{(x+y+z)^{59}}{(x-y)^{57}}"
     first, second = boxed([(r"\frac{\pi^2}{7}", poison)] * 2)
     assert (first.outcome, first.status) == (0.0, "timeout")
     assert (second.outcome, second.status) == (0.0, "timeout")
+    assert dict(first.parts) == {"sympy": 1.0}
     start = asyncio.run(_timed(poison))
     assert start < 0.5
 

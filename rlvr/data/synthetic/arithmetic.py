@@ -11,7 +11,7 @@ from typing import Literal
 from rlvr.data.split import split_of
 from rlvr.data.synthetic import chains, wording
 from rlvr.data.synthetic.dice import Dice
-from rlvr.data.synthetic.problems import Problem, Step, make_problem, step
+from rlvr.data.synthetic.problems import HIGHEST, Problem, Step, make_problem, step
 from rlvr.errors import DataError
 from rlvr.types import Demonstration, Document, Message, Preference, Task
 
@@ -70,14 +70,11 @@ def demonstrations(
     limit: int | None = None,
     min_steps: int = 1,
     max_steps: int = 5,
-    careful_rate: float = 0.3,
 ) -> Iterator[Demonstration]:
-    """Gives solved problems, all correct; a share of `careful_rate` takes two-digit numbers apart."""
+    """Gives solved problems, all correct, every one with its whole chain of thought."""
     found = problems(split, purpose="demonstration", seed=seed, min_steps=min_steps, max_steps=max_steps, easy=True)
     for index, problem in itertools.islice(found, limit):
-        dice = Dice(seed, "arithmetic/demonstration/style", index)
-        lines = chains.careful_lines(problem) if dice.chance(careful_rate) else chains.short_lines(problem)
-        answer = {"role": "assistant", "content": chains.with_thinking(lines, problem.answer)}
+        answer = {"role": "assistant", "content": chains.with_thinking(chains.short_lines(problem), problem.answer)}
         yield Demonstration(f"arithmetic-demonstration-{seed}-{index}", (_user(problem), answer), DOMAIN)
 
 
@@ -88,7 +85,7 @@ def preferences(
     found = problems(split, purpose="preference", seed=seed, min_steps=min_steps, max_steps=max_steps, easy=True)
     for index, problem in itertools.islice(found, limit):
         dice = Dice(seed, "arithmetic/preference/style", index)
-        lines = dice.pick((chains.careful_lines, chains.short_lines))(problem)
+        lines = chains.short_lines(problem)
         yield Preference(
             f"arithmetic-preference-{seed}-{index}",
             (_user(problem),),
@@ -119,13 +116,12 @@ def _messy(problem: Problem, lines: list[str], dice: Dice) -> str:
 
 
 def _question_answer(problem: Problem, dice: Dice) -> str:
-    worked = dice.pick((chains.short_lines, chains.careful_lines))(problem)
-    answer = dice.pick((chains.sentences(problem, dice), "\n".join([*worked, f"The answer is {problem.answer}."])))
-    return f"Q: {problem.text}\nA: {answer}"
+    worked = "\n".join([*chains.short_lines(problem), f"The answer is {problem.answer}."])
+    return f"Q: {problem.text}\nA: {dice.pick((chains.sentences(problem, dice), worked))}"
 
 
 def _solution(problem: Problem, dice: Dice) -> str:
-    worked = dice.pick((chains.short_lines, chains.careful_lines))(problem)
+    worked = chains.short_lines(problem)
     return "\n".join([f"Problem: {problem.text}", "Solution:", *worked, f"Answer: {chains.boxed(problem.answer)}"])
 
 
@@ -135,29 +131,29 @@ def _direct(problem: Problem, dice: Dice) -> str:
 
 
 def _chat(problem: Problem, dice: Dice) -> str:
-    worked = dice.pick((chains.short_lines, chains.careful_lines))(problem)
+    worked = chains.short_lines(problem)
     tidy = chains.with_thinking(worked, problem.answer)
     rambling = chains.with_thinking(chains.rambling_lines(worked, dice), problem.answer)
     answer = dice.weighted(
-        ((0.4, tidy), (0.2, rambling), (0.2, _messy(problem, worked, dice)), (0.2, chains.boxed(problem.answer)))
+        ((0.5, tidy), (0.15, rambling), (0.15, _messy(problem, worked, dice)), (0.2, chains.boxed(problem.answer)))
     )
     return conversation(problem.text, answer)
 
 
 def _drill(problem: Problem, dice: Dice) -> str:
-    """Eight separate calculations, as on a page of exercises."""
+    """Six separate calculations, as on a page of exercises."""
     rows = []
-    for _ in range(8):
-        op = dice.pick("+-*/")
-        small, large = dice.between(2, 9), dice.between(3, 60)
+    for _ in range(6):
+        op = dice.pick("++--*/")
+        small, large = dice.between(2, 9), dice.between(2, HIGHEST - 1)
         if op == "+":
-            rows.append(step(large, op, dice.between(1, 99 - large)).equation)
+            rows.append(step(large, op, dice.between(1, HIGHEST - large)).equation)
         elif op == "-":
             rows.append(step(large, op, dice.between(1, large - 1)).equation)
         elif op == "*":
-            rows.append(step(dice.between(2, 99 // small), op, small).equation)
+            rows.append(step(dice.between(2, HIGHEST // small), op, small).equation)
         else:
-            rows.append(step(small * dice.between(1, 99 // small), op, small).equation)
+            rows.append(step(small * dice.between(1, HIGHEST // small), op, small).equation)
     return "\n".join(rows)
 
 
@@ -193,10 +189,10 @@ def conversation(question: str, answer: str) -> str:
 
 _FORMS = (
     (0.2, _question_answer),
-    (0.14, _solution),
-    (0.2, _chat),
+    (0.12, _solution),
+    (0.25, _chat),
     (0.05, _direct),
-    (0.08, _drill),
-    (0.05, _plain),
-    (0.28, _notes),
+    (0.12, _drill),
+    (0.04, _plain),
+    (0.22, _notes),
 )

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from rlvr.data.synthetic import wording
 from rlvr.data.synthetic.dice import Dice
+from rlvr.data.synthetic.problems import HIGHEST
 from rlvr.errors import DataError
 from rlvr.types import Document
 
@@ -26,9 +27,9 @@ def _text(dice: Dice) -> str:
     length = dice.between(3, 8)
     kind = dice.pick(("numbers", "amounts", "names"))
     if kind == "numbers":
-        entries = [str(dice.between(1, 99)) for _ in range(length)]
+        entries = [str(dice.between(1, HIGHEST)) for _ in range(length)]
     elif kind == "amounts":
-        entries = [f"{dice.between(2, 99)} {dice.pick(wording.ITEMS)}" for _ in range(length)]
+        entries = [f"{dice.between(2, HIGHEST)} {dice.pick(wording.ITEMS)}" for _ in range(length)]
     else:
         entries = dice.some(_NAMES, length)
     first = ", ".join(entries)

@@ -7,7 +7,7 @@ from rlvr.data.synthetic import wording
 from rlvr.data.synthetic.dice import Dice
 from rlvr.data.synthetic.wording import Person
 
-HIGHEST = 99
+HIGHEST = 50
 """No number in a problem or in its calculation exceeds this."""
 
 
@@ -72,21 +72,17 @@ class _Story:
         self.other: Person | None
         self.person, self.other = dice.pick(wording.PEOPLE), None
         self.items = dice.pick(wording.ITEMS)
-        self.count = dice.between(2, 60)
+        self.count = dice.between(2, HIGHEST - 10)
         self.other_count = 0
         self.events: list[Event] = []
         self.sentences = [self.say(wording.OPENINGS, n=self.count)]
 
     def say(self, choices: tuple[str, ...], **fields: object) -> str:
         dice, person = self.dice, self.person
-        relative = dice.pick(wording.RELATIVES)
         return dice.pick(choices).format(
             name=person.name,
             subject=person.subject,
             Subject=person.subject.capitalize(),
-            object=person.object,
-            relative=relative,
-            Relative=relative[0].upper() + relative[1:],
             containers=dice.pick(wording.CONTAINERS),
             items=self.items,
             **{"other": "", **fields},
@@ -102,7 +98,7 @@ class _Story:
         self.count = steps[-1].result
 
     def add(self) -> None:
-        n = self.dice.between(2, min(60, HIGHEST - self.count))
+        n = self.dice.between(2, HIGHEST - self.count)
         self.happens(self.say(wording.ADDITIONS, n=n), step(self.count, "+", n))
 
     def subtract(self) -> None:
@@ -132,7 +128,7 @@ class _Story:
 
     def compare(self) -> None:
         more = self.count < 4 or (self.count < HIGHEST - 2 and self.dice.chance(0.5))
-        n = self.dice.between(2, min(60, HIGHEST - self.count) if more else self.count - 1)
+        n = self.dice.between(2, HIGHEST - self.count if more else self.count - 1)
         other = self.dice.pick([person for person in wording.PEOPLE if person != self.person])
         self.other_count = self.count
         told = self.say(wording.MORE if more else wording.FEWER, n=n, other=other.name)
@@ -163,14 +159,14 @@ class _Story:
 
 
 def make_problem(dice: Dice, num_steps: int) -> Problem:
-    """Gives a problem of exactly `num_steps` steps (1 or more) whose numbers stay within 1..99."""
+    """Gives a problem of exactly `num_steps` steps (1 or more) whose numbers stay within 1..HIGHEST."""
     story = _Story(dice)
     while (left := num_steps - story.num_steps) > 0:
         together = story.other is not None and story.count + story.other_count <= HIGHEST
         if left == 1 and together and dice.chance(0.4):
             break
         dice.weighted(story.moves(left))()
-    if dice.chance(0.15):
+    if dice.chance(0.1):
         aside = story.say(wording.ASIDES, n=dice.between(2, 30))
         story.sentences.insert(dice.between(1, len(story.sentences)), aside)
     question = story.question(num_steps)

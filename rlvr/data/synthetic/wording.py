@@ -22,93 +22,80 @@ PEOPLE = _people(
 ) + _people("Tom Ben Omar Paul Ivan Luis Karl Noah Felix Hugo Sam Leo Amir Jack Max Theo", "he", "him", "his")
 
 ITEMS = (
-    "apples pears plums lemons cherries nuts eggs cookies candies muffins beads buttons coins stamps cards marbles "
-    "shells stones pencils books stickers balloons ribbons candles flowers seeds tickets bottles bricks blocks keys "
-    "letters maps photos rings spoons cups hats socks toys"
+    "apples pears plums lemons nuts eggs cookies muffins beads buttons coins stamps cards marbles shells stones pencils "
+    "books candles flowers seeds tickets bricks keys letters maps spoons cups hats socks"
 ).split()
 
-CONTAINERS = "bags boxes packs jars baskets bundles sacks trays".split()
-
-RELATIVES = ("a friend", "a sister", "a brother", "an aunt", "an uncle", "a neighbor", "a teacher", "a cousin")
+CONTAINERS = "bags boxes packs jars baskets trays".split()
 
 OPENINGS = (
     "{name} has {n} {items}.",
     "{name} starts with {n} {items}.",
     "{name} owns {n} {items}.",
-    "{name} counts {n} {items} on the table.",
-    "There are {n} {items} in the room of {name}.",
-    "On Monday {name} has {n} {items}.",
+    "There are {n} {items} on the table of {name}.",
 )
 
 ADDITIONS = (
     "{Subject} buys {n} more.",
-    "{Subject} finds {n} more {items}.",
-    "{Relative} gives {object} {n} {items}.",
-    "Then {subject} gets {n} more {items}.",
-    "{Subject} picks up {n} more on the way home.",
-    "{name} makes {n} new ones.",
+    "{Subject} finds {n}.",
+    "{Subject} gets {n} {items}.",
+    "Then {subject} makes {n} more.",
+    "{name} picks up {n} {items}.",
 )
 
 SUBTRACTIONS = (
-    "{Subject} gives {n} to {relative}.",
-    "{Subject} loses {n} of them.",
+    "{Subject} gives away {n}.",
+    "{Subject} loses {n}.",
     "{Subject} sells {n} {items}.",
-    "Then {n} of the {items} break.",
-    "{name} throws away {n} {items}.",
-    "{Relative} takes {n} of them.",
+    "Then {n} of them break.",
+    "{name} throws away {n}.",
 )
 
 MULTIPLICATIONS = (
-    "A week later {subject} has {n} times as many.",
-    "{name} works hard and now has {n} times as many {items}.",
-    "Then the number of {items} grows to {n} times as many.",
+    "Soon {subject} has {n} times as many.",
+    "Then the {items} become {n} times as many.",
 )
 
 DIVISIONS = (
-    "{Subject} splits them into {n} equal piles and keeps one pile.",
-    "{name} shares all {items} equally among {n} people and keeps one share.",
-    "{Subject} puts them into {n} equal groups and keeps only one group.",
+    "{Subject} keeps one of {n} equal parts.",
+    "{name} shares them equally among {n} people and keeps one share.",
 )
 
 GROUP_ADDITIONS = (
-    "{Subject} buys {groups} {containers} with {n} {items} each.",
-    "{Relative} brings {object} {groups} {containers} of {n} {items}.",
-    "Then {subject} finds {groups} {containers}, each with {n} {items}.",
+    "{Subject} buys {groups} {containers} of {n}.",
+    "{Subject} finds {groups} {containers} with {n} {items} each.",
 )
 
 GROUP_SUBTRACTIONS = (
-    "{Subject} gives {n} {items} to each of {groups} friends.",
-    "{name} sells {groups} {containers} of {n} {items} each.",
-    "Then {subject} fills {groups} {containers} with {n} {items} each and gives them away.",
+    "{Subject} gives {groups} friends {n} each.",
+    "{Subject} sells {groups} {containers} of {n}.",
 )
 
 MORE = (
-    "{other} has {n} more {items} than {name} has now.",
-    "Now {other} has {n} more than {name}.",
+    "{other} has {n} more than {name}.",
+    "{other} owns {n} {items} more than {name}.",
 )
 
 FEWER = (
-    "{other} has {n} fewer {items} than {name} has now.",
-    "Now {other} has {n} fewer than {name}.",
+    "{other} has {n} fewer than {name}.",
+    "{other} owns {n} {items} fewer than {name}.",
 )
 
 ASIDES = (
     "{name} is {n} years old.",
     "It is day {n} of the month.",
-    "The house of {name} has number {n}.",
-    "It is {n} degrees outside.",
+    "{name} lives in house {n}.",
 )
 
 QUESTIONS = (
     "How many {items} does {name} have now?",
-    "How many {items} does {name} have in the end?",
-    "How many {items} are left with {name}?",
-    "What is the number of {items} that {name} has at the end?",
+    "How many are left?",
+    "How many {items} does {name} have?",
 )
 
 TOTAL_QUESTIONS = (
-    "How many {items} do {other} and {name} have together?",
-    "What is the total number of {items} of {other} and {name}?",
+    "How many do {other} and {name} have together?",
+    "How many {items} do both have?",
 )
 
 PLAIN_QUESTIONS = {

@@ -49,6 +49,8 @@ class _View:
 class SlotLayer(CacheLayerMixin):  # type: ignore[misc]
     """One layer's keys and values [S,H,T,D]; a decode writes one position per slot, a prefill is handed out whole."""
 
+    keys: Any
+    values: Any
     is_sliding = False  # the engine's masks cut windows; storage is the same for every layer
 
     def __init__(self, view: _View) -> None:

@@ -57,7 +57,9 @@ class NativeEngine:
                 f"weights of version {version} came while {len(self._requests)} requests are in flight",
                 hint="step the engine until has_work is False, then load weights",
             )
-        if policy is not self._model:
+        if policy is self._model and _place(policy) == (self._device, self._dtype):
+            self._modules = list(policy.modules())  # adapters may have come or gone
+        else:
             self._attach(policy)
         self._version = version
 
@@ -115,9 +117,9 @@ class NativeEngine:
         config: Any = model.config.get_text_config()  # type: ignore[union-attr,operator]
         self._masks: Masks = masks_for(config, max_length=self._max_length)
         self._model = model
+        self._modules = list(model.modules())
         self._config = config
-        self._device = next(model.parameters()).device
-        self._dtype = next(model.parameters()).dtype
+        self._device, self._dtype = _place(model)
         self._head_size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
         self._row_multiple = _row_multiple(self._device)
         self._cache = SlotCache(
@@ -162,7 +164,7 @@ class NativeEngine:
     @contextmanager
     def _sampling(self) -> Iterator[None]:
         """Evaluation mode without gradients and with slot attention; every module's mode is restored afterwards."""
-        training = [module for module in self._model.modules() if module.training]
+        training = [module for module in self._modules if module.training]
         for module in training:
             module.training = False
         try:
@@ -286,6 +288,11 @@ class NativeEngine:
                 del self._samples_left[one.request_id], self._requests[one.request_id]
         if not self._requests:
             self._samplings = SamplingTable(self._config.vocab_size)
+
+
+def _place(model: torch.nn.Module) -> tuple[torch.device, torch.dtype]:
+    weight = next(model.parameters())
+    return weight.device, weight.dtype
 
 
 def _row_multiple(device: torch.device) -> int:

@@ -134,20 +134,29 @@ class SamplingTable:
 
     def temperatures(self, rows: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         """Gives each row's temperature, float32 [N]."""
-        return self._temperatures[rows["sampling"]]
+        temperatures: npt.NDArray[np.float32] = self._temperatures[rows["sampling"]]
+        return temperatures
 
     def stops(self, rows: npt.NDArray[Any], tokens: IntArray) -> npt.NDArray[np.bool_]:
         """Gives whether each row's token [N] is one of its stop tokens."""
-        return self._stops[rows["sampling"], tokens]
+        stops: npt.NDArray[np.bool_] = self._stops[rows["sampling"], tokens]
+        return stops
 
     def uniforms(self, rows: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
         """Gives each row's random number for its next token, float64 [N]."""
+        if len(self._samplings) == 1:
+            return _uniforms(next(iter(self._samplings)), rows)
         uniforms = np.zeros(len(rows))
         for sampling, number in self._samplings.items():
             here = rows["sampling"] == number
-            mine = rows[here]
-            uniforms[here] = keyed.uniform(sampling.seed, sampling.purpose, mine["draw"], mine["sample"], mine["count"])
+            uniforms[here] = _uniforms(sampling, rows[here])
         return uniforms
+
+
+def _uniforms(sampling: Sampling, rows: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    if sampling.temperature == 0:
+        return np.zeros(len(rows))
+    return keyed.uniform(sampling.seed, sampling.purpose, rows["draw"], rows["sample"], rows["count"])
 
 
 class Waiting:
