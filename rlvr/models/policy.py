@@ -1,6 +1,5 @@
 """The policy: any Hugging Face causal language model, from a directory or from scratch."""
 
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +11,6 @@ from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from rlvr.errors import ModelError
-
-_PROBE = "It costs 1234 + 56 = 1290,\n\nisn't it?  Ünder \\boxed{7}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,25 +101,7 @@ def create_model(
             f"cannot make a new {architecture!r} model with {dict(settings)}: {error}",
             hint="model.new.architecture is a transformers model type such as llama, qwen2, qwen3 or gemma",
         ) from error
-    _refuse_changed_tokenizer(model, tokenizer)
     return _without_dropout(model).to(device)
-
-
-def _refuse_changed_tokenizer(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
-    """Raises ModelError where transformers would load another tokenizer beside this architecture than was saved.
-
-    For some, among them qwen2, AutoTokenizer builds the family's own pre-tokenizer whatever tokenizer.json says.
-    """
-    with tempfile.TemporaryDirectory(prefix="rlvr-") as folder:
-        model.config.save_pretrained(folder)
-        tokenizer.save_pretrained(folder)
-        again = AutoTokenizer.from_pretrained(folder)
-    if again.get_vocab() != tokenizer.get_vocab() or again(_PROBE)["input_ids"] != tokenizer(_PROBE)["input_ids"]:
-        raise ModelError(
-            f"transformers loads {type(again).__name__} beside a {model.config.model_type!r} model, which splits text "
-            "otherwise than this tokenizer",
-            hint="another architecture of that family, for example qwen3 in place of qwen2",
-        )
 
 
 def load_reference(path: str | Path, *, device: torch.device) -> PreTrainedModel:

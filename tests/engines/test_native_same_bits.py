@@ -7,14 +7,6 @@ import torch
 from rlvr.engines.native.engine import NativeEngine
 
 
-@pytest.fixture(params=[1, 2], ids=["one thread", "two threads"])
-def threads(request):
-    before = torch.get_num_threads()
-    torch.set_num_threads(request.param)
-    yield request.param
-    torch.set_num_threads(before)
-
-
 def same(a, b):
     one, two = a.completion, b.completion
     return (
@@ -24,9 +16,14 @@ def same(a, b):
     )
 
 
+def different(some, others):
+    """Names of the runs in `others` that hold a completion unlike the same one in `some`."""
+    return {name: bad for name, other in others.items() if (bad := [k for k in other if not same(other[k], some[k])])}
+
+
 @pytest.mark.parametrize("shape", [{"num_key_value_heads": 4}, {"num_key_value_heads": 2}, {"head_dim": 16}])
 def test_completions_are_bit_equal_alone_in_a_crowd_reversed_and_with_other_slots(
-    shape, threads, tokenizer, make_model, make_requests, run_all
+    shape, tokenizer, make_model, make_requests, run_all
 ):
     model = make_model("llama", **shape)
     requests = make_requests(16, samples=4, longest=100, max_new_tokens=32, stop=(1, 5, 6))
@@ -44,9 +41,24 @@ def test_completions_are_bit_equal_alone_in_a_crowd_reversed_and_with_other_slot
         "one at a time": run(requests[:2], 1),
         "request 5 alone": run([requests[5]], 64),
     }
-    for name, other in others.items():
-        different = [key for key in other if not same(other[key], crowd[key])]
-        assert not different, f"{name}: {different}"
+    assert not different(crowd, others)
+
+
+def test_completions_are_bit_equal_in_a_crowd_of_64_and_alone_with_two_threads(
+    tokenizer, make_model, make_requests, run_all
+):
+    model = make_model("llama", num_key_value_heads=4)
+    requests = make_requests(16, samples=4, longest=40, max_new_tokens=10, stop=(1, 5, 6))
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        crowd, reversed_, first, last = (
+            run_all(NativeEngine(model, tokenizer, num_slots=64, max_length=64), some)
+            for some in (requests, requests[::-1], requests[:1], requests[-1:])
+        )
+    finally:
+        torch.set_num_threads(before)
+    assert not different(crowd, {"reversed": reversed_, "first alone": first, "last alone": last})
 
 
 def test_two_kinds_of_sampling_in_flight_do_not_disturb_each_other(tokenizer, make_model, make_requests, run_all):

@@ -145,12 +145,6 @@ def test_every_promised_architecture_can_be_made_saved_and_loaded(architecture, 
     assert torch.equal(loaded.eval()(input_ids=ids).logits, model.eval()(input_ids=ids).logits)
 
 
-def test_an_architecture_beside_which_transformers_would_load_another_tokenizer_is_refused():
-    with pytest.raises(ModelError, match="Qwen2Tokenizer") as caught:
-        make("qwen2")
-    assert "qwen3" in caught.value.hint
-
-
 @pytest.mark.parametrize(
     ("architecture", "settings", "message"),
     [

@@ -17,9 +17,12 @@ from rlvr.types import Demonstration, Document, Message, Preference, Task
 
 Split = Literal["train", "evaluation"]
 
+Parts = tuple[str, str]
+"""What is asked and what is written under it."""
+
 DOMAIN = "arithmetic"
 
-_STEP_WEIGHTS = ((0.36, 1), (0.28, 2), (0.2, 3), (0.11, 4), (0.05, 5))
+_STEP_WEIGHTS = ((0.25, 1), (0.25, 2), (0.22, 3), (0.16, 4), (0.12, 5))
 """How often written text works a problem of so many steps: long ones are rare."""
 
 
@@ -100,7 +103,8 @@ def documents(split: str, *, seed: int = 0, limit: int | None = None) -> Iterato
     found = problems(split, purpose="document", seed=seed, min_steps=1, max_steps=5, easy=True)
     for index, problem in itertools.islice(found, limit):
         dice = Dice(seed, "arithmetic/document/form", index)
-        yield Document(f"arithmetic-document-{seed}-{index}", dice.weighted(_FORMS)(problem, dice), DOMAIN)
+        prompt, text = dice.weighted(_FORMS)(problem, dice)
+        yield Document(f"arithmetic-document-{seed}-{index}", text, DOMAIN, prompt=prompt)
 
 
 def _user(problem: Problem) -> Message:
@@ -115,32 +119,32 @@ def _messy(problem: Problem, lines: list[str], dice: Dice) -> str:
     return dice.pick((f"{body}\nThe answer is {problem.answer}.", f"<think>{body}</think>{problem.answer}"))
 
 
-def _question_answer(problem: Problem, dice: Dice) -> str:
+def _question_answer(problem: Problem, dice: Dice) -> Parts:
     worked = "\n".join([*chains.short_lines(problem), f"The answer is {problem.answer}."])
-    return f"Q: {problem.text}\nA: {dice.pick((chains.sentences(problem, dice), worked))}"
+    return f"Q: {problem.text}\nA:", f" {dice.pick((chains.sentences(problem, dice), worked))}"
 
 
-def _solution(problem: Problem, dice: Dice) -> str:
+def _solution(problem: Problem, dice: Dice) -> Parts:
     worked = chains.short_lines(problem)
-    return "\n".join([f"Problem: {problem.text}", "Solution:", *worked, f"Answer: {chains.boxed(problem.answer)}"])
+    return f"Problem: {problem.text}\nSolution:\n", "\n".join([*worked, f"Answer: {chains.boxed(problem.answer)}"])
 
 
-def _direct(problem: Problem, dice: Dice) -> str:
+def _direct(problem: Problem, dice: Dice) -> Parts:
     question, answer = dice.pick((("Q", "A"), ("Problem", "Answer")))
-    return f"{question}: {problem.text}\n{answer}: {problem.answer}"
+    return f"{question}: {problem.text}\n{answer}:", f" {problem.answer}"
 
 
-def _chat(problem: Problem, dice: Dice) -> str:
+def _chat(problem: Problem, dice: Dice) -> Parts:
     worked = chains.short_lines(problem)
     tidy = chains.with_thinking(worked, problem.answer)
     rambling = chains.with_thinking(chains.rambling_lines(worked, dice), problem.answer)
     answer = dice.weighted(
-        ((0.5, tidy), (0.15, rambling), (0.15, _messy(problem, worked, dice)), (0.2, chains.boxed(problem.answer)))
+        ((0.64, tidy), (0.1, rambling), (0.1, _messy(problem, worked, dice)), (0.16, chains.boxed(problem.answer)))
     )
     return conversation(problem.text, answer)
 
 
-def _drill(problem: Problem, dice: Dice) -> str:
+def _drill(problem: Problem, dice: Dice) -> Parts:
     """Six separate calculations, as on a page of exercises."""
     rows = []
     for _ in range(6):
@@ -154,10 +158,10 @@ def _drill(problem: Problem, dice: Dice) -> str:
             rows.append(step(dice.between(2, HIGHEST // small), op, small).equation)
         else:
             rows.append(step(small * dice.between(1, HIGHEST // small), op, small).equation)
-    return "\n".join(rows)
+    return "", "\n".join(rows)
 
 
-def _notes(problem: Problem, dice: Dice) -> str:
+def _notes(problem: Problem, dice: Dice) -> Parts:
     """The calculation as short orders instead of a story, worked in full."""
     words = dice.pick(wording.ORDERS)
     orders = [
@@ -166,33 +170,33 @@ def _notes(problem: Problem, dice: Dice) -> str:
     start = next(s.left for event in problem.events for s in event.steps[-1:])
     told = dice.pick(("Start with {n}", "{n}", "Take {n}")).format(n=start)
     mark = dice.pick((". ", ", ", "; "))
-    return "\n".join([mark.join([told, *orders]) + ".", *chains.short_lines(problem)])
+    return mark.join([told, *orders]) + ".\n", "\n".join(chains.short_lines(problem))
 
 
 def _operand(steps: tuple[Step, ...]) -> str:
     return f"{steps[0].left}*{steps[0].right}" if len(steps) == 2 else str(steps[0].right)
 
 
-def _plain(problem: Problem, dice: Dice) -> str:
+def _plain(problem: Problem, dice: Dice) -> Parts:
     """One calculation of the problem asked and answered without a story."""
     chosen = dice.pick(problem.steps)
     question = dice.pick(wording.PLAIN_QUESTIONS[chosen.op]).format(a=chosen.left, b=chosen.right)
     if dice.chance(0.5):
-        return f"Q: {question}\nA: {chosen.result}"
+        return f"Q: {question}\nA:", f" {chosen.result}"
     return conversation(question, chains.with_thinking([chosen.equation], chosen.result))
 
 
-def conversation(question: str, answer: str) -> str:
+def conversation(question: str, answer: str) -> Parts:
     """Gives one exchange in the chat format of the laptop tokenizer, without the document's start and end."""
-    return f"<|user|>{question}<|end|><|assistant|>{answer}"
+    return f"<|user|>{question}<|end|><|assistant|>", answer
 
 
 _FORMS = (
     (0.2, _question_answer),
-    (0.12, _solution),
-    (0.25, _chat),
-    (0.05, _direct),
-    (0.12, _drill),
-    (0.04, _plain),
-    (0.22, _notes),
+    (0.14, _solution),
+    (0.3, _chat),
+    (0.03, _direct),
+    (0.06, _drill),
+    (0.03, _plain),
+    (0.24, _notes),
 )

@@ -7,7 +7,7 @@ from rlvr.data.synthetic import arithmetic, facts, lists, stories
 from rlvr.data.synthetic.dice import Dice
 from rlvr.types import Document
 
-MIX = ((0.76, arithmetic.documents), (0.08, lists.documents), (0.08, stories.documents), (0.08, facts.documents))
+MIX = ((0.82, arithmetic.documents), (0.06, lists.documents), (0.06, stories.documents), (0.06, facts.documents))
 """Share of the documents from each source."""
 
 

@@ -40,6 +40,8 @@ class NativeEngine:
         self._max_length = max_length
         self._version = 0
         self._asleep = False
+        self._device: torch.device
+        self._dtype: torch.dtype
         self._attach(model)
 
     @property

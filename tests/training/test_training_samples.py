@@ -1,0 +1,72 @@
+"""Groups become samples and rewards advantages, by hand."""
+
+import math
+
+import pytest
+from tiny import completion, task
+
+from rlvr.algorithms.presets import resolve
+from rlvr.training.samples import to_samples, with_advantages
+from rlvr.types import Group, Verdict, read_only
+
+
+def group(rewards, *, draw_index=0, finishes=None, prompt=(1, 3, 9)):
+    finishes = finishes or ["stop"] * len(rewards)
+    completions = tuple(completion([5 + i, 6, 2], logprobs=[-0.5, -0.25, -i], finish=f) for i, f in enumerate(finishes))
+    outcomes = [None if math.isnan(r) else float(r > 0) for r in rewards]
+    verdicts = tuple(Verdict(o, "timeout" if o is None else "ok") for o in outcomes)
+    return Group(task(draw_index), draw_index, read_only(prompt, "int64"), completions, verdicts, tuple(rewards))
+
+
+def test_a_sample_is_prompt_and_completion_with_only_the_completion_trained():
+    sample = to_samples([group([1.0, 0.0], draw_index=8)], drop_truncated=False)[1]
+    assert sample.token_ids.tolist() == [1, 3, 9, 6, 6, 2]
+    assert sample.trainable.tolist() == [False, False, False, True, True, True]
+    assert sample.logprobs.tolist() == [0, 0, 0, -0.5, -0.25, -1]
+    assert sample.advantages.tolist() == [0] * 6
+    assert (sample.group_id, sample.reward) == (8, 0.0)
+
+
+def test_centred_advantages_by_hand():
+    samples = with_advantages(to_samples([group([1.0, 0.0, 0.0, 1.0])], drop_truncated=False), resolve("dr_grpo"))
+    # mean 1/2
+    assert [s.advantages[-1] for s in samples] == [0.5, -0.5, -0.5, 0.5]
+    assert all(s.advantages[:3].tolist() == [0, 0, 0] for s in samples)
+
+
+def test_group_std_advantages_by_hand_and_groups_do_not_mix():
+    groups = [group([1.0, 0.0, 0.0, 0.0], draw_index=4), group([5.0, 5.0, 5.0, 5.0], draw_index=2)]
+    samples = with_advantages(to_samples(groups, drop_truncated=False), resolve("grpo"))
+    # mean 1/4, unbiased variance (9/16 + 3/16) / 3 = 1/4, std 1/2
+    assert [s.advantages[-1] for s in samples[:4]] == pytest.approx([1.5, -0.5, -0.5, -0.5], rel=1e-3)
+    assert [s.advantages[-1] for s in samples[4:]] == [0.0] * 4
+    assert [s.group_id for s in samples] == [4] * 4 + [2] * 4
+
+
+def test_a_completion_that_could_not_be_scored_leaves_the_baseline_and_every_denominator():
+    samples = to_samples([group([1.0, math.nan, 0.0, 0.0])], drop_truncated=False)
+    assert samples[1].trainable.tolist() == [False] * 6
+    assert math.isnan(samples[1].reward)
+    advantages = with_advantages(samples, resolve("dr_grpo"))
+    # the mean of 1, 0, 0 is 1/3
+    assert [s.advantages[-1] for s in advantages] == pytest.approx([2 / 3, 0.0, -1 / 3, -1 / 3])
+
+
+def test_a_group_without_any_score_has_no_advantage():
+    samples = with_advantages(to_samples([group([math.nan] * 3)], drop_truncated=False), resolve("grpo"))
+    assert [s.advantages.tolist() for s in samples] == [[0.0] * 6] * 3
+
+
+def test_dropped_truncated_completions_stay_in_the_baseline_but_are_not_trained():
+    groups = [group([1.0, 0.0], finishes=["stop", "length"])]
+    kept = with_advantages(to_samples(groups, drop_truncated=False), resolve("dr_grpo"))
+    dropped = with_advantages(to_samples(groups, drop_truncated=True), resolve("dr_grpo"))
+    assert kept[1].trainable.any()
+    assert kept[1].advantages[-1] == -0.5
+    assert not dropped[1].trainable.any()
+    assert not dropped[1].advantages.any()
+    assert dropped[0].advantages[-1] == 0.5
+
+
+def test_no_samples_have_no_advantages():
+    assert with_advantages([], resolve("grpo")) == []
