@@ -38,6 +38,7 @@ log = logging.getLogger(__name__)
 
 BASE = "0-base"
 DONE = "done.json"
+TABLE_COLUMNS = 100
 
 
 def start(resolved: Resolved) -> Path:
@@ -119,7 +120,9 @@ def _all_stages(run: Run, recipe: Recipe) -> Path:
         house.scorer.close()
     if recipe.export:
         _export(current, Path(recipe.export))
-    Console(stderr=True).print(report_table(_marked(run, reports)))
+    console = Console(stderr=True)
+    console.width = console.width if console.is_terminal else TABLE_COLUMNS
+    console.print(report_table(_marked(run, reports)))
     return run.path
 
 

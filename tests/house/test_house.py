@@ -243,10 +243,18 @@ def readme(name: str) -> str:
 
 
 def commands(text: str) -> list[str]:
-    """The lines of all shell blocks, without comments and prompts."""
-    blocks = re.findall(r"```(?:bash|sh|shell|console)\n(.*?)```", text, flags=re.DOTALL)
-    lines = [re.sub(r"\s+#.*$", "", line).strip().removeprefix("$ ") for block in blocks for line in block.splitlines()]
-    return [line for line in lines if line and not line.startswith("#")]
+    """The commands of all indented and fenced blocks, without comments."""
+    lines = [re.sub(r"\s+#.*$", "", line).strip().removeprefix("$ ") for line in code_lines(text)]
+    return [line for line in lines if line.split(" ")[0] in {"make", "rlvr", "pip", "git", "cd", "python"}]
+
+
+def code_lines(text: str) -> Iterator[str]:
+    fenced = False
+    for line in text.splitlines():
+        if line.startswith("```"):
+            fenced = not fenced
+        elif fenced or line.startswith("    "):
+            yield line
 
 
 def test_both_readmes_give_the_same_commands() -> None:

@@ -1,8 +1,11 @@
 import errno
 import json
 import os
+import resource
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -218,43 +221,38 @@ def test_published_sampling_settings_beside_greedy_do_not_stop_a_save(tmp_path, 
     assert (saved.do_sample, saved.temperature, saved.top_k) == (True, 0.7, 20)
 
 
-def fill_disk_at(size: int, folder: Path, model, tokenizer) -> str:
-    """Gives what saving says in a process that may write no file beyond `size` bytes, as on a full disk."""
-    reader, sender = os.pipe()
-    process = os.fork()
-    if process == 0:
-        import resource
-
-        resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
-        try:
-            save_checkpoint(folder, 2, model=model, tokenizer=tokenizer, trainer_state={"x": torch.zeros(50_000)})
-            message = "saved"
-        except RunError as error:
-            message = f"RunError: {error}"
-        except BaseException as error:
-            message = repr(error)
-        os.write(sender, message.encode())
-        os._exit(0)
-    os.close(sender)
-    os.waitpid(process, 0)
-    with os.fdopen(reader) as stream:
-        return stream.read()
+@contextmanager
+def no_file_beyond(size: int) -> Iterator[None]:
+    """Lets the kernel refuse every byte beyond `size` of a file, as it does when a disk is full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.mark.parametrize("size", [100, 2_000, 10_000, 100_000, 200_500])
 def test_a_disk_that_refuses_more_loses_nothing_whichever_file_it_hits(tmp_path, tokenizer, size):
     model = tiny_llama()
     first = save_checkpoint(tmp_path, 1, model=model, tokenizer=tokenizer, trainer_state={"step": 1})
-    message = fill_disk_at(size, tmp_path, model, tokenizer)
-    assert message.startswith(f"RunError: {tmp_path / 'step-000002'} cannot be written: File too large")
-    assert "make room" in message
+    state = {"x": torch.zeros(50_000)}
+    with (
+        pytest.raises(RunError, match=r"(?s)step-000002 cannot be written: File too large.*make room"),
+        no_file_beyond(size),
+    ):
+        save_checkpoint(tmp_path, 2, model=model, tokenizer=tokenizer, trainer_state=state)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["latest", "step-000001"]
     assert damages(first) == []
 
 
 def test_a_disk_that_is_full_when_the_tokenizer_comes_loses_nothing(tmp_path):
     large = make_tokenizer(*(f"word-{index}" for index in range(20_000)))
-    assert "cannot be written: File too large" in fill_disk_at(200_000, tmp_path, tiny_llama(), large)
+    with (
+        pytest.raises(RunError, match="step-000002 cannot be written: File too large"),
+        no_file_beyond(200_000),
+    ):
+        save_checkpoint(tmp_path, 2, model=tiny_llama(), tokenizer=large, trainer_state={})
     assert list(tmp_path.iterdir()) == []
 
 

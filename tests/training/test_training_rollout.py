@@ -100,7 +100,7 @@ def test_verification_begins_while_completions_are_still_generated():
     generated_later = [event for event in log[first_scoring:] if event[0] == "generated"]
     # 12 completions in all; the first group is complete after 3
     assert len(generated_later) == 9
-    assert [event for event in log if event[0] == "scored"][0] in log[: log.index(("generated", 1, 2)) + 1]
+    assert next(event for event in log if event[0] == "scored") in log[: log.index(("generated", 1, 2)) + 1]
 
 
 def test_refill_draws_again_until_enough_groups_are_kept():
