@@ -3,7 +3,7 @@
 import tempfile
 from collections.abc import Iterable, Iterator
 
-from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import AutoTokenizer, PretrainedConfig, PreTrainedTokenizerFast
 
 from rlvr.errors import ModelError
@@ -39,7 +39,7 @@ def train_tokenizer(texts: Iterable[str], *, vocab_size: int = 1024, max_length:
     """Gives a tokenizer whose merges come from `texts`; every number from 0 to 99 is one token.
 
     Digits are taken in pairs from the left, never together with a space or a letter. Any text can be encoded, because
-    bytes that no merge covers stand for themselves. `max_length` is written into the tokenizer's configuration.
+    bytes that no merge covers stand for themselves. A text starts with `START`, as in the chat template; `max_length` is written into the tokenizer's configuration.
     """
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
@@ -56,6 +56,9 @@ def train_tokenizer(texts: Iterable[str], *, vocab_size: int = 1024, max_length:
         show_progress=False,
     )
     tokenizer.train_from_iterator(_with_numbers(texts), trainer)
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single=f"{START} $A", special_tokens=[(START, tokenizer.token_to_id(START))]
+    )
     tokenizer.add_tokens([AddedToken(token, normalized=False, special=False) for token in KEPT_TOKENS])
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
