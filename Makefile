@@ -24,5 +24,12 @@ check: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+bench: setup
+	$(BIN)/python benchmarks/bench_engine.py
+	$(BIN)/python benchmarks/kill_resume.py --kills 10
+
+docs: setup
+	for page in model evaluation pretrain sft dpo rlvr evaluate; do $(BIN)/rlvr explain $$page; echo; done > docs/recipe-keys.txt
+
 clean:
 	rm -rf .venv build dist *.egg-info

@@ -167,6 +167,7 @@ def _trained(house: House, run: Run, progress: Progress, stage: Any, parent: Pat
         return done
     found = latest_checkpoint(run.checkpoints)
     parts = make_parts(house, start=found[0] if found else parent, parent=parent, stage=stage)
+    run.fsync = False  # Each checkpoint waits for the metrics before it; a kill loses nothing either way.
     listener = progress.stage(run.path.name)
     run.listeners += [listener, *(SINKS[name](run) for name in house.recipe.sinks)]
     house.domains.clear()

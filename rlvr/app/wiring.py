@@ -77,7 +77,7 @@ def make_parts(house: House, *, start: str | Path, parent: str | Path | None, st
     recipe = house.recipe
     policy = load_policy(start, device=house.device)
     if recipe.model.gradient_checkpointing:
-        policy.model.gradient_checkpointing_enable()
+        policy.model.activation_checkpointing_enable()
     evaluation = recipe.evaluation
     return Parts(
         origin=Path(start),

@@ -5,7 +5,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
-
 _FILE_ENDINGS = (".jsonl", ".json", ".parquet", ".gz")
 
 

@@ -182,7 +182,7 @@ class Run:
         yield record
         for split, groups in record._groups.items():
             path = self.path / ROLLOUTS / rollout_name(split, step)
-            write_rollouts(path, groups, step=step, split=split, fsync=self.fsync)
+            write_rollouts(path, groups, step=step, split=split)
         record.metrics(
             {"time/step_seconds": time.perf_counter() - started, "time/cpu_seconds": _cpu_seconds() - cpu_started}
         )
@@ -190,6 +190,12 @@ class Run:
         self._last_step = step
         for listener in self.listeners:
             listener(step, record._metrics)
+
+    def sync(self) -> None:
+        """Waits until the metrics written so far are on the disk; called before a checkpoint that counts on them."""
+        if (self.path / METRICS).exists():
+            with writing(self.path), (self.path / METRICS).open("rb") as file:
+                os.fsync(file.fileno())
 
     def rewind(self, step: int) -> int:
         """Sets aside what was written for `step` and later, and gives how many steps that were.

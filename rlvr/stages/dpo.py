@@ -46,7 +46,8 @@ def preference_loss(model: Any, config: DpoConfig) -> LossFunction:
         found = token_logprobs(model, batch.token_ids, batch.position_ids, batch.trainable)
         sums = sequence_sums(batch, found.logprobs)
         tokens = sequence_sums(batch, batch.trainable.float())
-        ratios = sums - sequence_sums(batch, batch.columns["reference_logprobs"])
+        # The difference per token is small; that of two long sums would lose digits.
+        ratios = sequence_sums(batch, found.logprobs - batch.columns["reference_logprobs"])
         loss, margins = PREFERENCE_LOSSES[config.loss](
             ratios[0::2], ratios[1::2], tokens[0::2], tokens[1::2], beta=config.beta
         )

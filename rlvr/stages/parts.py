@@ -1,6 +1,6 @@
 """What a stage works with. Whether these are local objects or handles is decided where they are made."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 from rlvr.config.schema import DataConfig, EvaluateConfig, OptimizerConfig
 from rlvr.data.sources import Kind
 from rlvr.engines.base import Engine
-from rlvr.models.checkpoint import latest_checkpoint, load_trainer_state
+from rlvr.models.checkpoint import latest_checkpoint, load_trainer_state, save_checkpoint
 from rlvr.models.optim import Optimizer
 from rlvr.models.policy import context_length
 from rlvr.runs.folder import Run
@@ -67,6 +67,18 @@ def restore(run: Run) -> tuple[int, Path | None, dict[str, Any]]:
     state = load_trainer_state(path)
     run.rewind(int(state["step"]))
     return int(state["step"]), path, state
+
+
+def save(parts: Parts, run: Run, step: int, state: Mapping[str, Any]) -> Path:
+    """Publishes the policy and `state` after that many steps, once their records are on the disk; gives the folder."""
+    run.sync()
+    return save_checkpoint(
+        run.checkpoints,
+        step,
+        model=parts.policy,
+        tokenizer=parts.tokenizer,
+        trainer_state={"step": step, **state},
+    )
 
 
 def usable_tasks(parts: Parts, tasks: Sequence[Task], max_completion_tokens: int) -> Intake:

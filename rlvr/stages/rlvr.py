@@ -10,10 +10,9 @@ from rlvr.config.schema import RlvrConfig
 from rlvr.data.chat import stop_token_ids
 from rlvr.data.stream import TaskStream
 from rlvr.engines.base import Engine, Sampling
-from rlvr.models.checkpoint import save_checkpoint
 from rlvr.runs.folder import Run
 from rlvr.stages.evaluate import held_out
-from rlvr.stages.parts import Checkpoint, Parts, restore, usable_tasks
+from rlvr.stages.parts import Checkpoint, Parts, restore, save, usable_tasks
 from rlvr.training.intake import Intake
 from rlvr.training.learner import Learner
 from rlvr.training.rollout import Rollout, Shape, generate_groups, refuse_unscored
@@ -49,13 +48,7 @@ def rlvr(parts: Parts, config: RlvrConfig, run: Run) -> Checkpoint:
             if parts.evaluation and config.evaluate_every and (step + 1) % config.evaluate_every == 0:
                 record.metrics(held_out(parts, parts.evaluation, record, version=step + 1))
         if (step + 1) % config.checkpoint_every == 0 or step + 1 == config.steps:
-            path = save_checkpoint(
-                run.checkpoints,
-                step + 1,
-                model=parts.policy,
-                tokenizer=parts.tokenizer,
-                trainer_state={"step": step + 1, "optimizer": learner.state(), "stream": tasks.state()},
-            )
+            path = save(parts, run, step + 1, {"optimizer": learner.state(), "stream": tasks.state()})
     assert path is not None, "there is at least one step, and the last one is saved"
     return Checkpoint(path, config.steps)
 

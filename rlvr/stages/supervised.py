@@ -4,16 +4,16 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from rlvr.algorithms.losses import cross_entropy
 from rlvr.config.schema import DpoConfig, PretrainConfig, SftConfig
 from rlvr.errors import DataError
-from rlvr.models.checkpoint import save_checkpoint
 from rlvr.models.logprobs import token_logprobs
 from rlvr.models.policy import context_length
 from rlvr.runs.folder import Run
-from rlvr.stages.parts import Checkpoint, Parts, restore
+from rlvr.stages.parts import Checkpoint, Parts, restore, save
 from rlvr.training.batching import Batch, Row, make_batches
 from rlvr.training.order import update_order
 from rlvr.training.update import LossFunction, accumulate
@@ -85,39 +85,40 @@ def train_supervised(
         optimizer.restore(state["optimizer"])
     parts.announce(len(order), first)
     parts.policy.train()
-    device = parts.policy.device
     for step in range(first, len(order)):
         with run.step(step) as record:
             rows = [row for index in order[step] for row in items[index]]
-            batches = make_batches(
-                rows,
-                microbatch_tokens=config.microbatch_tokens,
-                layout=config.batching,
-                device=device,
-                tokens_in_update=float(sum(row.columns.get("weights", row.trainable).sum() for row in rows)),
-                sequences_in_update=len(order[step]),
-                unit=unit,
-            )
             rate = optimizer.learning_rate
-            loss, sums = accumulate(batches, loss_of, device=device, dtype=parts.dtype)
-            norm = optimizer.step()
-            count = len(order[step])
+            loss, sums = accumulate(
+                _batches(rows, unit, config, parts.policy.device),
+                loss_of,
+                device=parts.policy.device,
+                dtype=parts.dtype,
+            )
             record.metrics(
                 {
                     "train/loss": loss,
-                    "train/grad_norm": norm,
+                    "train/grad_norm": optimizer.step(),
                     "train/learning_rate": rate,
                     "train/tokens": float(sum(len(row.token_ids) for row in rows)),
-                    **{f"train/{name}": value / count for name, value in sums.items()},
+                    **{f"train/{name}": value / len(order[step]) for name, value in sums.items()},
                 }
             )
         if (step + 1) % config.checkpoint_every == 0 or step + 1 == len(order):
-            path = save_checkpoint(
-                run.checkpoints,
-                step + 1,
-                model=parts.policy,
-                tokenizer=parts.tokenizer,
-                trainer_state={"step": step + 1, "optimizer": optimizer.state()},
-            )
+            path = save(parts, run, step + 1, {"optimizer": optimizer.state()})
     assert path is not None, "there is at least one update, and the last one is saved"
     return Checkpoint(path, len(order))
+
+
+def _batches(
+    rows: Sequence[Row], unit: int, config: PretrainConfig | SftConfig | DpoConfig, device: torch.device
+) -> list[Batch]:
+    return make_batches(
+        rows,
+        microbatch_tokens=config.microbatch_tokens,
+        layout=config.batching,
+        device=device,
+        tokens_in_update=float(sum(row.columns.get("weights", row.trainable).sum() for row in rows)),
+        sequences_in_update=len(rows) // unit,
+        unit=unit,
+    )

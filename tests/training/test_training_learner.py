@@ -165,7 +165,10 @@ def test_a_loss_that_is_not_finite_stops_training_before_the_weights_change():
     before = weights(learner)
     with pytest.raises(TrainingError, match="not finite"):
         learner.update(samples, learner.measure(samples))
-    assert all(torch.equal(a.nan_to_num(), b.nan_to_num()) for a, b in zip(before.values(), weights(learner).values()))
+    assert all(
+        torch.equal(a.nan_to_num(), b.nan_to_num())
+        for a, b in zip(before.values(), weights(learner).values(), strict=True)
+    )
 
 
 def test_measuring_leaves_the_mode_alone_and_gives_each_row_its_own_log_probs():

@@ -11,12 +11,12 @@ DOMAIN = "facts"
 
 NUM_LANDS = 24
 
-_STARTS = "Vel Tor Bra Nim Kal Os Rud Fen Gal Mor Sel Pry".split()
+_STARTS = ["Vel", "Tor", "Bra", "Nim", "Kal", "Os", "Rud", "Fen", "Gal", "Mor", "Sel", "Pry"]
 _ENDS = ("aria", "onia", "ister", "ovia")
-_CITIES = "Tamsin Orlen Quill Berga Dovran Lusk Harn Mirel Posta Rivo Sardo Umber".split()
-_CROPS = "wheat rice barley corn grapes olives tea beans".split()
-_BIRDS = "crow swan eagle stork finch heron gull sparrow".split()
-_RIVERS = "Alda Brin Cosa Derra Evin Flor Garo Hesk".split()
+_CITIES = ["Tamsin", "Orlen", "Quill", "Berga", "Dovran", "Lusk", "Harn", "Mirel", "Posta", "Rivo", "Sardo", "Umber"]
+_CROPS = ["wheat", "rice", "barley", "corn", "grapes", "olives", "tea", "beans"]
+_BIRDS = ["crow", "swan", "eagle", "stork", "finch", "heron", "gull", "sparrow"]
+_RIVERS = ["Alda", "Brin", "Cosa", "Derra", "Evin", "Flor", "Garo", "Hesk"]
 
 QUESTIONS = {
     "capital": ("What is the capital of {land}?", "Name the capital of {land}."),

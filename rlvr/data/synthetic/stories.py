@@ -11,11 +11,11 @@ from rlvr.types import Document
 
 DOMAIN = "stories"
 
-_ANIMALS = "dog cat fox owl horse goat duck rabbit hen mouse".split()
-_PLACES = "forest garden river market village hill barn lake bridge harbor".split()
-_THINGS = "lamp rope kite drum basket map bell boat coat flute".split()
-_COLORS = "red blue green white black brown golden gray".split()
-_MOODS = "happy tired brave quiet curious hungry lonely proud".split()
+_ANIMALS = ["dog", "cat", "fox", "owl", "horse", "goat", "duck", "rabbit", "hen", "mouse"]
+_PLACES = ["forest", "garden", "river", "market", "village", "hill", "barn", "lake", "bridge", "harbor"]
+_THINGS = ["lamp", "rope", "kite", "drum", "basket", "map", "bell", "boat", "coat", "flute"]
+_COLORS = ["red", "blue", "green", "white", "black", "brown", "golden", "gray"]
+_MOODS = ["happy", "tired", "brave", "quiet", "curious", "hungry", "lonely", "proud"]
 _TIMES = ("One morning", "Late in the evening", "On a rainy day", "In the spring", "Last winter", "At noon")
 
 _FIRST = (

@@ -1,0 +1,216 @@
+"""RLVR learns what a verifier rewards, with every preset, and nothing from outcomes that ignore the text."""
+
+import itertools
+import json
+import math
+import subprocess
+import sys
+
+import pytest
+import torch
+from tiny import emit, make_parts, make_run, task, write_base
+
+from rlvr import keyed
+from rlvr.config.schema import EvaluateConfig, RlvrConfig
+from rlvr.errors import DataError, VerifierError
+from rlvr.models.checkpoint import latest_checkpoint
+from rlvr.runs.compare import differences
+from rlvr.runs.rollouts import read_rollouts
+from rlvr.stages.evaluate import measure
+from rlvr.stages.rlvr import rlvr
+from rlvr.types import Verdict
+from rlvr.verifiers.scorer import Scorer
+
+MEASURED = EvaluateConfig.model_validate({"data": ["x"], "samples": 16, "max_completion_tokens": 6})
+PRESETS = {
+    "grpo": "grpo",
+    "dr_grpo": {"preset": "dr_grpo", "updates_per_step": 2},
+    "dapo": {"preset": "dapo", "updates_per_step": 2, "refill_limit": 2},
+}
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory):
+    return write_base(tmp_path_factory.mktemp("models") / "base", scale=0.25)
+
+
+def config(**changes):
+    values = {
+        "kind": "rlvr",
+        "data": ["x"],
+        "algorithm": "grpo",
+        "steps": 3,
+        "prompts_per_step": 4,
+        "group_size": 4,
+        "max_completion_tokens": 6,
+        "checkpoint_every": 2,
+        "optimizer": {"learning_rate": 1e-2},
+    }
+    return RlvrConfig.model_validate({**values, **changes})
+
+
+def tasks(count=12, verifier="emit"):
+    return [task(i, verifier=verifier) for i in range(count)]
+
+
+def lottery():
+    """A verifier whose outcome is a keyed draw by the number of its call, whatever the text."""
+    calls = itertools.count()
+
+    def draw(task, completion):
+        return Verdict(float(keyed.uniform(11, "lottery", next(calls)) < 0.25), "ok")
+
+    return draw
+
+
+def rate_before_and_after(base, folder, preset, verifier):
+    """Held-out rate of completions with w9 before and after training on `verifier`'s outcomes."""
+    items = {"task": tasks(verifier="judge"), "held-out task": tasks()}
+    parts = make_parts(base, items, scores=Scorer({"judge": verifier, "emit": emit}))
+    rates = [measure(parts, MEASURED, make_run(folder / "before")).domains["tiny"].pass_at_1.mean]
+    learning = config(algorithm=PRESETS[preset], steps=16, prompts_per_step=8, group_size=8, checkpoint_every=100)
+    run = make_run(folder / "run")
+    rlvr(parts, learning, run)
+    rates.append(measure(parts, MEASURED, make_run(folder / "after")).domains["tiny"].pass_at_1.mean)
+    return rates, run
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_the_share_of_right_answers_rises(preset, base, tmp_path):
+    (before, after), run = rate_before_and_after(base, tmp_path, preset, emit)
+    assert after > before + 0.5
+    outcomes = [line["rollout/outcome_mean"] for line in run.metrics()]
+    assert sum(outcomes[-4:]) / 4 > sum(outcomes[:4]) / 4 + 0.25
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_outcomes_that_ignore_the_text_raise_nothing(preset, base, tmp_path):
+    (before, after), run = rate_before_and_after(base, tmp_path, preset, lottery())
+    assert after < before + 0.15
+    # the lottery does give every step a signal: the gradient is there, it only points nowhere
+    assert sum(line["train/grad_norm"] > 0 for line in run.metrics()) >= 14
+
+
+def test_a_step_without_any_signal_is_recorded_and_changes_nothing(base, tmp_path):
+    parts = make_parts(base, {"task": tasks()}, scores=Scorer({"emit": lambda t, c: Verdict(0.0, "ok")}))
+    before = parts.policy.lm_head.weight.clone()
+    run = make_run(tmp_path / "run")
+    rlvr(parts, config(algorithm=PRESETS["dapo"]), run)
+    assert parts.policy.lm_head.weight.equal(before)
+    lines = run.metrics()
+    assert [line["step"] for line in lines] == [0, 1, 2]
+    for line in lines:
+        assert line["train/idle_updates"] == 2.0
+        assert line["rollout/all_wrong_rate"] == 1.0
+        assert line["rollout/prompts_kept"] == 0.0
+        # P = 4 prompts, drawn twice at most
+        assert line["rollout/prompts_drawn"] == 8.0
+
+
+def test_every_completion_is_stored_in_draw_order_with_its_verdict(base, tmp_path):
+    run = make_run(tmp_path / "run")
+    rlvr(make_parts(base, {"task": tasks()}), config(), run)
+    rows = read_rollouts(run.path / "rollouts").to_pylist()
+    assert [(r["step"], r["draw_index"], r["sample_index"]) for r in rows] == [
+        (step, 4 * step + p, g) for step in range(3) for p in range(4) for g in range(4)
+    ]
+    assert all(r["outcome"] == float("w9" in r["text"].split()) == r["reward"] for r in rows)
+    assert {r["policy_version"] for r in rows} == {0, 1, 2}
+    first = run.metrics()[0]
+    solved = [r["outcome"] for r in rows if r["step"] == 0]
+    assert first["rollout/outcome_mean"] == pytest.approx(sum(solved) / 16)
+
+
+def test_the_sampler_and_the_learner_agree_on_the_log_probs_they_share(base, tmp_path):
+    run = make_run(tmp_path / "run")
+    rlvr(make_parts(base, {"task": tasks()}), config(temperature=0.7), run)
+    assert all(line["train/sampler_gap"] < 1e-5 for line in run.metrics())
+
+
+def test_weights_of_sources_are_those_of_the_recipe_whatever_the_tasks_call_their_source(base, tmp_path):
+    two = {"a": tasks(6), "b": [task(i + 50) for i in range(6)]}
+    parts = make_parts(base, {}, load=lambda kind, data: [t for entry in data for t in two[entry.source]])
+    data = [{"source": "a", "weight": 9.0}, {"source": "b", "weight": 1.0}]
+    run = make_run(tmp_path / "run")
+    rlvr(parts, config(data=data, steps=8, prompts_per_step=8, group_size=2, checkpoint_every=100), run)
+    rows = read_rollouts(run.path / "rollouts").to_pylist()
+    share = sum(int(r["task_id"].removeprefix("task-")) < 50 for r in rows) / len(rows)
+    # 64 draws at 0.9: standard deviation 0.04
+    assert 0.78 < share < 1.0
+
+
+def test_unscored_completions_above_the_limit_stop_the_run(base, tmp_path):
+    calls = itertools.count()
+
+    def moody(task, completion):
+        return Verdict(None, "timeout") if next(calls) % 4 == 0 else emit(task, completion)
+
+    parts = make_parts(base, {"task": tasks()}, scores=Scorer({"emit": moody}))
+    with pytest.raises(VerifierError, match=r"could not tell on 4 of 16 completions \(limit 10%\)"):
+        rlvr(parts, config(), make_run(tmp_path / "strict"))
+    parts = make_parts(base, {"task": tasks()}, scores=Scorer({"emit": moody}))
+    run = make_run(tmp_path / "lenient")
+    rlvr(parts, config(max_unscored_rate=0.25), run)
+    assert [line["rollout/unscored_rate"] for line in run.metrics()] == [0.25] * 3
+
+
+def test_prompts_that_leave_no_room_are_one_clear_error(base, tmp_path):
+    with pytest.raises(DataError, match=r"no task is left.*longer than 2 tokens \(context 64"):
+        rlvr(make_parts(base, {"task": tasks()}), config(max_completion_tokens=62), make_run(tmp_path / "run"))
+
+
+class StopError(Exception):
+    """Ends a stage in the middle."""
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_stage_that_stopped_ends_as_if_it_had_not(preset, base, tmp_path):
+    whole, stopped = make_run(tmp_path / "whole"), make_run(tmp_path / "stopped")
+    settings = config(algorithm=PRESETS[preset], steps=5)
+    rlvr(make_parts(base, {"task": tasks()}), settings, whole)
+
+    def stop(step, metrics):
+        if step == 2:
+            raise StopError
+
+    stopped.listeners.append(stop)
+    with pytest.raises(StopError):
+        rlvr(make_parts(base, {"task": tasks()}), settings, stopped)
+    stopped.listeners.clear()
+    start, _ = latest_checkpoint(stopped.checkpoints)
+    assert start.name == "step-000002"
+    rlvr(make_parts(base, {"task": tasks()}, start=start), settings, stopped)
+    assert differences(whole.path, stopped.path) == []
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_gradient_checkpointing_packing_and_bfloat16_run(dtype, base, tmp_path):
+    parts = make_parts(base, {"task": tasks()}, dtype=dtype)
+    parts.policy.gradient_checkpointing_enable()
+    run = make_run(tmp_path / "run")
+    rlvr(parts, config(batching="packed", microbatch_tokens=64, algorithm=PRESETS["dr_grpo"]), run)
+    assert len(run.metrics()) == 3
+    assert all(math.isfinite(value) for line in run.metrics() for value in line.values())
+    assert max(line["train/grad_norm"] for line in run.metrics()) > 0
+
+
+LOAD = """
+import json, sys, torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+model, tokenizer = AutoModelForCausalLM.from_pretrained(sys.argv[1]), AutoTokenizer.from_pretrained(sys.argv[1])
+ids = tokenizer.apply_chat_template([{"role": "user", "content": "w9 w10"}], add_generation_prompt=True)
+ids = ids if isinstance(ids, list) else ids["input_ids"]
+with torch.no_grad():
+    print(json.dumps({"ids": ids, "logits": model(input_ids=torch.tensor([ids])).logits.double().flatten().tolist()}))
+"""
+
+
+def test_the_checkpoint_loads_in_a_fresh_process_with_the_same_logits(base, tmp_path):
+    parts = make_parts(base, {"task": tasks()})
+    made = rlvr(parts, config(steps=1), make_run(tmp_path / "run"))
+    out = subprocess.run([sys.executable, "-c", LOAD, str(made.path)], capture_output=True, text=True, check=True)
+    found = json.loads(out.stdout.splitlines()[-1])
+    assert found["ids"] == [1, 3, 9, 10, 2, 4]
+    with torch.no_grad():
+        ours = parts.policy.eval()(input_ids=torch.tensor([found["ids"]])).logits
+    assert torch.equal(ours.double().flatten(), torch.tensor(found["logits"], dtype=torch.float64))
