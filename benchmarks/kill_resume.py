@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from rlvr import keyed
 from rlvr.types import Completion, Demonstration, Document, Preference, Task, Verdict
 
-WORDS = tuple("abcdefghij") + ("cat", "dog", "bird", "red", "green", "blue", "old", "new", "big", "small")
+WORDS = (*"abcdefghij", "cat", "dog", "bird", "red", "green", "blue", "old", "new", "big", "small")
 RECIPE = """
 name = "run"
 seed = 5

@@ -177,5 +177,6 @@ def gradients(model: Any) -> dict[str, torch.Tensor]:
 def worst_gap(a: Mapping[str, torch.Tensor], b: Mapping[str, torch.Tensor]) -> float:
     """Gives the largest difference between two sets of gradients, over the largest entry of the first."""
     largest = max(float(value.abs().max()) for value in a.values())
-    assert largest > 0 and a.keys() == b.keys()
+    assert largest > 0
+    assert a.keys() == b.keys()
     return max(float((a[name] - b[name]).abs().max()) for name in a) / largest

@@ -19,7 +19,7 @@ from rlvr.engines.base import Engine
 from rlvr.engines.native.engine import NativeEngine
 from rlvr.errors import DataError, RecipeError
 from rlvr.models.optim import Optimizer
-from rlvr.models.policy import load_policy, load_reference, pick_device
+from rlvr.models.policy import check_attention, load_policy, load_reference, pick_device
 from rlvr.runs.folder import Run
 from rlvr.stages.dpo import dpo
 from rlvr.stages.evaluate import evaluate
@@ -76,6 +76,7 @@ def make_parts(house: House, *, start: str | Path, parent: str | Path | None, st
     """
     recipe = house.recipe
     policy = load_policy(start, device=house.device)
+    check_attention(policy.model, packed=getattr(stage, "batching", "") == "packed")
     if recipe.model.gradient_checkpointing:
         policy.model.activation_checkpointing_enable()
     evaluation = recipe.evaluation

@@ -127,3 +127,36 @@ def _without_dropout(model: PreTrainedModel) -> PreTrainedModel:
 def context_length(model: PreTrainedModel) -> int:
     """Gives how many tokens the model can read at most."""
     return int(getattr(model.config, "max_position_embeddings", 2**31))
+
+
+@torch.no_grad()
+def check_attention(model: PreTrainedModel, *, packed: bool) -> None:
+    """Raises ModelError when a token sees later ones or, with `packed`, another sequence of its row.
+
+    Found out with 8 tokens: an encoder reads both ways, and some networks (OPT, BLOOM, Falcon, MPT, recurrent ones)
+    do not tell packed sequences apart by their position ids.
+    """
+    ids = torch.arange(8, device=model.device)[None] % model.get_input_embeddings().weight.shape[0]
+    positions = torch.arange(8, device=model.device)[None]
+    was_training = model.training
+    model.eval()
+    together = _hidden(model, ids, positions)
+    problems = {"its tokens see those after them": (_hidden(model, ids[:, :4], positions[:, :4]), together[:, :4])}
+    if packed:
+        second = _hidden(model, ids, positions % 4)[:, 4:]
+        problems["packed sequences see each other"] = (_hidden(model, ids[:, 4:], positions[:, :4]), second)
+    model.train(was_training)
+    for problem, (alone, beside) in problems.items():
+        if not torch.allclose(alone, beside, rtol=1e-3, atol=1e-3 * float(alone.abs().max())):
+            packing = problem.startswith("packed")
+            raise ModelError(
+                f"{type(model).__name__} cannot be trained here: {problem}",
+                hint='batching = "padded"' if packing else "use a decoder, for example llama, qwen3 or gemma",
+            )
+
+
+def _hidden(model: PreTrainedModel, ids: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
+    hidden: torch.Tensor = model.base_model(
+        input_ids=ids, position_ids=positions, use_cache=False
+    ).last_hidden_state.float()
+    return hidden

@@ -39,7 +39,8 @@ def train_tokenizer(texts: Iterable[str], *, vocab_size: int = 1024, max_length:
     """Gives a tokenizer whose merges come from `texts`; every number from 0 to 99 is one token.
 
     Digits are taken in pairs from the left, never together with a space or a letter. Any text can be encoded, because
-    bytes that no merge covers stand for themselves. A text starts with `START`, as in the chat template; `max_length` is written into the tokenizer's configuration.
+    bytes that no merge covers stand for themselves. An encoded text starts with `START`, as in the chat template.
+    `max_length` is written into the tokenizer's configuration.
     """
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(

@@ -116,6 +116,7 @@ def test_a_sampled_token_is_the_inverse_of_the_cumulated_probabilities_at_its_ke
             assert below - 1e-5 <= u <= cumulated[position, token] + 1e-5
 
 
+@pytest.mark.filterwarnings("ignore::FutureWarning")  # transformers renames checkpointing between the versions we allow
 def test_modes_attention_and_checkpointing_are_as_before_and_the_cache_works_under_them(
     make_model, tokenizer, run_all, make_requests
 ):

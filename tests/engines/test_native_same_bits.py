@@ -1,5 +1,7 @@
 """A completion does not depend on its neighbours: same token ids and bit-equal log-probs, however it is scheduled."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -44,6 +46,7 @@ def test_completions_are_bit_equal_alone_in_a_crowd_reversed_and_with_other_slot
     assert not different(crowd, others)
 
 
+@pytest.mark.slow  # on busy cores only: two threads wait for each other
 def test_completions_are_bit_equal_in_a_crowd_of_64_and_alone_with_two_threads(
     tokenizer, make_model, make_requests, run_all
 ):
@@ -72,8 +75,6 @@ def test_two_kinds_of_sampling_in_flight_do_not_disturb_each_other(tokenizer, ma
 
 
 def test_another_seed_purpose_draw_or_sample_gives_other_tokens(tokenizer, make_model, make_requests, run_all):
-    from dataclasses import replace
-
     engine = NativeEngine(make_model("llama"), tokenizer, num_slots=16, max_length=128)
     (request,) = make_requests(1, samples=2, stop=())
     base = run_all(engine, [request])

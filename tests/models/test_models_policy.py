@@ -9,7 +9,7 @@ from tiny import CPU, VOCABULARY, make_tokenizer, write_base
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from rlvr.errors import ModelError
-from rlvr.models.policy import context_length, create_model, load_policy, load_reference, pick_device
+from rlvr.models.policy import check_attention, context_length, create_model, load_policy, load_reference, pick_device
 
 SETTINGS = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
 LLAMA = {**SETTINGS, "num_key_value_heads": 2, "max_position_embeddings": 48}
@@ -192,3 +192,26 @@ def test_a_device_that_is_not_there_is_refused():
         assert pick_device("auto").type == "cpu"
         with pytest.raises(ModelError, match="no CUDA"):
             pick_device("cuda:1")
+
+
+@pytest.mark.parametrize("architecture", ["llama", "qwen3", "gemma", "gemma2", "gpt2"])
+def test_decoders_that_tell_packed_sequences_apart_may_be_packed(architecture):
+    settings = {**LLAMA, "head_dim": 4} if architecture.startswith("gemma") else SETTINGS_OF.get(architecture, LLAMA)
+    model = make(architecture, settings).train()
+    check_attention(model, packed=True)
+    assert model.training
+
+
+@pytest.mark.parametrize("architecture", ["opt", "bloom"])
+def test_decoders_whose_packed_sequences_would_see_each_other_are_refused_for_packing_only(architecture):
+    model = make(architecture, DROPOUTS[architecture])
+    check_attention(model, packed=False)
+    with pytest.raises(ModelError, match="packed sequences see each other") as caught:
+        check_attention(model, packed=True)
+    assert "padded" in caught.value.hint
+
+
+def test_an_encoder_that_reads_both_ways_is_refused():
+    settings = {**SETTINGS, "max_position_embeddings": 48}
+    with pytest.raises(ModelError, match=r"BertLMHeadModel.*its tokens see those after them"):
+        check_attention(make("bert", settings), packed=False)

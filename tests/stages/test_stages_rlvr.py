@@ -186,7 +186,7 @@ def test_a_stage_that_stopped_ends_as_if_it_had_not(preset, base, tmp_path):
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_gradient_checkpointing_packing_and_bfloat16_run(dtype, base, tmp_path):
     parts = make_parts(base, {"task": tasks()}, dtype=dtype)
-    parts.policy.gradient_checkpointing_enable()
+    parts.policy.activation_checkpointing_enable()
     run = make_run(tmp_path / "run")
     rlvr(parts, config(batching="packed", microbatch_tokens=64, algorithm=PRESETS["dr_grpo"]), run)
     assert len(run.metrics()) == 3

@@ -182,7 +182,7 @@ def test_bfloat16_and_gradient_checkpointing_run_and_learn(base, tmp_path):
         items = [demonstration(i, (5 + i,)) for i in range(8)]
         parts = make_parts(base, {"demonstration": items}, dtype="bfloat16" if name == "bfloat16" else "float32")
         if name == "checkpointing":
-            parts.policy.gradient_checkpointing_enable()
+            parts.policy.activation_checkpointing_enable()
         run = make_run(tmp_path / name)
         sft(parts, sft_config(epochs=4.0), run)
         losses[name] = [line["train/loss"] for line in run.metrics()]

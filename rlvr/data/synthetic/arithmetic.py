@@ -22,6 +22,8 @@ Parts = tuple[str, str]
 
 DOMAIN = "arithmetic"
 
+MOST_STEPS = 12
+
 _STEP_WEIGHTS = ((0.25, 1), (0.25, 2), (0.22, 3), (0.16, 4), (0.12, 5))
 """How often written text works a problem of so many steps: long ones are rare."""
 
@@ -30,10 +32,10 @@ def problems(
     split: str, *, purpose: str, seed: int, min_steps: int, max_steps: int, easy: bool = False
 ) -> Iterator[tuple[int, Problem]]:
     """Gives endless (index, problem) of that split; numbers of steps are equally likely, or mostly small if `easy`."""
-    if split not in ("train", "evaluation") or not 1 <= min_steps <= max_steps <= 5:
+    if split not in ("train", "evaluation") or not 1 <= min_steps <= max_steps <= MOST_STEPS:
         raise DataError(
             f"no arithmetic problems for split {split!r} with {min_steps} to {max_steps} steps",
-            hint='use split "train" or "evaluation" and 1 <= min_steps <= max_steps <= 5',
+            hint='use split "train" or "evaluation" and 1 <= min_steps <= max_steps <= 12',
         )
     weights = [row for row in _STEP_WEIGHTS if min_steps <= row[1] <= max_steps]
     for index in itertools.count():
@@ -164,11 +166,8 @@ def _drill(problem: Problem, dice: Dice) -> Parts:
 def _notes(problem: Problem, dice: Dice) -> Parts:
     """The calculation as short orders instead of a story, worked in full."""
     words = dice.pick(wording.ORDERS)
-    orders = [
-        words[event.steps[-1].op].format(n=_operand(event.steps)) for event in problem.events if len(event.steps) > 0
-    ]
-    start = next(s.left for event in problem.events for s in event.steps[-1:])
-    told = dice.pick(("Start with {n}", "{n}", "Take {n}")).format(n=start)
+    orders = [words[event.steps[-1].op].format(n=_operand(event.steps)) for event in problem.events]
+    told = dice.pick(("Start with {n}", "{n}", "Take {n}")).format(n=problem.events[0].steps[-1].left)
     mark = dice.pick((". ", ", ", "; "))
     return mark.join([told, *orders]) + ".\n", "\n".join(chains.short_lines(problem))
 

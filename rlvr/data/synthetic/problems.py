@@ -28,9 +28,8 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A sentence of the problem that changes a number, with the calculation that it asks for."""
+    """What one sentence of the problem does to the number: one step, or two where it speaks of groups."""
 
-    sentence: str
     steps: tuple[Step, ...]
 
 
@@ -44,7 +43,7 @@ class Problem:
     @property
     def steps(self) -> tuple[Step, ...]:
         """The calculations of all events in order."""
-        return tuple(step for event in self.events for step in event.steps)
+        return tuple(part for event in self.events for part in event.steps)
 
     @property
     def answer(self) -> int:
@@ -94,7 +93,7 @@ class _Story:
 
     def happens(self, sentence: str, *steps: Step) -> None:
         self.sentences.append(sentence)
-        self.events.append(Event(sentence, steps))
+        self.events.append(Event(steps))
         self.count = steps[-1].result
 
     def add(self) -> None:
@@ -117,7 +116,8 @@ class _Story:
         groups = self.dice.between(2, min(9, (HIGHEST - self.count) // 2))
         n = self.dice.between(2, min(12, (HIGHEST - self.count) // groups))
         inside = step(groups, "*", n)
-        self.happens(self.say(wording.GROUP_ADDITIONS, n=n, groups=groups), inside, step(self.count, "+", inside.result))
+        told = self.say(wording.GROUP_ADDITIONS, n=n, groups=groups)
+        self.happens(told, inside, step(self.count, "+", inside.result))
 
     def subtract_groups(self) -> None:
         groups = self.dice.between(2, min(9, (self.count - 1) // 2))
@@ -152,9 +152,8 @@ class _Story:
     def question(self, num_steps: int) -> str:
         """Asks for what is left, or for the sum of both people where one step is still open."""
         if self.num_steps < num_steps and self.other is not None:
-            told = self.say(wording.TOTAL_QUESTIONS, other=self.other.name)
-            self.events.append(Event(told, (step(self.other_count, "+", self.count),)))
-            return told
+            self.events.append(Event((step(self.other_count, "+", self.count),)))
+            return self.say(wording.TOTAL_QUESTIONS, other=self.other.name)
         return self.say(wording.QUESTIONS)
 
 

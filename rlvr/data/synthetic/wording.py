@@ -21,7 +21,13 @@ PEOPLE = _people(
     "Mia Lena Ada Nora Ruth Clara Ines Tara Olga Maya Jane Rosa Emma Lucy Zoe Anna", "she", "her", "her"
 ) + _people("Tom Ben Omar Paul Ivan Luis Karl Noah Felix Hugo Sam Leo Amir Jack Max Theo", "he", "him", "his")
 
-ITEMS = ["apples", "pears", "plums", "lemons", "nuts", "eggs", "cookies", "muffins", "beads", "buttons", "coins", "stamps", "cards", "marbles", "shells", "stones", "pencils", "books", "candles", "flowers", "seeds", "tickets", "bricks", "keys", "letters", "maps", "spoons", "cups", "hats", "socks"]
+# fmt: off
+ITEMS = (
+    "apples", "pears", "plums", "lemons", "nuts", "eggs", "cookies", "muffins", "beads", "buttons", "coins",
+    "stamps", "cards", "marbles", "shells", "stones", "pencils", "books", "candles", "flowers", "seeds", "tickets",
+    "bricks", "keys", "letters", "maps", "spoons", "cups", "hats", "socks",
+)
+# fmt: on
 
 CONTAINERS = ["bags", "boxes", "packs", "jars", "baskets", "trays"]
 
