@@ -23,6 +23,7 @@ Parts = tuple[str, str]
 DOMAIN = "arithmetic"
 
 MOST_STEPS = 12
+"""Steps of a task at most; what is written out (documents, demonstrations, preferences) has those of _STEP_WEIGHTS."""
 
 _STEP_WEIGHTS = ((0.25, 1), (0.25, 2), (0.22, 3), (0.16, 4), (0.12, 5))
 """How often written text works a problem of so many steps: long ones are rare."""
@@ -32,10 +33,11 @@ def problems(
     split: str, *, purpose: str, seed: int, min_steps: int, max_steps: int, easy: bool = False
 ) -> Iterator[tuple[int, Problem]]:
     """Gives endless (index, problem) of that split; numbers of steps are equally likely, or mostly small if `easy`."""
-    if split not in ("train", "evaluation") or not 1 <= min_steps <= max_steps <= MOST_STEPS:
+    most = len(_STEP_WEIGHTS) if easy else MOST_STEPS
+    if split not in ("train", "evaluation") or not 1 <= min_steps <= max_steps <= most:
         raise DataError(
             f"no arithmetic problems for split {split!r} with {min_steps} to {max_steps} steps",
-            hint='use split "train" or "evaluation" and 1 <= min_steps <= max_steps <= 12',
+            hint=f'use split "train" or "evaluation" and 1 <= min_steps <= max_steps <= {most}',
         )
     weights = [row for row in _STEP_WEIGHTS if min_steps <= row[1] <= max_steps]
     for index in itertools.count():
