@@ -114,7 +114,7 @@ def _resume(options: argparse.Namespace) -> int:
 
 def _evaluate(options: argparse.Namespace) -> int:
     from rlvr.app.measuring import evaluation_settings, print_result
-    from rlvr.app.pipeline import evaluate_checkpoint
+    from rlvr.app.single import evaluate_checkpoint
 
     config, seed = evaluation_settings(
         options.checkpoint,
@@ -129,7 +129,7 @@ def _evaluate(options: argparse.Namespace) -> int:
 
 
 def _generate(options: argparse.Namespace) -> int:
-    from rlvr.app.pipeline import generate_text
+    from rlvr.app.single import generate_text
 
     texts = generate_text(
         options.checkpoint,

@@ -12,6 +12,7 @@ from rich.console import Console
 from rlvr.config.reading import from_json, read_evaluation
 from rlvr.config.schema import EvaluateConfig
 from rlvr.errors import UsageError
+from rlvr.runs.folder import Run, is_run
 from rlvr.runs.report import StageReport, report_table
 
 
@@ -28,7 +29,7 @@ def evaluation_settings(
 
     Without `data` and `text`, the [evaluation] of the run that holds the checkpoint is taken.
 
-    Raises UsageError when there is neither.
+    Raises UsageError when there is neither, and RunError when that run's config.json cannot be read.
     """
     values, seed = _of_run(Path(checkpoint))
     if data or text:
@@ -48,16 +49,14 @@ def evaluation_settings(
 
 
 def _of_run(checkpoint: Path) -> tuple[dict[str, Any], int]:
-    """Gives the [evaluation] and the seed of the run around a checkpoint; ({}, 0) where there is none."""
+    """Gives the [evaluation] and the seed of the run around a checkpoint; ({}, 0) where there is none.
+
+    Raises RunError when that run's config.json cannot be read.
+    """
     for folder in checkpoint.absolute().parents:
-        config = folder / "config.json"
-        if not config.is_file():
-            continue
-        content = json.loads(config.read_text(encoding="utf-8"))
-        if "recipe" not in content:
-            continue
-        recipe = from_json(content).recipe
-        return (recipe.evaluation.model_dump(mode="json") if recipe.evaluation else {}), recipe.seed
+        if is_run(folder) and "recipe" in (content := Run(folder).config()):
+            recipe = from_json(content).recipe
+            return (recipe.evaluation.model_dump(mode="json") if recipe.evaluation else {}), recipe.seed
     return {}, 0
 
 

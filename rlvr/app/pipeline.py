@@ -4,10 +4,8 @@ import hashlib
 import logging
 import math
 import shutil
-import sys
-import tempfile
-import time
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,23 +14,25 @@ import torch
 from rich.console import Console
 
 from rlvr import keyed
+from rlvr.app.importing import import_from
+from rlvr.app.meter import Meter
 from rlvr.app.progress import Progress
-from rlvr.app.wiring import SEEN, STAGES, House, load_items, make_engine, make_parts, open_house
+from rlvr.app.wiring import SEEN, STAGES, House, load_items, make_parts, open_house
 from rlvr.config.reading import Resolved, from_json, resolved_json
 from rlvr.config.schema import EvaluateConfig, NewModelConfig, PretrainConfig, Recipe
-from rlvr.data.chat import encode_prompt, stop_token_ids
-from rlvr.engines.base import Request, Sampling
-from rlvr.errors import ModelError, RunError
+from rlvr.data.rows import data_files
+from rlvr.errors import CheckpointError, ModelError, RunError
 from rlvr.models.checkpoint import latest_checkpoint, save_checkpoint
-from rlvr.models.policy import create_model, load_policy, pick_device
+from rlvr.models.policy import create_model
 from rlvr.models.tokenizer import check_reload, train_tokenizer
 from rlvr.runs.folder import Run
 from rlvr.runs.lock import locked
 from rlvr.runs.provenance import collect
 from rlvr.runs.publish import damages
-from rlvr.runs.report import StageReport, report_table, write_report
+from rlvr.runs.report import StageReport, gain_lines, report_table, write_report
 from rlvr.runs.sinks import SINKS
-from rlvr.stages.evaluate import measure
+from rlvr.stages.evaluate import RESULT, Measurement, gain_over, measure, read_measurement
+from rlvr.verifiers.table import VERSIONS
 
 log = logging.getLogger(__name__)
 
@@ -44,86 +44,54 @@ TABLE_COLUMNS = 100
 def start(resolved: Resolved) -> Path:
     """Makes the run's folder, takes the recipe through all of its stages and gives the folder."""
     recipe = resolved.recipe
-    _import_from(resolved.source.parent)
+    import_from(resolved.source.parent)
     path = Path(recipe.runs) / recipe.name
     run = Run.create(path, config=resolved_json(resolved), provenance=_provenance(recipe), replace=recipe.replace)
-    return _all_stages(run, recipe)
+    with locked(run.path):
+        return _all_stages(run, recipe)
 
 
 def resume(path: Path) -> Path:
     """Goes on with a run from its last whole checkpoint; a finished one is only reported again."""
     run = Run.open(path)
     resolved = from_json(run.config())
-    recipe = resolved.recipe
-    _import_from(resolved.source.parent)
-    run.event("resume", versions=collect(data_hashes={}, verifier_versions={})["libraries"])
-    return _all_stages(run, recipe)
-
-
-def _import_from(folder: Path) -> None:
-    """Lets import paths of a recipe name modules in the folder where rlvr was started and in the recipe's own."""
-    for place in (str(Path.cwd()), str(folder.absolute())):
-        if place not in sys.path:
-            sys.path.append(place)
-
-
-def evaluate_checkpoint(path: str, config: EvaluateConfig, *, seed: int) -> StageReport:
-    """Measures one checkpoint outside of its run, which stays untouched."""
-    recipe = Recipe.model_validate(
-        {"name": "evaluate", "seed": seed, "model": {"path": path}, "evaluation": config, "stage": [config]}
-    )
-    house = open_house(recipe)
-    began, cpu_began = time.perf_counter(), time.process_time()
-    with tempfile.TemporaryDirectory(prefix="rlvr-") as folder:
-        run = Run.create(Path(folder) / "evaluate", config={}, provenance={})
-        found = measure(make_parts(house, start=path, parent=None, stage=config), config, run)
-    house.scorer.close()
-    return StageReport(
-        name=Path(path).name,
-        kind="evaluate",
-        checkpoint=path,
-        cpu_seconds=time.process_time() - cpu_began,
-        seconds=time.perf_counter() - began,
-        domains=found.domains,
-        kl=None,
-        perplexity=found.perplexity,
-        no_signal_rate=None,
-    )
-
-
-def generate_text(path: str, prompt: str, *, samples: int, temperature: float, max_tokens: int, seed: int) -> list[str]:
-    """Gives completions of one user prompt."""
-    policy = load_policy(path, device=pick_device("auto"))
-    ids = encode_prompt(policy.tokenizer, [{"role": "user", "content": prompt}])
-    engine = make_engine(policy.model, policy.tokenizer, samples, len(ids) + max_tokens)
-    sampling = Sampling(temperature, max_tokens, stop_token_ids(policy.tokenizer), seed, "generate")
-    engine.submit([Request(0, 0, ids, samples, sampling)])
-    texts: dict[int, str] = {}
-    while engine.has_work:
-        texts.update({done.sample_index: done.completion.text for done in engine.step()})
-    return [texts[index] for index in range(samples)]
+    import_from(resolved.source.parent)
+    with locked(run.path):
+        run.event("resume", libraries=collect(data_hashes={}, verifier_versions={})["libraries"])
+        return _all_stages(run, resolved.recipe)
 
 
 def _all_stages(run: Run, recipe: Recipe) -> Path:
     """Runs what is not done yet; the report is rewritten after each stage."""
-    with locked(run.path), Progress() as progress:
+    with Progress() as progress:
         house = open_house(recipe)
         current = _base(house, run)
-        reports = [_report(house, run.child(BASE), "base", "base", checkpoint=current, parent=None)]
+        results = [_measured(house, run.child(BASE), recipe.evaluation, checkpoint=current, parent=None)]
+        reports = [_report(run.child(BASE), "base", "base", current, set(), results)]
+        trained: set[str] = set()
         for number, stage in enumerate(recipe.stage, start=1):
             name = stage.name or stage.kind
             child = run.child(f"{number}-{name}")
             parent, current = current, _trained(house, child, progress, stage, current)
             progress.note(f"{name}: {current}")
-            reports.append(_report(house, child, name, stage.kind, checkpoint=current, parent=parent))
-            write_report(run, _marked(run, reports))
+            trained |= set(child.read_json(DONE)["domains"])
+            config = stage if isinstance(stage, EvaluateConfig) else recipe.evaluation
+            results.append(_measured(house, child, config, checkpoint=current, parent=parent))
+            reports.append(_report(child, name, stage.kind, current, trained, results))
+            write_report(run, reports)
         house.scorer.close()
     if recipe.export:
-        _export(current, Path(recipe.export))
+        _export(current, Path(recipe.export), recipe)
+    _print(reports)
+    return run.path
+
+
+def _print(reports: Sequence[StageReport]) -> None:
     console = Console(stderr=True)
     console.width = console.width if console.is_terminal else TABLE_COLUMNS
-    console.print(report_table(_marked(run, reports)))
-    return run.path
+    console.print(report_table(reports, width=console.width))
+    for line in gain_lines(reports):
+        console.print(line, highlight=False, markup=False)
 
 
 def _base(house: House, run: Run) -> Path:
@@ -131,7 +99,7 @@ def _base(house: House, run: Run) -> Path:
     model = house.recipe.model
     if model.new is None:
         return Path(model.path)
-    child = run.child("0-base")
+    child = run.child(BASE)
     if found := latest_checkpoint(child.checkpoints):
         return found[0]
     tokenizer = train_tokenizer(
@@ -165,96 +133,127 @@ def _trained(house: House, run: Run, progress: Progress, stage: Any, parent: Pat
     """Runs one stage, or gives the checkpoint of one that is done."""
     if done := _done(run):
         return done
-    found = latest_checkpoint(run.checkpoints)
-    parts = make_parts(house, start=found[0] if found else parent, parent=parent, stage=stage)
+    found = _last_checkpoint(run)
+    meter = Meter()
+    parts = make_parts(house, start=found or parent, parent=parent, stage=stage)
     run.fsync = False  # Each checkpoint waits for the metrics before it; a kill loses nothing either way.
     listener = progress.stage(run.path.name)
     run.listeners += [listener, *(SINKS[name](run) for name in house.recipe.sinks)]
-    house.domains.clear()
-    checkpoint = STAGES[stage.kind](replace(parts, announce=listener.expect), stage, run)
+
+    def announce(steps: int, first: int) -> None:
+        meter.add(line for line in run.metrics() if line["step"] < first)
+        listener.expect(steps, first)
+
+    checkpoint = STAGES[stage.kind](replace(parts, announce=announce), stage, run)
     inside = checkpoint.path.is_relative_to(run.path)
     run.write_json(
         DONE,
         {
-            "checkpoint": str(checkpoint.path.relative_to(run.path) if inside else checkpoint.path.resolve()),
+            "checkpoint": str(checkpoint.path.relative_to(run.path) if inside else checkpoint.path),
             "step": checkpoint.step,
-            "domains": sorted(house.domains),
+            "domains": list(checkpoint.domains),
+            **meter.durations(),
         },
     )
     return checkpoint.path
+
+
+def _last_checkpoint(run: Run) -> Path | None:
+    """Gives the stage's last whole checkpoint. Where all are damaged, they are set aside: the stage begins anew."""
+    try:
+        found = latest_checkpoint(run.checkpoints)
+    except CheckpointError as error:
+        log.warning("%s; the stage begins anew", error.message)
+        aside = run.path / f"damaged-{len(list(run.path.glob('damaged-*'))) + 1}"
+        run.checkpoints.rename(aside)
+        run.event("checkpoints_damaged", to=aside.name)
+        return None
+    return found[0] if found else None
 
 
 def _done(run: Run) -> Path | None:
     """Gives the checkpoint of a stage that ended; None when it did not, or when that checkpoint is no longer whole."""
     if not (run.path / DONE).is_file():
         return None
-    path = run.path / str(run.read_json(DONE)["checkpoint"])
-    trouble = damages(path) if path.is_relative_to(run.path) else []
-    if not trouble:
+    path = Path(run.read_json(DONE)["checkpoint"])
+    if not (run.path / path).is_relative_to(run.checkpoints):
         return path
+    trouble = damages(run.path / path)
+    if not trouble:
+        return run.path / path
     log.warning("%s is damaged (%s); the stage goes on from its last whole checkpoint", path, trouble[0])
     run.event("checkpoint_damaged", checkpoint=path.name, damages=trouble)
     (run.path / DONE).unlink()
     return None
 
 
-def _report(house: House, run: Run, name: str, kind: str, *, checkpoint: Path, parent: Path | None) -> StageReport:
-    """Measures a checkpoint on the recipe's [evaluation], if there is one, and gives the stage's line of the report."""
-    config = house.recipe.evaluation
-    lines = run.metrics()
-    informative = [line["rollout/informative_rate"] for line in lines if "rollout/informative_rate" in line]
-    found = None
-    if config is not None:
-        parts = make_parts(house, start=checkpoint, parent=parent, stage=config)
-        found = measure(parts, config, run.child("evaluation"))
+def _measured(
+    house: House, run: Run, config: EvaluateConfig | None, *, checkpoint: Path, parent: Path | None
+) -> Measurement:
+    """Measures a checkpoint, or reads what was measured; nothing where there is no evaluation."""
+    if config is None:
+        return Measurement({}, {}, None, None)
+    place = run if (run.path / RESULT).is_file() else run.child("evaluation")
+    if (place.path / RESULT).is_file():
+        return read_measurement(place)
+    return measure(make_parts(house, start=checkpoint, parent=parent, stage=config), config, place)
+
+
+def _report(
+    run: Run, name: str, kind: str, checkpoint: Path, trained: AbstractSet[str], results: Sequence[Measurement]
+) -> StageReport:
+    """Gives a stage's line of the report: the last of `results`, and what it gained over the one before."""
+    found, before = results[-1], results[-2] if len(results) > 1 else None
+    gains = gain_over(before, found) if before else {}
+    domains = {
+        domain: replace(report, trained=domain.removesuffix(SEEN) in trained, gain=gains.get(domain))
+        for domain, report in found.domains.items()
+    }
+    rollouts = [line for line in run.metrics() if "rollout/informative_rate" in line]
+    drawn = math.fsum(line["rollout/prompts_drawn"] for line in rollouts)
+    informative = math.fsum(line["rollout/informative_rate"] * line["rollout/prompts_drawn"] for line in rollouts)
+    done = run.read_json(DONE) if (run.path / DONE).is_file() else {"cpu_seconds": 0.0, "elapsed_seconds": 0.0}
     return StageReport(
         name=name,
         kind=kind,
         checkpoint=str(checkpoint),
-        cpu_seconds=math.fsum(line["time/cpu_seconds"] for line in lines),
-        seconds=math.fsum(line["time/step_seconds"] for line in lines),
-        domains=found.domains if found else {},
-        kl=found.kl if found else None,
-        perplexity=found.perplexity if found else None,
-        no_signal_rate=1 - math.fsum(informative) / len(informative) if informative else None,
+        cpu_seconds=done["cpu_seconds"],
+        seconds=done["elapsed_seconds"],
+        domains=domains,
+        kl=found.kl,
+        perplexity=found.perplexity,
+        no_signal_rate=1 - informative / drawn if drawn else None,
     )
 
 
-def _marked(run: Run, reports: Sequence[StageReport]) -> list[StageReport]:
-    """Marks the domains that some stage of this run has trained on."""
-    trained = {
-        domain for child in run.children if (child.path / DONE).is_file() for domain in child.read_json(DONE)["domains"]
-    }
-    return [
-        replace(
-            report,
-            domains={
-                name: replace(found, trained=name.removesuffix(SEEN) in trained)
-                for name, found in report.domains.items()
-            },
-        )
-        for report in reports
-    ]
-
-
-def _export(checkpoint: Path, target: Path) -> None:
-    """Copies the model files, without the trainer's state, to `target`, whole or not at all."""
+def _export(checkpoint: Path, target: Path, recipe: Recipe) -> None:
+    """Copies the model without the trainer's state to `target`; an older export stays until the copy is whole."""
     if target.exists() and not (target / "config.json").is_file():
         raise RunError(f"export target {target} exists and is no model directory", hint="export=OTHER_FOLDER")
-    fresh = target.with_name(target.name + ".new")
-    shutil.rmtree(fresh, ignore_errors=True)
+    if recipe.model.path and target.exists() and target.resolve() == Path(recipe.model.path).resolve():
+        raise RunError(f"export target {target} is the model that the run started from", hint="export=OTHER_FOLDER")
+    fresh, old = target.with_name(target.name + ".new"), target.with_name(target.name + ".old")
+    for leftover in (fresh, old):
+        shutil.rmtree(leftover, ignore_errors=True)
+    fresh.parent.mkdir(parents=True, exist_ok=True)
     shutil.copytree(checkpoint, fresh, ignore=shutil.ignore_patterns("trainer.pt", "manifest.json"))
-    shutil.rmtree(target, ignore_errors=True)
+    if target.exists():
+        target.rename(old)
     fresh.rename(target)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def _provenance(recipe: Recipe) -> dict[str, Any]:
     """Gives where the run comes from: code, libraries, machine, and a hash of every data file that it names."""
-    named = [data for stage in recipe.stage for data in getattr(stage, "data", ())]
-    paths = sorted({data.path for data in named if data.path and Path(data.path).is_file()})
-    hashes = {path: hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in paths}
+    configs = [*recipe.stage, *([recipe.evaluation] if recipe.evaluation else [])]
+    named = [data for config in configs for data in (*config.data, *getattr(config, "text", ()))]
+    if recipe.model.new:
+        named += recipe.model.new.tokenizer.data
+    places = {Path(data.path or data.source) for data in named}
+    files = {file for place in places if place.exists() for file in data_files(place)}
+    hashes = {str(file): hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(files)}
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
-    return collect(data_hashes=hashes, verifier_versions={}) | {
+    return collect(data_hashes=hashes, verifier_versions=VERSIONS) | {
         "gpu": gpu,
         "torch_threads": recipe.threads or torch.get_num_threads(),
     }

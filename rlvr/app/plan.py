@@ -1,18 +1,19 @@
 """What a recipe would do: its stages in numbers, and the memory they take. Printed before every run.
 
-Checks what is cheap to check before anything heavy is loaded: the model's directory, sources, algorithms, shaping.
+Checks what is cheap to check before anything heavy is loaded: the model's directory, sources, algorithms, shaping,
+verifiers and sinks. The run's folder is not touched before.
 """
 
 import math
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
 from rlvr.algorithms.presets import describe, resolve
+from rlvr.app.importing import import_from
 from rlvr.app.memory import ModelSize, Work, bytes_text, estimate, size_from_numbers, size_of_directory
-from rlvr.config.keys import nearest
+from rlvr.app.preflight import check_verifiers, preflight
 from rlvr.config.reading import Resolved
 from rlvr.config.schema import (
     DataConfig,
@@ -25,7 +26,7 @@ from rlvr.config.schema import (
 )
 from rlvr.data import sources
 from rlvr.errors import ModelError, RecipeError
-from rlvr.verifiers.shaping import SHAPINGS
+from rlvr.verifiers.pool import usable_cores
 
 MAX_SLOTS = 256
 PROMPT_TOKENS = 256
@@ -62,12 +63,14 @@ class Plan:
 def make_plan(resolved: Resolved) -> Plan:
     """Gives what would run.
 
-    Raises RecipeError, DataError or ModelError for an unknown algorithm, cell, shaping or source, a missing data file,
-    or a directory that is no model.
+    Raises RecipeError, DataError or ModelError for an unknown algorithm, cell, shaping, verifier or source, a missing
+    data file or package, or a directory that is no model or a damaged one.
     """
     recipe = resolved.recipe
+    import_from(resolved.source.parent)
     size = model_size(recipe.model)
-    workers = recipe.pool_workers or os.cpu_count() or 1
+    preflight(recipe)
+    workers = recipe.pool_workers or usable_cores()
     stages = []
     for number, stage in enumerate(recipe.stage, start=1):
         lines, work = _stage(stage, size)
@@ -179,13 +182,6 @@ def _supervised(stage: PretrainConfig | SftConfig | DpoConfig, context: int) -> 
 
 def _rlvr(stage: RlvrConfig, context: int) -> tuple[list[str], Work]:
     row = resolve(stage.algorithm.preset, **stage.algorithm.cells)
-    for step in stage.shaping:
-        if step.name not in SHAPINGS and ":" not in step.name:
-            close = nearest(step.name, SHAPINGS)
-            raise RecipeError(
-                f'there is no shaping "{step.name}"',
-                hint=f'did you mean "{close}"?' if close else f"known: {', '.join(SHAPINGS)}, or pkg.module:function",
-            )
     if stage.max_completion_tokens >= context:
         raise RecipeError(
             f"max_completion_tokens is {stage.max_completion_tokens}, but the model reads {context} tokens, "
@@ -194,20 +190,22 @@ def _rlvr(stage: RlvrConfig, context: int) -> tuple[list[str], Work]:
         )
     count = count_items("task", stage.data)
     completions = stage.prompts_per_step * stage.group_size
-    updates = stage.steps * row.updates_per_step
+    updates = min(row.updates_per_step, stage.prompts_per_step)  # as the stage does: groups stay whole
     refill = f", up to {row.refill_limit}× as many with refill" if row.refill else ""
     shaping = f", shaping {', '.join(step.name for step in stage.shaping)}" if stage.shaping else ""
     held_out = f", held-out evaluation every {stage.evaluate_every} steps" if stage.evaluate_every else ""
     lines = [
         f"rlvr: {stage.steps:,} steps × {stage.prompts_per_step} prompts × {stage.group_size} completions, "
-        f"{updates:,} updates at most  ({_names(stage.data)}: {_number(count)} tasks)",
+        f"{stage.steps * updates:,} updates at most  ({_names(stage.data)}: {_number(count)} tasks)",
         f"algorithm {describe(row)}{shaping}",
         f"at most {stage.steps * completions * stage.max_completion_tokens:,} sampled tokens{refill}, "
         f"temperature {stage.temperature:g}",
         f"{_optimizer(stage)}, checkpoint every {stage.checkpoint_every} steps{held_out}",
     ]
+    if updates < row.updates_per_step:
+        lines[1] += f"; updates_per_step lowered from {row.updates_per_step} to {updates}, one for each prompt"
     width = _width(stage.max_completion_tokens, context)
-    tokens = min(stage.microbatch_tokens, math.ceil(completions / row.updates_per_step) * width)
+    tokens = min(stage.microbatch_tokens, math.ceil(completions / updates) * width)
     slots = min(MAX_SLOTS, completions)
     return lines, Work(tokens, tokens, stage.optimizer.name, row.needs_reference, slots, width)
 
@@ -215,7 +213,8 @@ def _rlvr(stage: RlvrConfig, context: int) -> tuple[list[str], Work]:
 def count_items(kind: str, data: Sequence[DataConfig]) -> int | None:
     """Gives how many items the sources have, at most; None where that cannot be told quickly.
 
-    Raises DataError for an unknown source, a missing file, or a file without a usable row.
+    Raises DataError for an unknown source, a missing file, or a file without a usable row, and UsageError for a task's
+    verifier that cannot be found.
     """
     total = 0
     for entry in data:
@@ -231,6 +230,8 @@ def count_items(kind: str, data: Sequence[DataConfig]) -> int | None:
                 **entry.options,
             )
             total += len(loaded.items)
+            if kind == "task":
+                check_verifiers({item.verifier: None for item in loaded.items})
         elif entry.limit:
             total += entry.limit
         else:
@@ -240,6 +241,7 @@ def count_items(kind: str, data: Sequence[DataConfig]) -> int | None:
 
 def _evaluation(config: EvaluateConfig) -> str:
     count = count_items("task", config.data)
+    count_items("document", config.text)
     text = f"; perplexity of {_names(config.text)}" if config.text else ""
     if not config.data:
         return text.removeprefix("; ")

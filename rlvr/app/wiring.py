@@ -3,7 +3,7 @@
 import importlib
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,10 +11,10 @@ from typing import Any
 import torch
 from transformers.utils import logging as transformers_logging
 
-from rlvr.config.schema import DataConfig, EvaluationDataConfig, OptimizerConfig, Recipe, ShapingConfig
+from rlvr.config.schema import DataConfig, EvaluateConfig, EvaluationDataConfig, OptimizerConfig, Recipe, ShapingConfig
 from rlvr.data import sources
 from rlvr.data.sources import Kind
-from rlvr.data.split import check_no_overlap
+from rlvr.data.split import check_no_overlap, problem_hash, problem_of
 from rlvr.engines.base import Engine
 from rlvr.engines.native.engine import NativeEngine
 from rlvr.errors import DataError, RecipeError
@@ -28,6 +28,7 @@ from rlvr.stages.pretrain import pretrain
 from rlvr.stages.rlvr import rlvr
 from rlvr.stages.sft import sft
 from rlvr.training.rollout import Shape
+from rlvr.types import Task
 from rlvr.verifiers.scorer import Scorer
 from rlvr.verifiers.shaping import SHAPINGS
 
@@ -45,19 +46,22 @@ SEEN = "-seen"
 
 @dataclass(slots=True)
 class House:
-    """What the stages of one process share: the device, the scorer, and the evaluation tasks once they are loaded."""
+    """What the stages of one process share: the device, the scorer, and what is held out, once it is loaded."""
 
     recipe: Recipe
     device: torch.device
     scorer: Scorer
-    domains: set[str] = field(default_factory=set)
-    _held_out: list[Any] | None = None
+    _held_out: tuple[list[Task], frozenset[str]] | None = None
 
-    def held_out(self) -> list[Any]:
-        """Gives the evaluation tasks of the recipe that are not to be trained on, loaded once."""
+    def held_out(self) -> tuple[list[Task], frozenset[str]]:
+        """Gives every task that some evaluation of the recipe holds out, and the hashes of its problems and texts."""
         if self._held_out is None:
-            config = self.recipe.evaluation
-            self._held_out = load_items("task", [d for d in config.data if not d.seen]) if config else []
+            stages = [stage for stage in self.recipe.stage if isinstance(stage, EvaluateConfig)]
+            configs = [*stages, *([self.recipe.evaluation] if self.recipe.evaluation else [])]
+            tasks = [t for c in configs for t in load_items("task", [d for d in c.data if not d.seen])]
+            texts = [t for c in configs for t in load_items("document", c.text)]
+            hashes = {problem_hash(problem_of(t.messages)) for t in tasks} | {problem_hash(t.text) for t in texts}
+            self._held_out = tasks, frozenset(hashes)
         return self._held_out
 
 
@@ -160,12 +164,21 @@ def load_items(kind: Kind, data: Sequence[DataConfig]) -> list[Any]:
 
 
 def load_for_training(house: House, kind: Kind, data: Sequence[DataConfig]) -> list[Any]:
-    """Gives training items without those whose prompt is a held-out task's, and remembers their domains."""
+    """Gives training items without those whose prompt is a held-out task's.
+
+    Of documents, those go whose prompt or text, taken whole, is a held-out problem or text; one that merely contains
+    a held-out problem is not found.
+    """
     items = load_items(kind, data)
-    if kind != "document":
-        shared = set(check_no_overlap(items, house.held_out()))
-        if shared:
-            log.warning("%d of %d %ss left out: their prompt is a held-out task", len(shared), len(items), kind)
-            items = [item for item in items if item.id not in shared]
-        house.domains.update(item.domain for item in items)
-    return items
+    tasks, hashes = house.held_out()
+    if kind == "document":
+        shared = {item.id for item in items if not hashes.isdisjoint(map(problem_hash, (item.prompt, item.text)))}
+    else:
+        shared = set(check_no_overlap(items, tasks))
+    if shared:
+        log.warning("%d of %d %ss left out: they are held out for evaluation", len(shared), len(items), kind)
+    if len(shared) == len(items):
+        raise DataError(
+            f"every {kind} to train on is held out for evaluation", hint="choose another split, or mark it seen = true"
+        )
+    return [item for item in items if item.id not in shared]

@@ -10,6 +10,7 @@ from pydantic.fields import FieldInfo
 
 from rlvr.config.lines import KeyPath
 from rlvr.config.schema import (
+    DEVICE,
     AlgorithmConfig,
     DataConfig,
     EvaluationDataConfig,
@@ -87,6 +88,8 @@ def kind_of(section: type[Section]) -> str:
 def expected(annotation: Any, field: FieldInfo | None = None) -> str:
     """Says in words what a value of that type looks like, with its range: "an integer, at least 1"."""
     words = _type_words(_plain(annotation))
+    if field is None:  # an item of a list has its bounds in its type
+        field = next((part for part in get_args(annotation) if isinstance(part, FieldInfo)), None)
     return ", ".join([words, *_bounds(field)]) if field is not None else words
 
 
@@ -148,7 +151,8 @@ def _bounds(field: FieldInfo) -> list[str]:
         if getattr(rule, "min_length", None) is not None:
             bounds.append(f"at least {rule.min_length} of them")
         if getattr(rule, "pattern", None) is not None:
-            bounds.append("of letters, digits, dots, dashes and underscores")
+            device = rule.pattern == DEVICE
+            bounds.append("auto, cpu, cuda or cuda:N" if device else "of letters, digits, dots, dashes and underscores")
     return bounds
 
 

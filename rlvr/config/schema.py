@@ -5,13 +5,17 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
+NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
+STAGE_NAME = rf"^({NAME})?$"
+DEVICE = r"^(auto|cpu|cuda(:[0-9]+)?)$"
+_Decay = Annotated[float, Field(ge=0, lt=1)]
 _FILE_ENDINGS = (".jsonl", ".json", ".parquet", ".gz")
 
 
 class Section(BaseModel):
     """A frozen table of a recipe; an unknown key is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
 
 
 class DataConfig(Section):
@@ -70,7 +74,7 @@ class ModelConfig(Section):
     dtype: Literal["float32", "bfloat16"] = Field(
         "float32", description="Precision of the forward and backward pass; weights and optimizer stay float32."
     )
-    device: str = Field("auto", description="auto, cpu, cuda or cuda:N.")
+    device: str = Field("auto", pattern=DEVICE, description="Where the model computes; auto: a GPU where there is one.")
     gradient_checkpointing: bool = Field(False, description="Recompute activations in the backward pass: less memory.")
 
     @model_validator(mode="after")
@@ -89,7 +93,7 @@ class OptimizerConfig(Section):
     learning_rate: float = Field(1e-5, gt=0, description="Peak learning rate.")
     adamw_rate: float = Field(0.15, gt=0, description="With muon: AdamW's learning rate as a share of learning_rate.")
     weight_decay: float = Field(0.0, ge=0, description="Decoupled weight decay, on matrices only.")
-    betas: tuple[float, float] = Field((0.9, 0.95), description="AdamW's two decay rates.")
+    betas: tuple[_Decay, _Decay] = Field((0.9, 0.95), description="AdamW's two decay rates, each in [0, 1).")
     schedule: Literal["constant", "linear", "cosine"] = Field("linear", description="Shape of the decay after warm-up.")
     warmup_share: float = Field(0.05, ge=0, le=1, description="Share of all updates spent rising linearly from 0.")
     decay_share: float = Field(1.0, ge=0, le=1, description="Share of all updates, at the end, spent decaying.")
@@ -145,7 +149,7 @@ class ShapingConfig(Section):
 class _Supervised(Section):
     """Keys that pretrain, SFT and DPO share."""
 
-    name: str = Field("", description="Name of the stage in the run folder; empty: its kind.")
+    name: str = Field("", pattern=STAGE_NAME, description="Name of the stage in the run folder; empty: its kind.")
     data: tuple[DataConfig, ...] = Field(description="Where the items come from.")
     epochs: float = Field(1.0, gt=0, description="Passes over the data; may be a fraction.")
     sequences_per_update: int = Field(32, ge=1, description="Sequences (DPO: pairs) in one optimizer update.")
@@ -193,14 +197,14 @@ class RlvrConfig(Section):
     """Reinforcement learning with verifiable rewards."""
 
     kind: Literal["rlvr"]
-    name: str = Field("", description="Name of the stage in the run folder; empty: its kind.")
+    name: str = Field("", pattern=STAGE_NAME, description="Name of the stage in the run folder; empty: its kind.")
     data: tuple[DataConfig, ...] = Field(description="Tasks to learn from.")
     algorithm: AlgorithmConfig = Field(description="A preset, or {preset = …, cell = value, …}.")
     steps: int = Field(ge=1, description="Rollouts; each is followed by the algorithm's updates_per_step updates.")
     prompts_per_step: int = Field(32, ge=1, description="P: prompts drawn in one step.")
     group_size: int = Field(8, ge=1, description="G: completions sampled per prompt.")
     max_completion_tokens: int = Field(256, ge=1, description="Tokens of a completion at most.")
-    temperature: float = Field(1.0, gt=0, description="Sampling temperature; top-p and top-k are refused in training.")
+    temperature: float = Field(1.0, ge=0.01, description="Sampling temperature; top-p and top-k are refused in training.")
     shaping: tuple[ShapingConfig, ...] = Field((), description="Reward shaping, applied in order to the outcome.")
     batching: Literal["padded", "packed"] = Field("padded", description="How sequences share a forward pass.")
     microbatch_tokens: int = Field(16384, ge=64, description="Tokens in one forward pass, padding included, at most.")
@@ -226,11 +230,11 @@ class EvaluateConfig(Section):
     """Held-out tasks, sampled and greedy, and held-out text. As a stage it passes its checkpoint on unchanged."""
 
     kind: Literal["evaluate"] = "evaluate"
-    name: str = Field("", description="Name of the stage in the run folder; empty: its kind.")
+    name: str = Field("", pattern=STAGE_NAME, description="Name of the stage in the run folder; empty: its kind.")
     data: tuple[EvaluationDataConfig, ...] = Field((), description="Tasks to solve.")
     text: tuple[DataConfig, ...] = Field((), description="Documents whose perplexity is measured.")
     samples: int = Field(16, ge=1, description="Completions per task for pass@1 and pass@k.")
-    temperature: float = Field(1.0, gt=0, description="Temperature of the samples; greedy decoding is measured too.")
+    temperature: float = Field(1.0, ge=0.01, description="Temperature of the samples; greedy decoding is measured too.")
     max_completion_tokens: int = Field(256, ge=1, description="Tokens of a completion at most.")
     seed: int = Field(0, ge=0, description="Its own seed, so that runs share sampling keys.")
     microbatch_tokens: int = Field(16384, ge=64, description="Tokens in one forward pass at most.")
@@ -244,12 +248,12 @@ StageConfig = Annotated[
 class Recipe(Section):
     """A whole run: the model, its stages, and how each stage's checkpoint is evaluated."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="Name of the run and of its folder.")
+    name: str = Field(pattern=rf"^{NAME}$", description="Name of the run and of its folder.")
     seed: int = Field(0, ge=0, description="Seed of data order, sampling and initialisation.")
     runs: str = Field("runs", description="Folder that holds the run's folder.")
     replace: bool = Field(False, description="Remove an earlier run of this name instead of refusing to start.")
-    threads: int = Field(0, ge=0, description="CPU threads of torch; 0: as many as cores.")
-    pool_workers: int = Field(0, ge=0, description="Verifier processes; 0: as many as cores.")
+    threads: int = Field(0, ge=0, le=4096, description="CPU threads of torch; 0: as many as cores.")
+    pool_workers: int = Field(0, ge=0, le=1024, description="Verifier processes; 0: as many as cores.")
     export: str = Field("", description="Directory that gets a copy of the last checkpoint's model; empty: none.")
     sinks: tuple[Literal["tensorboard", "wandb"], ...] = Field((), description="Where metrics go besides the run.")
     model: ModelConfig

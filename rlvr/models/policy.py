@@ -1,6 +1,8 @@
 """The policy: any Hugging Face causal language model, from a directory or from scratch."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,8 +11,10 @@ import torch
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils import logging
 
 from rlvr.errors import ModelError
+from rlvr.models.directory import check_directory
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,20 +26,34 @@ class Policy:
 
 
 def pick_device(name: str) -> torch.device:
-    """Gives the device of that name; "auto" takes a GPU where there is one."""
+    """Gives the device of that name; "auto" takes a GPU where there is one.
+
+    Raises ModelError for a name that is none of auto, cpu, cuda and cuda:N, or a device that is not there.
+    """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if name.startswith("cuda") and not torch.cuda.is_available():
+    if not re.fullmatch(r"cpu|cuda(:[0-9]+)?", name):
+        raise ModelError(
+            f"model.device is {name!r}; expected auto, cpu, cuda or cuda:N", hint="model.device=auto takes what is there"
+        )
+    if name == "cpu":
+        return torch.device(name)
+    if not torch.cuda.is_available():
         raise ModelError(f"model.device is {name!r}, but torch sees no CUDA device", hint="model.device=cpu")
+    count = torch.cuda.device_count()
+    if int(name.partition(":")[2] or 0) >= count:
+        raise ModelError(f"model.device is {name!r}, but torch sees {count} CUDA devices", hint="model.device=cuda:0")
     return torch.device(name)
 
 
 def load_policy(path: str | Path, *, device: torch.device) -> Policy:
     """Loads model and tokenizer from a directory or a Hub name, weights in float32.
 
-    Raises ModelError when the directory is missing, holds no causal language model, or has no tokenizer.
+    Raises ModelError when the directory is missing, is a run folder or a damaged checkpoint, holds no causal language
+    model, or has no tokenizer.
     """
     where = Path(path)
+    check_directory(where)
     looks_local = where.exists() or str(path).startswith((".", "/", "~")) or str(path).count("/") > 1
     if looks_local and not (where / "config.json").is_file():
         what = "exists but holds no config.json" if where.exists() else "does not exist"
@@ -44,7 +62,8 @@ def load_policy(path: str | Path, *, device: torch.device) -> Policy:
             hint="model.path=DIRECTORY with config.json, model.safetensors and tokenizer.json",
         )
     try:
-        model, loading = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32, output_loading_info=True)
+        with _no_bars():
+            model, loading = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32, output_loading_info=True)
         tokenizer = AutoTokenizer.from_pretrained(path)
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError, StrictDataclassError) as error:
         raise ModelError(
@@ -63,7 +82,20 @@ def load_policy(path: str | Path, *, device: torch.device) -> Policy:
             f"the tokenizer in {str(path)!r} has {len(tokenizer)} tokens, the model only {vocabulary} embeddings",
             hint="use the tokenizer that the model was trained with",
         )
+    # Lengths are checked by the stages; the tokenizer would warn of each first long text, documents included.
+    tokenizer.deprecation_warnings["sequence-length-is-longer-than-the-specified-maximum"] = True
     return Policy(_without_dropout(model).to(device), tokenizer)
+
+
+@contextmanager
+def _no_bars() -> Iterator[None]:
+    showed_bars = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if showed_bars:
+            logging.enable_progress_bar()
 
 
 def create_model(

@@ -34,6 +34,7 @@ EVENTS = "events.jsonl"
 ROLLOUTS = "rollouts"
 CHECKPOINTS = "checkpoints"
 SET_ASIDE = "set-aside"
+FAILED = "failed"
 
 Listener = Callable[[int, Mapping[str, float]], None]
 
@@ -169,7 +170,8 @@ class Run:
 
     @contextmanager
     def step(self, step: int) -> Iterator[Record]:
-        """Gives the record of one step and writes it when the block ends well; after an exception nothing is written.
+        """Gives the record of one step and writes it when the block ends well; after an exception only its
+        rollouts are, to failed/.
 
         Adds `time/step_seconds` and `time/cpu_seconds` (this process and the children that it has waited for).
         Raises RunError when that step is written already.
@@ -179,7 +181,11 @@ class Run:
             raise RunError(f"{self.path} holds steps up to {last}; step {step} would be written twice", hint=_RESUME)
         record = Record(step, self)
         started, cpu_started = time.perf_counter(), _cpu_seconds()
-        yield record
+        try:
+            yield record
+        except Exception:
+            self._keep_failed(record)
+            raise
         for split, groups in record._groups.items():
             path = self.path / ROLLOUTS / rollout_name(split, step)
             write_rollouts(path, groups, step=step, split=split)
@@ -190,6 +196,11 @@ class Run:
         self._last_step = step
         for listener in self.listeners:
             listener(step, record._metrics)
+
+    def _keep_failed(self, record: Record) -> None:
+        """Writes the rollouts of a step that failed to failed/, where nobody counts them but a person can look."""
+        for split, groups in record._groups.items():
+            write_rollouts(self.path / FAILED / rollout_name(split, record.step), groups, step=record.step, split=split)
 
     def sync(self) -> None:
         """Waits until the metrics written so far are on the disk; called before a checkpoint that counts on them."""

@@ -11,6 +11,7 @@ GLOSSARY: dict[str, str] = {
     "train/kl": "Mean KL estimate per trained token from the policy to the frozen reference, in nats.",
     "train/clip_low_rate": "Share of trained tokens held back at the lower clip bound; they give no gradient.",
     "train/clip_high_rate": "Share of trained tokens held back at the upper clip bound; they give no gradient.",
+    "train/learned_tokens": "Tokens in the loss: of completions with an advantage, or of all where a KL is asked for.",
     "train/sampler_gap": "Mean distance between learner's and sampler's log-probability of a trained token, in nats.",
     "train/idle_updates": "Updates of the step in which no token had an advantage, so that nothing changed.",
     "train/preference_accuracy": "Share of pairs whose chosen completion gained more than the rejected one.",

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from rich import box
@@ -18,13 +19,14 @@ class DomainReport:
     """How a checkpoint does in one domain. Rates in [0, 1]; `tokens` is the mean length of a completion.
 
     `trained` says whether the stage, or one before it, trained on this domain. `pass_at_16` is None where fewer than
-    16 completions were drawn, `greedy` where none was.
+    16 completions were drawn, `greedy` where none was. `gain` is the rise of pass@1 over the stage before, by task.
     """
 
     trained: bool
     pass_at_1: Interval
     pass_at_16: Interval | None
     greedy: Interval | None
+    gain: Interval | None
     tokens: float
 
 
@@ -96,9 +98,20 @@ def report_table(stages: Sequence[StageReport], *, width: int = 100) -> Table:
     return table
 
 
+def gain_lines(stages: Sequence[StageReport]) -> list[str]:
+    """Gives a line per stage and domain: how far pass@1 rose over the stage before, in points."""
+    return [
+        f"{stage.name} over {before.name}, {name}: pass@1 {100 * found.gain.mean:+.1f} points "
+        f"[{100 * found.gain.low:+.1f}, {100 * found.gain.high:+.1f}]"
+        for before, stage in pairwise(stages)
+        for name, found in stage.domains.items()
+        if found.gain is not None
+    ]
+
+
 def read_domain(entry: Mapping[str, object]) -> DomainReport:
     """Gives the domain that its JSON object says."""
-    intervals = {name: _read_interval(entry[name]) for name in ("pass_at_1", "pass_at_16", "greedy")}
+    intervals = {name: _read_interval(entry[name]) for name in ("pass_at_1", "pass_at_16", "greedy", "gain")}
     return DomainReport(**{**entry, **intervals})  # type: ignore[arg-type]
 
 

@@ -16,16 +16,16 @@ from rlvr.engines.base import Sampling
 from rlvr.errors import DataError
 from rlvr.models.logprobs import token_logprobs
 from rlvr.runs.folder import Run
-from rlvr.stages.parts import Checkpoint, Parts, usable_tasks
+from rlvr.stages.parts import Checkpoint, Parts, domains_of, usable_tasks
 from rlvr.stages.supervised import fitting, longest_sequence, train_supervised
 from rlvr.training.batching import Batch, Row, sequence_sums
+from rlvr.training.intake import Intake
 from rlvr.training.learner import measure_logprobs
-from rlvr.training.rollout import complete_groups, refuse_unscored
+from rlvr.training.rollout import MAX_UNSCORED_RATE, complete_groups, refuse_unscored
 from rlvr.training.update import LossFunction
 from rlvr.types import Group, Preference
 
 PAIRS_FILE = "pairs.json"
-MAX_UNSCORED_RATE = 0.1
 
 
 def dpo(parts: Parts, config: DpoConfig, run: Run) -> Checkpoint:
@@ -36,7 +36,7 @@ def dpo(parts: Parts, config: DpoConfig, run: Run) -> Checkpoint:
     ]
     items = fitting(items, max_length=longest_sequence(parts, config), what="preference pair", run=run)
     items = _with_reference(parts, config, items)
-    return train_supervised(parts, run, items, config, preference_loss(parts.policy, config))
+    return train_supervised(parts, run, items, config, preference_loss(parts.policy, config), domains_of(pairs))
 
 
 def preference_loss(model: Any, config: DpoConfig) -> LossFunction:
@@ -71,7 +71,23 @@ def policy_pairs(parts: Parts, config: DpoConfig, run: Run) -> list[Preference]:
         return [Preference(**{**pair, "messages": tuple(pair["messages"])}) for pair in stored]
     sampling_run.rewind(0)
     intake = usable_tasks(parts, parts.load("task", config.data), config.max_completion_tokens)
-    groups = complete_groups(
+    with sampling_run.step(0) as record:
+        groups = _sampled(parts, config, intake)
+        record.rollouts(groups, split="pairs")
+        refuse_unscored(groups, MAX_UNSCORED_RATE)
+    pairs = [_pair(group, parts.seed) for group in groups if group.informative]
+    if not pairs:
+        raise DataError(
+            f"no preference pair: on none of {len(groups)} tasks were the policy's {config.group_size} samples "
+            "partly right and partly wrong",
+            hint='easier tasks, a larger group_size, or pairs = "data"',
+        )
+    sampling_run.write_json(PAIRS_FILE, {"pairs": [_plain(pair) for pair in pairs], "tasks": len(groups)})
+    return pairs
+
+
+def _sampled(parts: Parts, config: DpoConfig, intake: Intake) -> list[Group]:
+    return complete_groups(
         parts.make_engine(intake.longest_prompt + config.max_completion_tokens),
         [Draw(index, task) for index, task in enumerate(intake.tasks)],
         group_size=config.group_size,
@@ -85,18 +101,6 @@ def policy_pairs(parts: Parts, config: DpoConfig, run: Run) -> list[Preference]:
         encode=lambda task: intake.prompts[task.id],
         scores=parts.scores,
     )
-    with sampling_run.step(0) as record:
-        record.rollouts(groups, split="pairs")
-    refuse_unscored(groups, MAX_UNSCORED_RATE)
-    pairs = [_pair(group, parts.seed) for group in groups if group.informative]
-    if not pairs:
-        raise DataError(
-            f"no preference pair: on none of {len(groups)} tasks were the policy's {config.group_size} samples "
-            "partly right and partly wrong",
-            hint='easier tasks, a larger group_size, or pairs = "data"',
-        )
-    sampling_run.write_json(PAIRS_FILE, {"pairs": [_plain(pair) for pair in pairs], "tasks": len(groups)})
-    return pairs
 
 
 def _pair(group: Group, seed: int) -> Preference:

@@ -15,24 +15,27 @@ from rlvr.engines.base import Sampling
 from rlvr.runs.folder import Record, Run
 from rlvr.runs.report import DomainReport, read_domain
 from rlvr.stages.parts import Checkpoint, Parts, usable_tasks
-from rlvr.statistics.intervals import proportion_interval, rate_interval
+from rlvr.statistics.intervals import Interval, paired_difference_interval, proportion_interval, rate_interval
 from rlvr.statistics.pass_at_k import pass_at_k
 from rlvr.training.batching import Row, weighted_row
 from rlvr.training.learner import measure_logprobs
-from rlvr.training.rollout import complete_groups, refuse_unscored
+from rlvr.training.rollout import MAX_UNSCORED_RATE, complete_groups, refuse_unscored
 from rlvr.training.samples import to_samples
 from rlvr.types import FloatArray, Group
 
 RESULT = "result.json"
-MAX_UNSCORED_RATE = 0.1
 PASS_AT = 16
 
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """What a checkpoint can do. `kl` to the parent in nats per token; None where there is no parent or no text."""
+    """What a checkpoint can do. `kl` to the parent in nats per token; None where there is no parent or no text.
+
+    `solved_rates` holds for each domain and task the share of its samples that solve it.
+    """
 
     domains: Mapping[str, DomainReport]
+    solved_rates: Mapping[str, Mapping[str, float]]
     kl: float | None
     perplexity: float | None
 
@@ -40,7 +43,7 @@ class Measurement:
 def evaluate(parts: Parts, config: EvaluateConfig, run: Run) -> Checkpoint:
     """Measures the policy and passes its checkpoint on unchanged."""
     measure(parts, config, run)
-    return Checkpoint(parts.origin, 0)
+    return Checkpoint(parts.origin, 0, ())
 
 
 def measure(parts: Parts, config: EvaluateConfig, run: Run) -> Measurement:
@@ -53,6 +56,7 @@ def measure(parts: Parts, config: EvaluateConfig, run: Run) -> Measurement:
         greedy = held_out_groups(parts, config, record, greedy=True)
         found = Measurement(
             domains=domain_reports(sampled, greedy),
+            solved_rates=_solved_rates(sampled),
             kl=kl_to_parent(parts, sampled, config),
             perplexity=perplexity(parts, config.text, config.microbatch_tokens),
         )
@@ -65,7 +69,7 @@ def read_measurement(run: Run) -> Measurement:
     """Gives the measurement that the run holds."""
     stored = run.read_json(RESULT)
     domains = {name: read_domain(entry) for name, entry in stored["domains"].items()}
-    return Measurement(domains, stored["kl"], stored["perplexity"])
+    return Measurement(domains, stored["solved_rates"], stored["kl"], stored["perplexity"])
 
 
 def held_out_groups(
@@ -96,6 +100,26 @@ def held_out_groups(
     return groups
 
 
+def _solved_rates(groups: Sequence[Group]) -> dict[str, dict[str, float]]:
+    rates: dict[str, dict[str, float]] = {}
+    for group in groups:
+        if group.num_scored:
+            rates.setdefault(group.task.domain, {})[group.task.id] = group.num_solved / group.num_scored
+    return rates
+
+
+def gain_over(before: Measurement, after: Measurement) -> dict[str, Interval]:
+    """Gives per domain how far pass@1 rose from one checkpoint to another, on the tasks that both were asked."""
+    gains = {}
+    for domain, rates in after.solved_rates.items():
+        common = [task for task in rates if task in before.solved_rates.get(domain, {})]
+        if common:
+            gains[domain] = paired_difference_interval(
+                [before.solved_rates[domain][task] for task in common], [rates[task] for task in common]
+            )
+    return gains
+
+
 def domain_reports(sampled: Sequence[Group], greedy: Sequence[Group]) -> dict[str, DomainReport]:
     """Gives pass@1, pass@16, greedy accuracy and mean length per domain; completions without an outcome do not count.
 
@@ -111,6 +135,7 @@ def domain_reports(sampled: Sequence[Group], greedy: Sequence[Group]) -> dict[st
         lengths = [len(c.token_ids) for g in groups for c in g.completions]
         reports[domain] = DomainReport(
             trained=False,
+            gain=None,
             pass_at_1=rate_interval([g.num_solved / g.num_scored for g in groups]),
             pass_at_16=rate_interval(pass_at_k([g.num_scored for g in full], [g.num_solved for g in full], k=PASS_AT))
             if full
@@ -168,7 +193,7 @@ def metrics_of(found: Measurement) -> dict[str, float]:
 def held_out(parts: Parts, config: EvaluateConfig, record: Record, *, version: int) -> dict[str, float]:
     """Gives pass@1 and pass@16 of the weights as they are now, as metrics of a training step."""
     sampled = held_out_groups(parts, config, record, greedy=False, version=version)
-    return metrics_of(Measurement(domain_reports(sampled, []), None, None))
+    return metrics_of(Measurement(domain_reports(sampled, []), {}, None, None))
 
 
 def _logprobs(

@@ -19,10 +19,11 @@ from rlvr.types import Task
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A published checkpoint: a directory in Hugging Face layout, and the steps it took."""
+    """A published checkpoint: a directory in Hugging Face layout, the steps it took, the domains it trained on."""
 
     path: Path
     step: int
+    domains: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,11 @@ class Parts:
     announce: Callable[[int, int], None]
     seed: int
     dtype: str
+
+
+def domains_of(items: Sequence[Any]) -> tuple[str, ...]:
+    """Gives the domains of tasks, demonstrations, preferences or documents, each once, in order."""
+    return tuple(sorted({item.domain for item in items}))
 
 
 def restore(run: Run) -> tuple[int, Path | None, dict[str, Any]]:
@@ -88,5 +94,5 @@ def usable_tasks(parts: Parts, tasks: Sequence[Task], max_completion_tokens: int
         parts.tokenizer,
         context_tokens=context_length(parts.policy),
         max_completion_tokens=max_completion_tokens,
-        check_reference=parts.scores.check_reference,
+        check_references=parts.scores.check_references,
     )

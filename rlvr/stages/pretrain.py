@@ -7,7 +7,7 @@ import numpy as np
 from rlvr.config.schema import PretrainConfig
 from rlvr.data.chat import encode_document
 from rlvr.runs.folder import Run
-from rlvr.stages.parts import Checkpoint, Parts
+from rlvr.stages.parts import Checkpoint, Parts, domains_of
 from rlvr.stages.supervised import fitting, longest_sequence, next_token_loss, train_supervised
 from rlvr.training.batching import Row, weighted_row
 from rlvr.types import Document
@@ -21,7 +21,7 @@ def pretrain(parts: Parts, config: PretrainConfig, run: Run) -> Checkpoint:
     documents = parts.load("document", config.data)
     items: list[tuple[Row, ...]] = [(_row(parts.tokenizer, document, config.prompt_weight),) for document in documents]
     items = fitting(items, max_length=longest_sequence(parts, config), what="document", run=run)
-    return train_supervised(parts, run, items, config, next_token_loss(parts.policy))
+    return train_supervised(parts, run, items, config, next_token_loss(parts.policy), domains_of(documents))
 
 
 def _row(tokenizer: Any, document: Document, prompt_weight: float) -> Row:

@@ -12,7 +12,7 @@ from rlvr.data.stream import TaskStream
 from rlvr.engines.base import Engine, Sampling
 from rlvr.runs.folder import Run
 from rlvr.stages.evaluate import held_out
-from rlvr.stages.parts import Checkpoint, Parts, restore, save, usable_tasks
+from rlvr.stages.parts import Checkpoint, Parts, domains_of, restore, save, usable_tasks
 from rlvr.training.intake import Intake
 from rlvr.training.learner import Learner
 from rlvr.training.rollout import Rollout, Shape, generate_groups, refuse_unscored
@@ -41,16 +41,17 @@ def rlvr(parts: Parts, config: RlvrConfig, run: Run) -> Checkpoint:
             rollout = rollout_of(engine=engine)
             record.rollouts(rollout.groups, split="train")
             refuse_unscored(rollout.groups, config.max_unscored_rate)
-            samples = to_samples(rollout.kept, drop_truncated=row.drop_truncated)
+            samples = to_samples(rollout.kept if row.refill else rollout.groups, drop_truncated=row.drop_truncated)
             measured = learner.measure(samples)
-            report = learner.update(with_advantages(samples, row), measured)
+            kept = frozenset(group.draw_index for group in rollout.kept)
+            report = learner.update(with_advantages(samples, row, kept), measured)
             record.metrics({"train/loss": report.loss, **report.stats, **rollout_metrics(rollout)})
             if parts.evaluation and config.evaluate_every and (step + 1) % config.evaluate_every == 0:
                 record.metrics(held_out(parts, parts.evaluation, record, version=step + 1))
         if (step + 1) % config.checkpoint_every == 0 or step + 1 == config.steps:
             path = save(parts, run, step + 1, {"optimizer": learner.state(), "stream": tasks.state()})
     assert path is not None, "there is at least one step, and the last one is saved"
-    return Checkpoint(path, config.steps)
+    return Checkpoint(path, config.steps, domains_of(intake.tasks))
 
 
 def rollout_metrics(rollout: Rollout) -> dict[str, float]:

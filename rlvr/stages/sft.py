@@ -3,7 +3,7 @@
 from rlvr.config.schema import SftConfig
 from rlvr.data.chat import encode_demonstration
 from rlvr.runs.folder import Run
-from rlvr.stages.parts import Checkpoint, Parts
+from rlvr.stages.parts import Checkpoint, Parts, domains_of
 from rlvr.stages.supervised import fitting, longest_sequence, next_token_loss, train_supervised
 from rlvr.training.batching import Row, weighted_row
 
@@ -15,4 +15,4 @@ def sft(parts: Parts, config: SftConfig, run: Run) -> Checkpoint:
         (weighted_row(*encode_demonstration(parts.tokenizer, item.messages)),) for item in demonstrations
     ]
     items = fitting(items, max_length=longest_sequence(parts, config), what="demonstration", run=run)
-    return train_supervised(parts, run, items, config, next_token_loss(parts.policy))
+    return train_supervised(parts, run, items, config, next_token_loss(parts.policy), domains_of(demonstrations))

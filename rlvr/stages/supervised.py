@@ -1,5 +1,6 @@
 """The loop that pretraining, SFT and DPO share: ordered updates over items of one or two rows."""
 
+import hashlib
 import logging
 from collections.abc import Sequence
 from typing import Any
@@ -9,7 +10,7 @@ from torch import Tensor
 
 from rlvr.algorithms.losses import cross_entropy
 from rlvr.config.schema import DpoConfig, PretrainConfig, SftConfig
-from rlvr.errors import DataError
+from rlvr.errors import DataError, RunError
 from rlvr.models.logprobs import token_logprobs
 from rlvr.models.policy import context_length
 from rlvr.runs.folder import Run
@@ -67,6 +68,7 @@ def train_supervised(
     items: Sequence[tuple[Row, ...]],
     config: PretrainConfig | SftConfig | DpoConfig,
     loss_of: LossFunction,
+    domains: tuple[str, ...],
 ) -> Checkpoint:
     """Trains on the items in keyed order, from the run's last whole checkpoint where there is one.
 
@@ -81,7 +83,13 @@ def train_supervised(
     )
     optimizer = parts.make_optimizer(parts.policy, config.optimizer, len(order))
     first, path, state = restore(run)
+    data = _fingerprint(items)
     if state:
+        if state["data"] != data:
+            raise RunError(
+                f"{run.path} was trained on other data than its sources give now",
+                hint="bring the data back, or start a new run",
+            )
         optimizer.restore(state["optimizer"])
     parts.announce(len(order), first)
     parts.policy.train()
@@ -105,9 +113,18 @@ def train_supervised(
                 }
             )
         if (step + 1) % config.checkpoint_every == 0 or step + 1 == len(order):
-            path = save(parts, run, step + 1, {"optimizer": optimizer.state()})
+            path = save(parts, run, step + 1, {"optimizer": optimizer.state(), "data": data})
     assert path is not None, "there is at least one update, and the last one is saved"
-    return Checkpoint(path, len(order))
+    return Checkpoint(path, len(order), domains)
+
+
+def _fingerprint(items: Sequence[tuple[Row, ...]]) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    for item in items:
+        for row in item:
+            digest.update(row.token_ids.tobytes())
+            digest.update(row.trainable.tobytes())
+    return digest.hexdigest()
 
 
 def _batches(

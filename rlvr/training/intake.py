@@ -32,10 +32,11 @@ def take_in(
     *,
     context_tokens: int,
     max_completion_tokens: int,
-    check_reference: Callable[[Task], str | None],
+    check_references: Callable[[Sequence[Task]], list[str | None]],
 ) -> Intake:
     """Keeps the tasks whose reference is in order and whose prompt leaves room for a completion.
 
+    `check_references` gives for each task what is wrong with its reference, or None.
     Raises DataError when none is left.
     """
     limit = context_tokens - max_completion_tokens
@@ -43,8 +44,8 @@ def take_in(
     prompts: dict[str, IntArray] = {}
     broken: list[str] = []
     long: list[str] = []
-    for task in tasks:
-        if complaint := check_reference(task):
+    for task, complaint in zip(tasks, check_references(tasks), strict=True):
+        if complaint:
             broken.append(f"{task.id}: {complaint}")
             continue
         ids = encode_prompt(tokenizer, task.messages)

@@ -91,7 +91,7 @@ class Learner:
         stats = {f"train/{name}": totals[name] / tokens for name in totals if name != "tokens"}
         stats["train/grad_norm"] = float(np.mean(norms)) if norms else 0.0
         stats["train/learning_rate"] = rate
-        stats["train/tokens"] = totals.get("tokens", 0.0)
+        stats["train/learned_tokens"] = totals.get("tokens", 0.0)
         stats["train/idle_updates"] = float(idle)
         return StepReport(float(np.mean(losses)) if losses else 0.0, stats, time.perf_counter() - start)
 

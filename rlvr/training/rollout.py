@@ -15,6 +15,8 @@ from rlvr.errors import TrainingError, VerifierError
 from rlvr.types import Completion, Group, IntArray, Task, Verdict
 
 SCORING_DEADLINE_SECONDS = 600.0
+MAX_UNSCORED_RATE = 0.1
+"""Share of completions without an outcome that evaluation and the sampling of pairs bear."""
 
 Shape = Callable[[Task, Completion, Verdict, float], float]
 Encode = Callable[[Task], IntArray]
@@ -27,8 +29,8 @@ class Scores(Protocol):
         """Scores the completions; never raises for a bad one."""
         ...
 
-    def check_reference(self, task: Task) -> str | None:
-        """Says what is wrong with the task's reference, if anything is."""
+    def check_references(self, tasks: Sequence[Task]) -> list[str | None]:
+        """Says for each task what is wrong with its reference, None where nothing is."""
         ...
 
 

@@ -3,7 +3,7 @@
 P groups, G completions per group, T tokens.
 """
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import replace
 
 import numpy as np
@@ -43,9 +43,10 @@ def _sample(group: Group, index: int, drop_truncated: bool) -> Sample:
     )
 
 
-def with_advantages(samples: Sequence[Sample], row: Algorithm) -> list[Sample]:
-    """Gives the samples with each group's advantages on their trainable tokens.
+def with_advantages(samples: Sequence[Sample], row: Algorithm, kept: Set[int]) -> list[Sample]:
+    """Gives the samples with each group's advantages on their trainable tokens; 0 in groups that are not `kept`.
 
+    A group that the filter refused still counts in the update's denominators, unless another was drawn in its place.
     Samples of one group must be neighbours, and all groups of one size.
     """
     if not samples:
@@ -55,6 +56,8 @@ def with_advantages(samples: Sequence[Sample], row: Algorithm) -> list[Sample]:
     valid = ~rewards.isnan()
     advantages = ADVANTAGES[row.advantage](rewards.nan_to_num(0.0), valid).reshape(-1).tolist()
     return [
-        replace(sample, advantages=read_only(np.where(sample.trainable, value, 0.0), np.float32))
+        replace(
+            sample, advantages=read_only(np.where(sample.trainable & (sample.group_id in kept), value, 0.0), np.float32)
+        )
         for sample, value in zip(samples, advantages, strict=True)
     ]

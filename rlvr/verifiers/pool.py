@@ -327,15 +327,24 @@ class Pool:
 
 _shared_lock = threading.Lock()
 _shared: dict[int, Pool] = {}
+_shared_size = 0
+
+
+def configure_shared(num_workers: int) -> None:
+    """Sets how many workers `shared()` has from its next call on; 0 is one per usable core."""
+    global _shared_size
+    if num_workers != _shared_size:
+        _shared_size = num_workers
+        close_shared()
 
 
 def shared() -> Pool:
-    """Gives the pool of this process, one worker per core; made on first use and closed at exit."""
+    """Gives the pool of this process, sized by `configure_shared`; made on first use and closed at exit."""
     with _shared_lock:
         if os.getpid() not in _shared:
             # A fork has the parent's table but none of its threads.
             _shared.clear()
-            _shared[os.getpid()] = Pool(_num_cores())
+            _shared[os.getpid()] = Pool(_shared_size or usable_cores())
         return _shared[os.getpid()]
 
 
@@ -350,7 +359,8 @@ def close_shared() -> None:
 atexit.register(close_shared)
 
 
-def _num_cores() -> int:
+def usable_cores() -> int:
+    """Gives how many cores this process may run on."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

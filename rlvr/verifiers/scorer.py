@@ -1,6 +1,7 @@
 """Verdicts on groups of completions, by whatever verifier their task names."""
 
 import asyncio
+import contextlib
 import importlib
 import inspect
 import logging
@@ -10,7 +11,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import Any, cast
 
@@ -22,32 +23,48 @@ log = logging.getLogger(__name__)
 
 DEADLINE_SECONDS = 600.0
 
-_Work = tuple[Callable[[], list[Verdict]], "Future[list[Verdict]]"]
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """A group to score; `begun` is done once its turn has come, and cancelled when nobody waits for it any more."""
+
+    function: Callable[[], list[Verdict]]
+    begun: "Future[None]" = field(default_factory=Future)
+    verdicts: "Future[list[Verdict]]" = field(default_factory=Future)
 
 
 class _Lane:
     """One daemon thread that runs plain verifiers one after the other, off the event loop."""
 
     def __init__(self) -> None:
-        self._work: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
         threading.Thread(target=self._serve, name="rlvr-verifiers", daemon=True).start()
 
-    def submit(self, function: Callable[[], list[Verdict]]) -> "Future[list[Verdict]]":
-        future: Future[list[Verdict]] = Future()
-        self._work.put((function, future))
-        return future
+    def put(self, work: _Work) -> None:
+        self._queue.put(work)
 
     def close(self) -> None:
-        self._work.put(None)
+        """Ends the thread after the work that it has."""
+        self._queue.put(None)
+
+    def drain(self) -> list[_Work]:
+        """Takes back the work that the thread has not begun."""
+        waiting = []
+        with contextlib.suppress(queue.Empty):
+            while True:
+                waiting.append(self._queue.get_nowait())
+        return [work for work in waiting if work is not None]
 
     def _serve(self) -> None:
-        while (work := self._work.get()) is not None:
-            function, future = work
-            if future.set_running_or_notify_cancel():
-                try:
-                    future.set_result(function())
-                except BaseException as error:
-                    future.set_exception(error)
+        while (work := self._queue.get()) is not None:
+            if not work.begun.set_running_or_notify_cancel():
+                continue
+            work.verdicts.set_running_or_notify_cancel()
+            work.begun.set_result(None)
+            try:
+                work.verdicts.set_result(work.function())
+            except BaseException as error:
+                work.verdicts.set_exception(error)
 
 
 def _checked(verdict: Any, seconds: float) -> Verdict:
@@ -76,36 +93,35 @@ class Scorer:
             self._verifiers[name] = _imported(name, self._verifiers)
         return self._verifiers[name]
 
-    def check_reference(self, task: Task) -> str | None:
-        """Gives what is wrong with the task's reference, or None; verifiers from outside the house have no check."""
-        self.resolve(task.verifier)
-        check = REFERENCE_CHECKS.get(task.verifier)
-        return None if check is None else check(task.reference)
-
     def check_references(self, tasks: Sequence[Task]) -> list[str | None]:
-        """Gives what `check_reference` gives for each task, several at once."""
+        """Gives for each task what is wrong with its reference, or None; several are checked at once.
+
+        Verifiers from outside the house have no check. Raises UsageError for an unknown verifier.
+        """
+        for name in dict.fromkeys(task.verifier for task in tasks):
+            self.resolve(name)
         with ThreadPoolExecutor(max_workers=8) as threads:
-            return list(threads.map(self.check_reference, tasks))
+            return list(threads.map(_reference_fault, tasks))
 
     async def score(self, task: Task, completions: Sequence[Completion]) -> list[Verdict]:
         """Gives one verdict per completion, in their order.
 
         A verifier that raises, or gives no verdict by the deadline, makes the outcome None with status "crash"; the
-        first time it is logged. Raises UsageError for an unknown verifier.
+        first time it is logged. The clock of a plain one starts when the group's turn has come. Raises UsageError for
+        an unknown verifier.
         """
         verifier = self.resolve(task.verifier)
         if inspect.iscoroutinefunction(verifier) or inspect.iscoroutinefunction(getattr(verifier, "__call__", None)):  # noqa: B004
             return list(await asyncio.gather(*(self._score_async(verifier, task, c) for c in completions)))
+        work = _Work(lambda: [self._score_plain(verifier, task, c) for c in completions])
         if self._lane is None:
             self._lane = _Lane()
-        lane = self._lane
-        future = lane.submit(lambda: [self._score_plain(verifier, task, c) for c in completions])
+        self._lane.put(work)
+        await asyncio.wrap_future(work.begun)
         try:
-            return await asyncio.wait_for(asyncio.wrap_future(future), self._deadline_seconds)
+            return await asyncio.wait_for(asyncio.wrap_future(work.verdicts), self._deadline_seconds)
         except TimeoutError as error:
-            # The thread cannot be ended: leave it behind, so that the next group gets a free one.
-            if self._lane is lane:
-                self._lane = None
+            self._leave_lane()
             verdict = self._failure(task, error)
             return [verdict] * len(completions)
 
@@ -114,6 +130,15 @@ class Scorer:
         if self._lane is not None:
             self._lane.close()
             self._lane = None
+
+    def _leave_lane(self) -> None:
+        """Moves the waiting groups to a fresh thread: the one that hangs cannot be ended."""
+        if self._lane is not None:
+            waiting = self._lane.drain()
+            self._lane.close()
+            self._lane = _Lane()
+            for work in waiting:
+                self._lane.put(work)
 
     async def _score_async(self, verifier: Verifier, task: Task, completion: Completion) -> Verdict:
         start = time.monotonic()
@@ -139,6 +164,11 @@ class Scorer:
         return Verdict(None, "crash")
 
 
+def _reference_fault(task: Task) -> str | None:
+    check = REFERENCE_CHECKS.get(task.verifier)
+    return None if check is None else check(task.reference)
+
+
 def _imported(name: str, known: Mapping[str, Verifier]) -> Verifier:
     module_name, colon, attribute = name.partition(":")
     if not colon or not module_name or not attribute:
@@ -149,9 +179,9 @@ def _imported(name: str, known: Mapping[str, Verifier]) -> Verifier:
         )
     try:
         function = getattr(importlib.import_module(module_name), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
+    except Exception as error:  # whatever the user's module raises
         raise UsageError(
-            f"the verifier {name!r} cannot be imported: {error}",
+            f"the verifier {name!r} cannot be imported: {type(error).__name__}: {error}",
             hint=f'python -c "from {module_name} import {attribute}" must work in the folder where you start rlvr',
         ) from error
     if not callable(function):

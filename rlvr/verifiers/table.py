@@ -18,3 +18,6 @@ REFERENCE_CHECKS: Mapping[str, Callable[[Any], str | None]] = {
     "math": math.check_reference,
 }
 """For each verifier a function that gives what is wrong with a reference, or None."""
+
+VERSIONS: Mapping[str, str] = {"exact": exact.VERSION, "gym": gym.VERSION, "math": math.VERSION}
+"""The version of each verifier of the house, for a run's provenance."""

@@ -12,8 +12,8 @@ FULL = Interval(1.0, 0.9286, 1.0)
 
 
 def stages() -> list[StageReport]:
-    trained = DomainReport(True, RATE, FULL, FULL, 123.4)
-    held_out = DomainReport(False, RATE, None, None, 45.6)
+    trained = DomainReport(True, RATE, FULL, FULL, None, 123.4)
+    held_out = DomainReport(False, RATE, None, None, None, 45.6)
     return [
         StageReport("base", "base", "models/base", 0.0, 0.0, {"arithmetic": trained}, None, 5.25, None),
         StageReport(

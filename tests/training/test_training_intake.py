@@ -11,11 +11,11 @@ from rlvr.training.intake import take_in
 
 
 def check(found):
-    return "the answer is no number" if found.reference is None else None
+    return ["the answer is no number" if one.reference is None else None for one in found]
 
 
 def intake(tasks, tokenizer, *, context=24, completion=8):
-    return take_in(tasks, tokenizer, context_tokens=context, max_completion_tokens=completion, check_reference=check)
+    return take_in(tasks, tokenizer, context_tokens=context, max_completion_tokens=completion, check_references=check)
 
 
 def _with_prompt(index, length):

@@ -47,8 +47,8 @@ class Scores:
         self.log.append(("scored", task.id))
         return [Verdict(float(i < self.solved(task)), "ok") for i in range(len(completions))]
 
-    def check_reference(self, task):
-        return None
+    def check_references(self, tasks):
+        return [None] * len(tasks)
 
 
 def stream(count=8):

@@ -1,0 +1,130 @@
+"""What a recipe names and a run would only find out late: functions, sinks and the chat template. No torch."""
+
+import importlib.util
+import inspect
+from collections.abc import Callable, Iterable
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from rlvr.config.keys import nearest
+from rlvr.config.schema import DataConfig, Recipe, ShapingConfig
+from rlvr.errors import ModelError, RecipeError
+from rlvr.models.directory import check_directory, has_chat_template
+from rlvr.verifiers.scorer import Scorer
+from rlvr.verifiers.shaping import SHAPINGS
+
+SINK_PACKAGES = {"tensorboard": "tensorboard", "wandb": "wandb"}
+"""What each sink imports; the extra that installs it has the sink's name."""
+
+_GIVEN = ("task", "completion", "verdict", "reward")
+
+
+def preflight(recipe: Recipe) -> None:
+    """Raises UsageError for a sink that is not installed, a function that cannot be imported, or an unfit model."""
+    for sink in recipe.sinks:
+        if importlib.util.find_spec(SINK_PACKAGES[sink]) is None:
+            raise RecipeError(
+                f"the sink {sink} needs a package that is not installed", hint=f'pip install "rlvr[{sink}]"'
+            )
+    for entry in _data(recipe):
+        if ":" in entry.source:
+            import_path(entry.source, "source")
+        if isinstance(entry.options.get("verifier"), str):
+            check_verifiers([entry.options["verifier"]])
+    for stage in recipe.stage:
+        for step in getattr(stage, "shaping", ()):
+            shaping_function(step)
+    _check_model(recipe)
+
+
+def shaping_function(step: ShapingConfig) -> Callable[..., float]:
+    """Gives a step of shaping with its options: `(task, completion, verdict, reward) -> float`.
+
+    Raises RecipeError for an unknown name, an option that the function does not take, or one that it needs.
+    """
+    if step.name not in SHAPINGS and ":" not in step.name:
+        close = nearest(step.name, SHAPINGS)
+        raise RecipeError(
+            f'there is no shaping "{step.name}"',
+            hint=f'did you mean "{close}"?' if close else f"known: {', '.join(SHAPINGS)}, or pkg.module:function",
+        )
+    function = SHAPINGS.get(step.name) or import_path(step.name, "shaping")
+    _check_options(step, function)
+    return partial(function, **step.options)
+
+
+def import_path(name: str, what: str) -> Callable[..., Any]:
+    """Gives the function at "package.module:function". Raises RecipeError where there is none."""
+    module, _, attribute = name.partition(":")
+    try:
+        function = getattr(import_module(module), attribute)
+    except Exception as error:  # whatever the user's module raises
+        raise RecipeError(
+            f'the {what} "{name}" cannot be imported: {type(error).__name__}: {error}',
+            hint="modules are looked up in the folder where rlvr is started and in the recipe's",
+        ) from error
+    if not callable(function):
+        raise RecipeError(f'the {what} "{name}" is {type(function).__name__}, expected a function')
+    return function  # type: ignore[no-any-return]
+
+
+def check_verifiers(names: Iterable[str]) -> None:
+    """Raises UsageError for a verifier that is not known and cannot be imported."""
+    scorer = Scorer()
+    for name in names:
+        scorer.resolve(name)
+
+
+def _check_options(step: ShapingConfig, function: Callable[..., Any]) -> None:
+    try:
+        signature = inspect.signature(function)
+        signature.bind_partial(*_GIVEN)
+    except (TypeError, ValueError) as error:
+        raise RecipeError(
+            f'the shaping "{step.name}" cannot be called: {error}',
+            hint=f"write def shape({', '.join(_GIVEN)}, *, option) -> float",
+        ) from error
+    rest = list(signature.parameters.values())[len(_GIVEN) :]
+    named = [option for option in rest if option.kind in (option.KEYWORD_ONLY, option.POSITIONAL_OR_KEYWORD)]
+    names = [option.name for option in named]
+    takes_any = any(option.kind is option.VAR_KEYWORD for option in rest)
+    for option in step.options:
+        if option not in names and (not takes_any or option in _GIVEN):
+            close = nearest(option, names)
+            raise RecipeError(
+                f'the shaping "{step.name}" has no option "{option}"',
+                hint=f'did you mean "{close}"?' if close else f"it takes {', '.join(names) or 'none'}",
+            )
+    for parameter in named:
+        if parameter.default is parameter.empty and parameter.name not in step.options:
+            raise RecipeError(
+                f'the shaping "{step.name}" needs the option "{parameter.name}"',
+                hint=f'shaping = [{{name = "{step.name}", options = {{{parameter.name} = …}}}}]',
+            )
+
+
+def _data(recipe: Recipe) -> list[DataConfig]:
+    sections = [*recipe.stage, *([recipe.evaluation] if recipe.evaluation else [])]
+    entries = [entry for part in sections for key in ("data", "text") for entry in getattr(part, key, ())]
+    return [*entries, *(recipe.model.new.tokenizer.data if recipe.model.new else ())]
+
+
+def _check_model(recipe: Recipe) -> None:
+    path = Path(recipe.model.path)
+    if not recipe.model.path or not path.is_dir():
+        return
+    check_directory(path)
+    asked = [f"the stage {stage.name or stage.kind}" for stage in recipe.stage if _asks(stage)]
+    asked += ["[evaluation]"] if recipe.evaluation and _asks(recipe.evaluation) else []
+    if asked and not has_chat_template(path):
+        raise ModelError(
+            f'the tokenizer in "{path}" has no chat template, which {asked[0]} needs',
+            hint="put a chat_template.jinja there; pretrain, and the perplexity of text, need none",
+        )
+
+
+def _asks(stage: Any) -> bool:
+    """Whether a stage writes messages, not plain documents."""
+    return stage.kind in ("sft", "dpo", "rlvr") or (stage.kind == "evaluate" and bool(stage.data))

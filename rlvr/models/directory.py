@@ -1,0 +1,55 @@
+"""What can be told of a model's directory without loading it; no torch."""
+
+import json
+from pathlib import Path
+
+from rlvr.errors import ModelError, RunError
+from rlvr.runs.folder import Run, is_run
+from rlvr.runs.publish import MANIFEST, damages, latest_whole
+
+
+def check_directory(path: Path) -> None:
+    """Raises ModelError when `path` is a run folder, or a published checkpoint whose files are not as written."""
+    if is_run(path):
+        inside = _last_checkpoint(path)
+        raise ModelError(
+            f"{str(path)!r} is a run folder; a model directory was expected",
+            hint=f"its last whole checkpoint is {inside}" if inside else "it holds no whole checkpoint yet",
+        )
+    if (path / MANIFEST).is_file() and (found := damages(path)):
+        raise ModelError(
+            f"{str(path)!r} is a damaged checkpoint: {found[0]}",
+            hint=f"restore it from a copy; a folder that was changed on purpose is taken without {MANIFEST}",
+        )
+
+
+def has_chat_template(path: Path) -> bool:
+    """Whether the tokenizer in a model directory has a chat template. Raises ModelError where that cannot be read."""
+    if (path / "chat_template.jinja").is_file() or any(path.glob("additional_chat_templates/*.jinja")):
+        return True
+    file = path / "tokenizer_config.json"
+    if not file.is_file():
+        return False
+    try:
+        config = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{file} cannot be read: {error}", hint="copy the model again") from error
+    return isinstance(config, dict) and bool(config.get("chat_template"))
+
+
+def _last_checkpoint(path: Path) -> Path | None:
+    """Gives the last whole checkpoint of a run: its own, else that of the last of its stages that has one."""
+    by_number = sorted(Run(path).children, key=lambda run: (_number(run.path.name), run.path.name))
+    for run in (Run(path), *reversed(by_number)):
+        try:
+            found = latest_whole(run.checkpoints)
+        except RunError:
+            continue
+        if found is not None:
+            return found[0]
+    return None
+
+
+def _number(name: str) -> int:
+    digits = name.partition("-")[0]
+    return int(digits) if digits.isdecimal() else 0
