@@ -204,7 +204,9 @@ class RlvrConfig(Section):
     prompts_per_step: int = Field(32, ge=1, description="P: prompts drawn in one step.")
     group_size: int = Field(8, ge=1, description="G: completions sampled per prompt.")
     max_completion_tokens: int = Field(256, ge=1, description="Tokens of a completion at most.")
-    temperature: float = Field(1.0, ge=0.01, description="Sampling temperature; top-p and top-k are refused in training.")
+    temperature: float = Field(
+        1.0, ge=0.01, description="Sampling temperature; top-p and top-k are refused in training."
+    )
     shaping: tuple[ShapingConfig, ...] = Field((), description="Reward shaping, applied in order to the outcome.")
     batching: Literal["padded", "packed"] = Field("padded", description="How sequences share a forward pass.")
     microbatch_tokens: int = Field(16384, ge=64, description="Tokens in one forward pass, padding included, at most.")

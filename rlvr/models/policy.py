@@ -34,7 +34,8 @@ def pick_device(name: str) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if not re.fullmatch(r"cpu|cuda(:[0-9]+)?", name):
         raise ModelError(
-            f"model.device is {name!r}; expected auto, cpu, cuda or cuda:N", hint="model.device=auto takes what is there"
+            f"model.device is {name!r}; expected auto, cpu, cuda or cuda:N",
+            hint="model.device=auto takes what is there",
         )
     if name == "cpu":
         return torch.device(name)

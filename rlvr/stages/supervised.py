@@ -85,11 +85,7 @@ def train_supervised(
     first, path, state = restore(run)
     data = _fingerprint(items)
     if state:
-        if state["data"] != data:
-            raise RunError(
-                f"{run.path} was trained on other data than its sources give now",
-                hint="bring the data back, or start a new run",
-            )
+        _refuse_other_data(run, state["data"], data)
         optimizer.restore(state["optimizer"])
     parts.announce(len(order), first)
     parts.policy.train()
@@ -116,6 +112,14 @@ def train_supervised(
             path = save(parts, run, step + 1, {"optimizer": optimizer.state(), "data": data})
     assert path is not None, "there is at least one update, and the last one is saved"
     return Checkpoint(path, len(order), domains)
+
+
+def _refuse_other_data(run: Run, before: str, now: str) -> None:
+    if before != now:
+        raise RunError(
+            f"{run.path} was trained on other data than its sources give now",
+            hint="bring the data back, or start a new run",
+        )
 
 
 def _fingerprint(items: Sequence[tuple[Row, ...]]) -> str:

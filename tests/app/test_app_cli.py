@@ -14,7 +14,7 @@ import pytest
 from rlvr import __version__
 from rlvr.app import cli
 from rlvr.app.measuring import evaluation_settings
-from rlvr.errors import RecipeError, TrainingError, UsageError
+from rlvr.errors import RecipeError, RunError, TrainingError, UsageError
 
 RECIPE = """\
 name = "small"
@@ -248,11 +248,21 @@ def test_evaluation_settings_come_from_the_run_around_a_checkpoint(recipe: Path)
     checkpoint.mkdir(parents=True)
     (run / "1-sft" / "config.json").write_text("{}")
     (run / "config.json").write_text(json.dumps(resolved_json(read_recipe(recipe, ["seed=9"]))))
+    (run / "provenance.json").write_text("{}")
     config, seed = evaluation_settings(
         str(checkpoint), data=[], text=[], limit=5, samples=4, overrides=["temperature=0.5"]
     )
     assert (seed, config.samples, config.temperature) == (9, 4, 0.5)
     assert [(entry.source, entry.limit) for entry in config.data] == [("arithmetic", 5)]
+
+
+def test_a_damaged_config_of_the_run_is_one_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "provenance.json").write_text("{}")
+    (tmp_path / "config.json").write_text('{"recipe": ')
+    with pytest.raises(RunError, match=r"config\.json cannot be read"):
+        evaluation_settings(
+            str(tmp_path / "checkpoints/step-000004"), data=[], text=[], limit=None, samples=None, overrides=[]
+        )
 
 
 def test_evaluation_settings_come_from_the_command_line() -> None:

@@ -1,16 +1,19 @@
 """The plan and its memory estimate: hand-worked numbers, and early refusal of what cannot work."""
 
+import importlib
 import io
 import json
 import struct
+import sys
 from pathlib import Path
 
 import pytest
 
+from rlvr.app import preflight
 from rlvr.app.memory import ModelSize, Work, bytes_text, estimate, size_from_numbers, size_of_directory
 from rlvr.app.plan import make_plan, print_plan
 from rlvr.config.reading import read_recipe
-from rlvr.errors import DataError, ModelError, RecipeError
+from rlvr.errors import DataError, ModelError, RecipeError, UsageError
 
 NUMBERS = {
     "vocab_size": 100,
@@ -154,6 +157,92 @@ def test_what_cannot_work_is_refused_before_anything_is_loaded(
 def test_a_directory_that_is_no_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"exists but holds no config\.json"):
         plan_text(tmp_path, f"model.path={tmp_path}")
+
+
+def test_updates_that_the_stage_does_not_make_are_not_promised(tmp_path: Path) -> None:
+    text = plan_text(tmp_path, "rlvr.prompts_per_step=3")
+    # 4 steps; dapo's 16 updates a step are lowered to one for each of 3 prompts
+    assert "4 steps × 3 prompts × 8 completions, 12 updates at most" in text
+    assert "updates_per_step lowered from 16 to 3" in text
+    assert "lowered" not in plan_text(tmp_path, "rlvr.prompts_per_step=16")
+
+
+@pytest.mark.parametrize(
+    ("shaping", "message", "hint"),
+    [
+        ('"scale"', '"scale" needs the option "factor"', "factor = …"),
+        ('{name = "scale", options = {facter = 2}}', 'no option "facter"', 'did you mean "factor"?'),
+        ('{name = "scale", options = {factor = 2, reward = 1}}', 'no option "reward"', "it takes factor"),
+        ('"math:sqrt"', "cannot be called", "def shape"),
+        ('"math:pi"', "is float, expected a function", ""),
+        ('"no_such_module:f"', "cannot be imported", "recipe"),
+    ],
+)
+def test_a_shaping_that_cannot_be_called_is_refused(tmp_path: Path, shaping: str, message: str, hint: str) -> None:
+    with pytest.raises(RecipeError, match=message) as caught:
+        plan_text(tmp_path, f"rlvr.shaping=[{shaping}]")
+    assert hint in caught.value.hint
+    plan_text(tmp_path, 'rlvr.shaping=[{name = "scale", options = {factor = 2.0}}]')
+
+
+def test_functions_of_ones_own_are_found_beside_the_recipe_before_the_run_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text('{"prompt": "x", "answer": "y", "verifier": "preflight_module:verify"}\n')
+    data = f'rlvr.data=["{rows}:all"]'
+    with pytest.raises(UsageError, match="preflight_module:verify' cannot be imported"):
+        plan_text(tmp_path, data)
+    (tmp_path / "preflight_module.py").write_text("def verify(task, completion): ...\ndef rows(split): ...\n")
+    importlib.invalidate_caches()
+    plan_text(tmp_path, data)
+    plan_text(tmp_path, 'rlvr.data=["preflight_module:rows:train"]')
+    with pytest.raises(RecipeError, match='the source "preflight_module:rowz" cannot be imported'):
+        plan_text(tmp_path, 'rlvr.data=["preflight_module:rowz:train"]')
+    (tmp_path / "preflight_broken.py").write_text("def rows(:\n")
+    with pytest.raises(RecipeError, match="cannot be imported: SyntaxError"):
+        plan_text(tmp_path, 'rlvr.data=["preflight_broken:rows:train"]')
+    rows.write_text('{"prompt": "x", "answer": "y"}\n')
+    options = f'{{source = "file", split = "all", path = "{rows}", options = {{verifier = "maths"}}}}'
+    with pytest.raises(UsageError, match="there is no verifier 'maths'"):
+        plan_text(tmp_path, f"rlvr.data=[{options}]")
+
+
+def test_a_sink_that_is_not_installed_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(preflight.SINK_PACKAGES, "wandb", "a_package_that_is_not_there")
+    with pytest.raises(RecipeError, match="the sink wandb needs a package") as caught:
+        plan_text(tmp_path, 'sinks=["wandb"]')
+    assert caught.value.hint == 'pip install "rlvr[wandb]"'
+
+
+def test_a_model_without_a_chat_template_is_refused_where_messages_are_written(tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    model.mkdir()
+    (model / "config.json").write_text(json.dumps(NUMBERS | {"model_type": "llama"}))
+    with pytest.raises(ModelError, match="has no chat template, which the stage sft needs"):
+        plan_text(tmp_path, f"model.path={model}")
+    (model / "tokenizer_config.json").write_text("{")
+    with pytest.raises(ModelError, match=r"tokenizer_config\.json cannot be read"):
+        plan_text(tmp_path, f"model.path={model}")
+    (model / "tokenizer_config.json").write_text('{"chat_template": "{{ messages }}"}')
+    plan_text(tmp_path, f"model.path={model}")
+    (model / "tokenizer_config.json").write_text("{}")
+    (model / "chat_template.jinja").write_text("{{ messages }}")
+    plan_text(tmp_path, f"model.path={model}")
+
+
+def test_a_run_folder_or_a_damaged_checkpoint_is_refused_as_a_model(tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    model.mkdir()
+    for name in ("config.json", "provenance.json"):
+        (model / name).write_text("{}")
+    with pytest.raises(ModelError, match="is a run folder"):
+        plan_text(tmp_path, f"model.path={model}")
+    (model / "provenance.json").unlink()
+    (model / "manifest.json").write_text('{"files": {"config.json": {"bytes": 9, "sha256": ""}}}')
+    with pytest.raises(ModelError, match=r"damaged checkpoint: config\.json has 2 bytes, 9 were written"):
+        plan_text(tmp_path, f"model.path={model}")
 
 
 def test_a_name_of_the_hub_has_no_estimate(tmp_path: Path) -> None:

@@ -96,6 +96,11 @@ def test_text_that_looks_like_a_number_stays_text_where_the_key_holds_text(tmp_p
     assert read(tmp_path, "model.path=~/a b").recipe.model.path == "~/a b"
 
 
+def test_a_device_by_number_and_an_empty_stage_name_are_taken(tmp_path: Path) -> None:
+    recipe = read(tmp_path, "model.device=cuda:3", 'polish.name=""').recipe
+    assert (recipe.model.device, recipe.stage[2].name) == ("cuda:3", "")
+
+
 def test_a_value_cannot_smuggle_in_another_key(tmp_path: Path) -> None:
     assert "expected an integer" in complaint(tmp_path, "seed=3\nname = 'x'").message
 
@@ -130,6 +135,14 @@ def test_a_stage_keeps_its_own_optimizer_defaults_when_one_key_is_set(tmp_path: 
         ("seed.x=3", 'there is no key "x" below seed', ""),
         ("seed", 'override "seed" is not of the form key=value', "for example: seed=3 or rlvr.steps=10"),
         ("stage.2.data=a", 'expected a list such as ["gsm8k:train"]', 'write a list: data = ["a"]'),
+        ("sft.optimizer.betas=[0.9, 1.0]", "betas.2 = 1.0", ""),
+        ("sft.optimizer.betas=[-0.1, 0.9]", "expected a number, at least 0, below 1", ""),
+        ("sft.optimizer.learning_rate=inf", "learning_rate = Infinity in optimizer of stage.1 (sft)", ""),
+        ("sft.epochs=nan", "epochs = NaN in stage.1 (sft)", ""),
+        ("polish.temperature=1e-300", "temperature = 1e-300", ""),
+        ("threads=100000", "threads = 100000; expected an integer, at least 0, at most 4096", ""),
+        ("model.device=foo", 'device = "foo" in model; expected text, auto, cpu, cuda or cuda:N', ""),
+        ("sft.name=../x", 'name = "../x" in stage.1', ""),
         ("polish.group_size=1", "leaves the group baseline nothing to compare with", ""),
     ],
 )

@@ -1,15 +1,18 @@
 """Models come from a directory or from scratch, whole or not at all, and hold still."""
 
 import json
+from shutil import copytree
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tiny import CPU, VOCABULARY, make_tokenizer, write_base
+from tiny import CPU, VOCABULARY, make_run, make_tokenizer, write_base
 from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers.utils import logging
 
 from rlvr.errors import ModelError
 from rlvr.models.policy import check_attention, context_length, create_model, load_policy, load_reference, pick_device
+from rlvr.runs.publish import publish
 
 SETTINGS = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
 LLAMA = {**SETTINGS, "num_key_value_heads": 2, "max_position_embeddings": 48}
@@ -184,6 +187,49 @@ def test_a_model_trains_in_a_directory_that_transformers_itself_can_load(base):
     theirs = AutoModelForCausalLM.from_pretrained(base).eval()
     ids = torch.arange(5, 15)[None]
     assert torch.equal(ours(input_ids=ids).logits, theirs(input_ids=ids).logits)
+
+
+def test_a_checkpoint_with_a_flipped_bit_is_refused_and_its_file_named(base, tmp_path):
+    checkpoint = publish(tmp_path / "checkpoints", "step-000001", lambda to: copytree(base, to, dirs_exist_ok=True))
+    load_policy(checkpoint, device=CPU)
+    weights = checkpoint / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    with pytest.raises(ModelError, match=r"damaged checkpoint: model\.safetensors does not have the hash"):
+        load_policy(checkpoint, device=CPU)
+    (checkpoint / "manifest.json").unlink()
+    load_policy(checkpoint, device=CPU)
+
+
+def test_a_run_folder_is_refused_with_the_last_whole_checkpoint_inside(base, tmp_path):
+    run = make_run(tmp_path / "run")
+    with pytest.raises(ModelError, match="is a run folder") as caught:
+        load_policy(run.path, device=CPU)
+    assert caught.value.hint == "it holds no whole checkpoint yet"
+    for name, step in (("2-sft", "step-000003"), ("10-rlvr", "step-000004"), ("10-rlvr", "step-000008")):
+        publish(run.child(name).checkpoints, step, lambda to: copytree(base, to, dirs_exist_ok=True))
+    run.child("11-evaluate")
+    (run.path / "10-rlvr/checkpoints/step-000008/config.json").write_text("{}")
+    with pytest.raises(ModelError, match="is a run folder") as caught:
+        load_policy(run.path, device=CPU)
+    assert caught.value.hint.endswith("10-rlvr/checkpoints/step-000004")
+
+
+def test_loading_and_long_texts_print_nothing(base, capfd):
+    logging.enable_progress_bar()
+    edit(base / "tokenizer_config.json", model_max_length=4)
+    tokenizer = load_policy(base, device=CPU).tokenizer
+    assert len(tokenizer("w9 w9 w9 w9 w9 w9")["input_ids"]) == 6
+    printed = capfd.readouterr()
+    assert (printed.out, printed.err) == ("", "")
+    assert logging.is_progress_bar_enabled()
+
+
+@pytest.mark.parametrize("name", ["foo", "cuda:x", "", "mps", "cuda:-1"])
+def test_a_device_of_an_unknown_name_is_refused(name):
+    with pytest.raises(ModelError, match="expected auto, cpu, cuda or cuda:N"):
+        pick_device(name)
 
 
 def test_a_device_that_is_not_there_is_refused():

@@ -46,6 +46,7 @@ def test_the_report_has_the_published_shape_with_the_base_first(tmp_path):
                 "pass_at_1": {"mean": 0.8125, "low": 0.7701, "high": 0.8494},
                 "pass_at_16": {"mean": 1.0, "low": 0.9286, "high": 1.0},
                 "greedy": {"mean": 1.0, "low": 0.9286, "high": 1.0},
+                "gain": None,
                 "tokens": 123.4,
             },
             "reasoning-gym/simple_equations": {
@@ -53,6 +54,7 @@ def test_the_report_has_the_published_shape_with_the_base_first(tmp_path):
                 "pass_at_1": {"mean": 0.8125, "low": 0.7701, "high": 0.8494},
                 "pass_at_16": None,
                 "greedy": None,
+                "gain": None,
                 "tokens": 45.6,
             },
         },

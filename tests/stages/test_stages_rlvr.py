@@ -214,3 +214,16 @@ def test_the_checkpoint_loads_in_a_fresh_process_with_the_same_logits(base, tmp_
     with torch.no_grad():
         ours = parts.policy.eval()(input_ids=torch.tensor([found["ids"]])).logits
     assert torch.equal(ours.double().flatten(), torch.tensor(found["logits"], dtype=torch.float64))
+
+
+def test_a_group_that_the_filter_dropped_keeps_its_share_of_the_update_unless_it_is_replaced(base, tmp_path):
+    """The step must not grow as fewer tasks give a signal: filtering or not, the same gradient without a KL."""
+    norms = []
+    for chosen in ("none", "informative"):
+        cells = {"preset": "dr_grpo", "updates_per_step": 1, "filter": chosen}
+        run = make_run(tmp_path / chosen)
+        rlvr(make_parts(base, {"task": tasks()}), config(algorithm=cells, steps=1, prompts_per_step=8), run)
+        line = run.metrics()[0]
+        assert 0 < line["rollout/informative_rate"] < 1
+        norms.append(line["train/grad_norm"])
+    assert norms[0] == pytest.approx(norms[1], rel=1e-5)

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from rlvr.errors import UsageError, VerifierError
-from rlvr.verifiers.pool import Pool, Reply
+from rlvr.verifiers import pool as pool_module
+from rlvr.verifiers.pool import Pool, Reply, close_shared, configure_shared, shared, usable_cores
 
 HERE = str(Path(__file__).parent)
 FUNCTIONS = "pool_functions"
@@ -190,3 +191,29 @@ def _alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except (FileNotFoundError, ProcessLookupError):
         return False
+
+
+def test_the_shared_pool_has_as_many_workers_as_were_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[int] = []
+
+    class Counted:
+        def __init__(self, num_workers: int) -> None:
+            made.append(num_workers)
+
+        def close(self) -> None:
+            made.append(-1)
+
+    close_shared()
+    monkeypatch.setattr(pool_module, "Pool", Counted)
+    try:
+        configure_shared(3)
+        assert shared() is shared()
+        configure_shared(3)
+        shared()
+        assert made == [3]
+        configure_shared(0)
+        shared()
+        assert made == [3, -1, usable_cores()]
+    finally:
+        configure_shared(0)
+        close_shared()

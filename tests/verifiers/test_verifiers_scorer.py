@@ -120,6 +120,40 @@ def test_a_plain_verifier_that_hangs_is_given_up_and_the_next_group_is_scored() 
     release.set()
 
 
+def test_the_clock_of_a_plain_verifier_starts_when_its_turn_has_come() -> None:
+    def slow(task: Task, completion: Completion) -> Verdict:
+        time.sleep(0.1)
+        return Verdict(1.0, "ok")
+
+    scorer = Scorer({"slow": slow}, deadline_seconds=0.4)
+
+    async def eight() -> list[list[Verdict]]:
+        # one after the other: the last waits 0.7 s for its turn
+        return list(await asyncio.gather(*(scorer.score(task("slow"), [completion("x")]) for _ in range(8))))
+
+    assert [group[0].outcome for group in asyncio.run(eight())] == [1.0] * 8
+    scorer.close()
+
+
+def test_groups_that_wait_behind_one_that_hangs_are_scored_all_the_same() -> None:
+    release = threading.Event()
+
+    def hangs(task: Task, completion: Completion) -> Verdict:
+        if completion.text == "hang":
+            release.wait(30)
+        return Verdict(1.0, "ok")
+
+    scorer = Scorer({"hangs": hangs}, deadline_seconds=0.2)
+
+    async def five() -> list[list[Verdict]]:
+        texts = ("x", "hang", "x", "hang", "x")
+        return list(await asyncio.gather(*(scorer.score(task("hangs"), [completion(text)]) for text in texts)))
+
+    assert [group[0].outcome for group in asyncio.run(five())] == [1.0, None, 1.0, None, 1.0]
+    release.set()
+    scorer.close()
+
+
 def test_plain_verifiers_leave_the_event_loop_free_and_run_one_at_a_time() -> None:
     running: list[int] = []
     most: list[int] = []
@@ -160,6 +194,8 @@ def test_references_are_checked_by_the_verifier_of_the_task() -> None:
     tasks = [task("math"), task("math", ""), task("exact", 4), task("exact")]
     found = Scorer().check_references(tasks)
     assert [fault is None for fault in found] == [True, False, False, True]
+    with pytest.raises(UsageError, match="no verifier 'maths'"):
+        Scorer().check_references([task("exact"), task("maths")])
 
 
 SUM = {"dataset": "chain_sum", "entry": {"question": "2 + 3 =", "answer": "5", "metadata": {}}}
