@@ -43,12 +43,13 @@ def recipe(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def pipeline(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Puts functions in the pipeline's place, so that no torch is needed."""
+    """Puts functions in the place of what runs a recipe or asks a checkpoint, so that no torch is needed."""
 
     def put(**functions: Any) -> None:
-        module = types.ModuleType("rlvr.app.pipeline")
+        module = types.ModuleType("a_pipeline")
         module.__dict__.update(functions)
-        monkeypatch.setitem(sys.modules, "rlvr.app.pipeline", module)
+        for name in ("rlvr.app.pipeline", "rlvr.app.single"):
+            monkeypatch.setitem(sys.modules, name, module)
 
     return put
 

@@ -6,8 +6,13 @@ import pytest
 from tiny import completion, task
 
 from rlvr.algorithms.presets import resolve
-from rlvr.training.samples import to_samples, with_advantages
+from rlvr.training import samples as module
+from rlvr.training.samples import to_samples
 from rlvr.types import Group, Verdict, read_only
+
+
+def with_advantages(samples, row, kept=range(100)):
+    return module.with_advantages(samples, row, frozenset(kept))
 
 
 def group(rewards, *, draw_index=0, finishes=None, prompt=(1, 3, 9)):
@@ -70,3 +75,10 @@ def test_dropped_truncated_completions_stay_in_the_baseline_but_are_not_trained(
 
 def test_no_samples_have_no_advantages():
     assert with_advantages([], resolve("grpo")) == []
+
+
+def test_a_group_that_the_filter_refused_has_no_advantage_and_keeps_its_tokens():
+    groups = [group([1.0, 0.0], draw_index=4), group([1.0, 0.0], draw_index=6)]
+    samples = with_advantages(to_samples(groups, drop_truncated=False), resolve("dr_grpo"), kept=[6])
+    assert [s.advantages[-1] for s in samples] == [0.0, 0.0, 0.5, -0.5]
+    assert all(s.trainable.sum() == 3 for s in samples)
