@@ -1,6 +1,5 @@
 """Where a name becomes an object: models, engines, verifiers, data and stages of a recipe."""
 
-import importlib
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -11,13 +10,14 @@ from typing import Any
 import torch
 from transformers.utils import logging as transformers_logging
 
+from rlvr.app.preflight import shaping_function
 from rlvr.config.schema import DataConfig, EvaluateConfig, EvaluationDataConfig, OptimizerConfig, Recipe, ShapingConfig
 from rlvr.data import sources
 from rlvr.data.sources import Kind
 from rlvr.data.split import check_no_overlap, problem_hash, problem_of
 from rlvr.engines.base import Engine
 from rlvr.engines.native.engine import NativeEngine
-from rlvr.errors import DataError, RecipeError
+from rlvr.errors import DataError
 from rlvr.models.optim import Optimizer
 from rlvr.models.policy import check_attention, load_policy, load_reference, pick_device
 from rlvr.runs.folder import Run
@@ -29,8 +29,8 @@ from rlvr.stages.rlvr import rlvr
 from rlvr.stages.sft import sft
 from rlvr.training.rollout import Shape
 from rlvr.types import Task
+from rlvr.verifiers.pool import configure_shared
 from rlvr.verifiers.scorer import Scorer
-from rlvr.verifiers.shaping import SHAPINGS
 
 log = logging.getLogger(__name__)
 
@@ -68,6 +68,7 @@ class House:
 def open_house(recipe: Recipe) -> House:
     """Sets the threads of torch, picks the device and makes the scorer."""
     transformers_logging.disable_progress_bar()
+    configure_shared(recipe.pool_workers)
     if recipe.threads:
         torch.set_num_threads(recipe.threads)
     return House(recipe, pick_device(recipe.model.device), Scorer())
@@ -117,25 +118,8 @@ def make_optimizer(model: Any, config: OptimizerConfig, updates: int) -> Optimiz
 
 
 def make_shaping(steps: Sequence[ShapingConfig]) -> list[Shape]:
-    """Gives the shaping functions, each with its options. Raises RecipeError for an unknown name."""
-    made: list[Shape] = []
-    for step in steps:
-        function = SHAPINGS.get(step.name) or _imported(step.name)
-        made.append(partial(function, **step.options))
-    return made
-
-
-def _imported(name: str) -> Any:
-    module, colon, attribute = name.partition(":")
-    if not colon:
-        raise RecipeError(
-            f"there is no shaping {name!r}; known: {', '.join(sorted(SHAPINGS))}",
-            hint='name your own as "package.module:function"',
-        )
-    try:
-        return getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        raise RecipeError(f"the shaping {name!r} cannot be imported: {error}") from error
+    """Gives the shaping functions, each with its options. Raises RecipeError for an unknown name or option."""
+    return [shaping_function(step) for step in steps]
 
 
 def load_items(kind: Kind, data: Sequence[DataConfig]) -> list[Any]:

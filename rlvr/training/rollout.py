@@ -14,7 +14,7 @@ from rlvr.engines.base import Engine, Request, Sampling
 from rlvr.errors import TrainingError, VerifierError
 from rlvr.types import Completion, Group, IntArray, Task, Verdict
 
-SCORING_DEADLINE_SECONDS = 600.0
+SCORING_DEADLINE_SECONDS = 900.0
 MAX_UNSCORED_RATE = 0.1
 """Share of completions without an outcome that evaluation and the sampling of pairs bear."""
 
@@ -108,14 +108,19 @@ async def _play(
                     scores.score(tasks[finished.request_id], completed[finished.request_id])
                 )
         await asyncio.sleep(0)
-    try:
-        await asyncio.wait_for(asyncio.gather(*scoring.values()), SCORING_DEADLINE_SECONDS)
-    except TimeoutError as error:
-        waiting = [tasks[i].verifier for i, work in scoring.items() if not work.done() or work.cancelled()]
-        raise VerifierError(
-            f"verifier {waiting[0]!r} gave no verdict within {SCORING_DEADLINE_SECONDS:.0f} s"
-        ) from error
+    for draw_index, work in scoring.items():
+        await _verdicts(work, tasks[draw_index])
     return completed, {draw_index: work.result() for draw_index, work in scoring.items()}
+
+
+async def _verdicts(work: "asyncio.Task[list[Verdict]]", task: Task) -> None:
+    """Waits for one group's verdicts; the deadline is a second line behind the verifiers' own."""
+    try:
+        await asyncio.wait_for(work, SCORING_DEADLINE_SECONDS)
+    except TimeoutError as error:
+        raise VerifierError(
+            f"verifier {task.verifier!r} gave no verdict on task {task.id!r} within {SCORING_DEADLINE_SECONDS:.0f} s"
+        ) from error
 
 
 def generate_groups(
