@@ -24,15 +24,6 @@ def informative(group: Group) -> bool:
     return group.informative
 
 
-def partition(groups: Iterable[Group], keep: Callable[[Group], bool]) -> tuple[list[Group], list[Group]]:
-    """Gives the groups that `keep` accepts and those that it does not, each in the given order."""
-    kept: list[Group] = []
-    dropped: list[Group] = []
-    for group in groups:
-        (kept if keep(group) else dropped).append(group)
-    return kept, dropped
-
-
 @dataclass(frozen=True, slots=True)
 class GroupCounts:
     """How many groups there are of each kind; the last four add up to `groups`.

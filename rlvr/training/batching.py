@@ -68,80 +68,78 @@ def make_batches(
     `unit` consecutive rows stay together (a preference pair: 2). A unit that is longer than the limit gets a batch of
     its own. layout is "padded" or "packed".
     """
-    build = {"padded": _padded, "packed": _packed}[layout]
     assert not any(row.trainable[:1].any() for row in rows), "nothing predicts the first token of a sequence"
+    return [
+        _build(rows, members, layout, device, tokens_in_update, sequences_in_update)
+        for members in _split(rows, microbatch_tokens, layout, unit)
+    ]
+
+
+def _split(rows: Sequence[Row], microbatch_tokens: int, layout: str, unit: int) -> list[list[int]]:
+    """Gives the row indices of each batch."""
     lengths = np.array([len(row.token_ids) for row in rows], dtype=np.int64).reshape(-1, unit)
-    order = np.argsort(-lengths.max(axis=1), kind="stable")
-    batches: list[Batch] = []
-    chosen: list[int] = []
+    split: list[list[int]] = []
     width = used = 0
-    for index in order:
+    for index in np.argsort(-lengths.max(axis=1), kind="stable"):
         longest, total = int(lengths[index].max()), int(lengths[index].sum())
-        cost = (len(chosen) + 1) * unit * max(width, longest) if layout == "padded" else used + total
-        if chosen and cost > microbatch_tokens:
-            batches.append(build(rows, chosen, unit, device, tokens_in_update, sequences_in_update))
-            chosen, width, used = [], 0, 0
-        chosen.append(int(index))
+        full = (
+            not split
+            or ((len(split[-1]) + unit) * max(width, longest) if layout == "padded" else used + total)
+            > microbatch_tokens
+        )
+        if full:
+            split.append([])
+            width = used = 0
+        split[-1] += [int(index) * unit + offset for offset in range(unit)]
         width, used = max(width, longest), used + total
-    if chosen:
-        batches.append(build(rows, chosen, unit, device, tokens_in_update, sequences_in_update))
-    return batches
+    return split
 
 
-def _members(chosen: Sequence[int], unit: int) -> list[int]:
-    return [index * unit + offset for index in chosen for offset in range(unit)]
-
-
-def _padded(
-    rows: Sequence[Row], chosen: Sequence[int], unit: int, device: torch.device, tokens: float, sequences: int
+def _build(
+    rows: Sequence[Row],
+    members: Sequence[int],
+    layout: str,
+    device: torch.device,
+    tokens_in_update: float,
+    sequences_in_update: int,
 ) -> Batch:
-    members = _members(chosen, unit)
     lengths = tuple(len(rows[m].token_ids) for m in members)
-    shape = (len(members), max(lengths))
+    join = {"padded": _grid, "packed": _line}[layout]
 
-    def fill(parts: Sequence[npt.NDArray[Any]], dtype: Any) -> Tensor:
-        grid = np.zeros(shape, dtype=dtype)
-        for line, part in zip(grid, parts, strict=True):
-            line[: len(part)] = part
-        return torch.from_numpy(grid).to(device)
+    def tensor(parts: Sequence[npt.NDArray[Any]], dtype: Any) -> Tensor:
+        return torch.from_numpy(join(parts, dtype)).to(device)
 
-    counts = [np.full(len(rows[m].token_ids), rows[m].trainable.sum()) for m in members]
+    # On padding, positions go on: a position that restarts would begin another packed sequence.
+    positions = [np.arange(max(lengths) if layout == "padded" else length) for length in lengths]
     return Batch(
-        token_ids=fill([rows[m].token_ids for m in members], np.int64),
-        position_ids=torch.arange(shape[1], device=device).expand(shape),
-        trainable=fill([rows[m].trainable for m in members], np.bool_),
-        sequence_tokens=fill(counts, np.float32),
-        columns={name: fill([rows[m].columns[name] for m in members], np.float32) for name in rows[members[0]].columns},
+        token_ids=tensor([rows[m].token_ids for m in members], np.int64),
+        position_ids=tensor(positions, np.int64),
+        trainable=tensor([rows[m].trainable for m in members], np.bool_),
+        sequence_tokens=tensor(
+            [np.full(length, rows[m].trainable.sum()) for m, length in zip(members, lengths, strict=True)], np.float32
+        ),
+        columns={
+            name: tensor([rows[m].columns[name] for m in members], np.float32) for name in rows[members[0]].columns
+        },
         rows=tuple(members),
         lengths=lengths,
-        packed=False,
-        tokens_in_update=tokens,
-        sequences_in_update=sequences,
+        packed=layout == "packed",
+        tokens_in_update=tokens_in_update,
+        sequences_in_update=sequences_in_update,
     )
 
 
-def _packed(
-    rows: Sequence[Row], chosen: Sequence[int], unit: int, device: torch.device, tokens: float, sequences: int
-) -> Batch:
-    members = _members(chosen, unit)
-    lengths = tuple(len(rows[m].token_ids) for m in members)
+def _grid(parts: Sequence[npt.NDArray[Any]], dtype: Any) -> npt.NDArray[Any]:
+    """One row each, filled up with zeros."""
+    grid = np.zeros((len(parts), max(len(part) for part in parts)), dtype=dtype)
+    for line, part in zip(grid, parts, strict=True):
+        line[: len(part)] = part
+    return grid
 
-    def join(parts: Sequence[npt.NDArray[Any]], dtype: Any) -> Tensor:
-        return torch.from_numpy(np.concatenate(parts).astype(dtype))[None].to(device)
 
-    counts = [np.full(len(rows[m].token_ids), rows[m].trainable.sum()) for m in members]
-    return Batch(
-        token_ids=join([rows[m].token_ids for m in members], np.int64),
-        position_ids=join([np.arange(length) for length in lengths], np.int64),
-        trainable=join([rows[m].trainable for m in members], np.bool_),
-        sequence_tokens=join(counts, np.float32),
-        columns={name: join([rows[m].columns[name] for m in members], np.float32) for name in rows[members[0]].columns},
-        rows=tuple(members),
-        lengths=lengths,
-        packed=True,
-        tokens_in_update=tokens,
-        sequences_in_update=sequences,
-    )
+def _line(parts: Sequence[npt.NDArray[Any]], dtype: Any) -> npt.NDArray[Any]:
+    """All in one row, one after the other."""
+    return np.concatenate(parts).astype(dtype)[None]
 
 
 def per_sequence(batch: Batch, values: Tensor) -> list[Tensor]:

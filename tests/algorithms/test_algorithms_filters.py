@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rlvr.algorithms.filters import FILTERS, GroupCounts, count, informative, partition
+from rlvr.algorithms.filters import GroupCounts, count, informative
 from rlvr.types import Completion, Group, Task, Verdict, read_only
 
 
@@ -64,12 +64,3 @@ outcome_lists = st.lists(
 def test_every_group_is_of_exactly_one_kind(outcomes):
     counts = count([group_of(o) for o in outcomes])
     assert counts.informative + counts.all_right + counts.all_wrong + counts.unscored == counts.groups == len(outcomes)
-
-
-@given(outcome_lists)
-def test_partition_keeps_whole_groups_in_order_and_loses_none(outcomes):
-    groups = [group_of(o, draw_index=i) for i, o in enumerate(outcomes)]
-    kept, dropped = partition(groups, FILTERS["informative"])
-    assert [g.draw_index for g in kept] == [i for i, g in enumerate(groups) if g.informative]
-    assert sorted(g.draw_index for g in kept + dropped) == list(range(len(groups)))
-    assert partition(groups, FILTERS["none"]) == (groups, [])
