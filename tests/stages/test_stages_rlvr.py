@@ -3,6 +3,7 @@
 import itertools
 import json
 import math
+import os
 import subprocess
 import sys
 
@@ -208,7 +209,10 @@ with torch.no_grad():
 def test_the_checkpoint_loads_in_a_fresh_process_with_the_same_logits(base, tmp_path):
     parts = make_parts(base, {"task": tasks()})
     made = rlvr(parts, config(steps=1), make_run(tmp_path / "run"))
-    out = subprocess.run([sys.executable, "-c", LOAD, str(made.path)], capture_output=True, text=True, check=True)
+    threads = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
+    out = subprocess.run(
+        [sys.executable, "-c", LOAD, str(made.path)], capture_output=True, text=True, check=True, env=threads
+    )
     found = json.loads(out.stdout.splitlines()[-1])
     assert found["ids"] == [1, 3, 9, 10, 2, 4]
     with torch.no_grad():
