@@ -3,6 +3,7 @@
 import hashlib
 import logging
 import math
+import os
 import shutil
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
@@ -25,7 +26,7 @@ from rlvr.errors import CheckpointError, ModelError, RunError
 from rlvr.models.checkpoint import latest_checkpoint, save_checkpoint
 from rlvr.models.policy import create_model
 from rlvr.models.tokenizer import check_reload, train_tokenizer
-from rlvr.runs.folder import Run
+from rlvr.runs.folder import PROVENANCE, Run
 from rlvr.runs.lock import locked
 from rlvr.runs.provenance import collect
 from rlvr.runs.publish import damages
@@ -52,8 +53,14 @@ def start(resolved: Resolved) -> Path:
 
 
 def resume(path: Path) -> Path:
-    """Goes on with a run from its last whole checkpoint; a finished one is only reported again."""
-    run = Run.open(path)
+    """Goes on with a run from its last whole checkpoint; a finished one is only reported again.
+
+    Works in the folder where the run was started, so that its relative paths mean what they meant.
+    """
+    run = Run.open(path.absolute())
+    started_in = Path(str(run.read_json(PROVENANCE).get("folder", ".")))
+    if started_in.is_dir():
+        os.chdir(started_in)
     resolved = from_json(run.config())
     import_from(resolved.source.parent)
     with locked(run.path):
@@ -254,6 +261,7 @@ def _provenance(recipe: Recipe) -> dict[str, Any]:
     hashes = {str(file): hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(files)}
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     return collect(data_hashes=hashes, verifier_versions=VERSIONS) | {
+        "folder": str(Path.cwd()),
         "gpu": gpu,
         "torch_threads": recipe.threads or torch.get_num_threads(),
     }
