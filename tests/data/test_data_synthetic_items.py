@@ -80,15 +80,25 @@ def test_an_unknown_split_is_an_error(source: Callable[..., Iterator[Document]])
 
 
 def test_no_evaluation_prompt_stands_in_the_corpus_or_in_any_training_item() -> None:
-    evaluation = list(arithmetic.tasks("evaluation", limit=200))
+    short = arithmetic.tasks("evaluation", limit=200)
+    long = arithmetic.tasks("evaluation", seed=2026, limit=200, min_steps=6, max_steps=8)
+    evaluation = [*short, *long]
     trained = [
         *arithmetic.tasks("train", seed=7, limit=2000),
+        *arithmetic.tasks("train", seed=7, limit=2000, min_steps=6, max_steps=8),
         *arithmetic.demonstrations("train", limit=960),
         *arithmetic.preferences("train", limit=256),
     ]
     assert check_no_overlap(trained, evaluation) == ()
     written = "\n".join(document.prompt + document.text for document in corpus.documents("train", seed=1, limit=4000))
     assert not [task.id for task in evaluation if task.messages[0]["content"] in written]
+
+
+def test_nothing_that_is_written_out_has_more_steps_than_five() -> None:
+    drawn = arithmetic.problems("train", purpose="document", seed=0, min_steps=1, max_steps=5, easy=True)
+    assert {len(problem.steps) for _, problem in itertools.islice(drawn, 2000)} == {1, 2, 3, 4, 5}
+    with pytest.raises(DataError, match="6"):
+        next(arithmetic.demonstrations("train", limit=1, max_steps=6))
 
 
 def test_a_planted_evaluation_prompt_would_be_found() -> None:
