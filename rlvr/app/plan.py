@@ -25,10 +25,10 @@ from rlvr.config.schema import (
     SftConfig,
 )
 from rlvr.data import sources
+from rlvr.engines.base import MAX_SLOTS
 from rlvr.errors import ModelError, RecipeError
 from rlvr.verifiers.pool import usable_cores
 
-MAX_SLOTS = 256
 PROMPT_TOKENS = 256
 """Taken for the longest prompt in the cache's estimate, as prompts are not tokenized yet."""
 

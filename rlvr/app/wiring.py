@@ -15,7 +15,7 @@ from rlvr.config.schema import DataConfig, EvaluateConfig, EvaluationDataConfig,
 from rlvr.data import sources
 from rlvr.data.sources import Kind
 from rlvr.data.split import check_no_overlap, problem_hash, problem_of
-from rlvr.engines.base import Engine
+from rlvr.engines.base import MAX_SLOTS, Engine
 from rlvr.engines.native.engine import NativeEngine
 from rlvr.errors import DataError
 from rlvr.models.optim import Optimizer
@@ -39,7 +39,6 @@ Stage = Callable[[Parts, Any, Run], Checkpoint]
 STAGES: dict[str, Stage] = {"pretrain": pretrain, "sft": sft, "dpo": dpo, "rlvr": rlvr, "evaluate": evaluate}
 ENGINES: dict[str, Callable[..., Engine]] = {"native": NativeEngine}
 
-MAX_SLOTS = 256
 SEEN = "-seen"
 """The end of a domain's name where the evaluated tasks are those that were trained on."""
 

@@ -9,6 +9,9 @@ from typing import Any, Protocol
 
 from rlvr.types import Completion, IntArray
 
+MAX_SLOTS = 256
+"""Completions in flight at most: what an engine is made for and what the memory estimate counts."""
+
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
