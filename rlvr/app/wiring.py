@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -49,6 +49,14 @@ class House:
     device: torch.device
     scorer: Scorer
     _held_out: tuple[list[Task], frozenset[str]] | None = None
+    _measured_on: dict[str, list[Any]] = field(default_factory=dict)
+
+    def load_held_out(self, kind: Kind, data: Sequence[DataConfig]) -> list[Any]:
+        """Gives the items that checkpoints are measured on; they are loaded once for all stages."""
+        key = f"{kind} {[entry.model_dump_json() for entry in data]}"
+        if key not in self._measured_on:
+            self._measured_on[key] = load_items(kind, data)
+        return self._measured_on[key]
 
     def held_out(self) -> tuple[list[Task], frozenset[str]]:
         """Gives every task that some evaluation of the recipe holds out, and the hashes of its problems and texts."""
@@ -90,7 +98,7 @@ def make_parts(house: House, *, start: str | Path, parent: str | Path | None, st
         make_optimizer=make_optimizer,
         make_reference=lambda: None if parent is None else load_reference(parent, device=house.device),
         load=partial(load_for_training, house),
-        load_held_out=load_items,
+        load_held_out=house.load_held_out,
         scores=house.scorer,
         shaping=make_shaping(getattr(stage, "shaping", ())),
         evaluation=evaluation,

@@ -11,14 +11,15 @@ from rlvr.runs.folder import CHECKPOINTS, ROLLOUTS, Run
 from rlvr.runs.publish import latest_whole, manifest
 from rlvr.runs.rollouts import read_rollouts
 
-_DURATION = "_seconds"
+_COST = ("_seconds", "peak_bytes")
+"""How the names end of what differs between two runs that are equal."""
 
 
 def differences(run_a: Path, run_b: Path) -> list[str]:
     """Gives one sentence per difference between two run folders and the runs inside them; none when they are equal.
 
-    Compared are the metrics, the rollouts and all files of the last whole checkpoint; durations (names that end in
-    `_seconds`), events, provenance, configuration and what was set aside are not. Floats are compared by their bits.
+    Compared are the metrics, the rollouts and all files of the last whole checkpoint; what a step cost
+    (`_COST`), events, provenance, configuration and what was set aside are not. Floats are compared by their bits.
     """
     a, b = Run.open(run_a), Run.open(run_b)
     found = [*_metrics(a, b), *_rollouts(a, b), *_checkpoints(a, b)]
@@ -43,7 +44,7 @@ def _metrics(a: Run, b: Run) -> list[str]:
         found.append(f"metrics have {len(lines_a)} steps in the first, {len(lines_b)} in the second")
     for line_a, line_b in zip(lines_a, lines_b, strict=False):
         kept_a, kept_b = (
-            {key: value for key, value in line.items() if not key.endswith(_DURATION)} for line in (line_a, line_b)
+            {key: value for key, value in line.items() if not key.endswith(_COST)} for line in (line_a, line_b)
         )
         found += _only(set(kept_a), set(kept_b), f"step {line_a['step']}: the metric")
         found += [
@@ -69,7 +70,7 @@ def _tables(a: pa.Table, b: pa.Table) -> list[str]:
         return [f"{a.num_rows} completions in the first, {b.num_rows} in the second"]
     found = []
     for name in a.column_names:
-        if name.endswith(_DURATION):
+        if name.endswith(_COST):
             continue
         rows = zip(a.column(name).to_pylist(), b.column(name).to_pylist(), strict=True)
         differing = [index for index, (row_a, row_b) in enumerate(rows) if _bits(row_a) != _bits(row_b)]

@@ -11,7 +11,9 @@ In metrics and events JSON's null stands for NaN and infinities.
 import json
 import math
 import os
+import resource
 import shutil
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -173,7 +175,8 @@ class Run:
         """Gives the record of one step and writes it when the block ends well; after an exception only its
         rollouts are, to failed/.
 
-        Adds `time/step_seconds` and `time/cpu_seconds` (this process and the children that it has waited for).
+        Adds `time/step_seconds`, `time/cpu_seconds` (this process and the children that it has waited for) and
+        `memory/peak_bytes` (the most that this process has held since it began).
         Raises RunError when that step is written already.
         """
         last = self._written()
@@ -190,7 +193,11 @@ class Run:
             path = self.path / ROLLOUTS / rollout_name(split, step)
             write_rollouts(path, groups, step=step, split=split)
         record.metrics(
-            {"time/step_seconds": time.perf_counter() - started, "time/cpu_seconds": _cpu_seconds() - cpu_started}
+            {
+                "time/step_seconds": time.perf_counter() - started,
+                "time/cpu_seconds": _cpu_seconds() - cpu_started,
+                "memory/peak_bytes": _peak_bytes(),
+            }
         )
         append_line(self.path / METRICS, {"step": step, **record._metrics}, fsync=self.fsync)
         self._last_step = step
@@ -272,6 +279,11 @@ def _plain(key: str, value: Any) -> float:
 def _cpu_seconds() -> float:
     times = os.times()
     return times.user + times.system + times.children_user + times.children_system
+
+
+def _peak_bytes() -> int:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1024 * peak  # in kB everywhere else
 
 
 def _vacant(path: Path) -> bool:

@@ -43,6 +43,7 @@ GLOSSARY: dict[str, str] = {
     "rollout/conditions_without_working_rate/DOMAIN": "Training tasks before RLVR: share right of samples without it.",
     "time/step_seconds": "Wall-clock duration of the step.",
     "time/cpu_seconds": "CPU time of the step, over all threads of this process and its finished children.",
+    "memory/peak_bytes": "Most memory that this process has held since it began; verifier processes not counted.",
 }
 
 

@@ -10,7 +10,7 @@ import torch
 from rlvr.app.wiring import House, load_for_training, load_items
 from rlvr.config.reading import read_recipe
 from rlvr.config.schema import DataConfig, Recipe
-from rlvr.errors import RecipeError
+from rlvr.errors import RecipeError, RlvrError
 
 
 @pytest.fixture
@@ -49,6 +49,17 @@ def test_the_domain_of_seen_tasks_says_so_in_evaluation_and_stays_as_it_is_in_tr
     measured = {task.domain for task in load_items("task", house.recipe.evaluation.data)}
     assert len(trained) == 1
     assert measured == {f"{domain}-seen" for domain in trained}
+
+
+def test_what_checkpoints_are_measured_on_is_loaded_once(rows: Path) -> None:
+    house = house_of(rows, seen=True)
+    assert house.recipe.evaluation is not None
+    data = house.recipe.evaluation.data
+    first = house.load_held_out("task", data)
+    rows.unlink()
+    assert [task.domain for task in house.load_held_out("task", data)] == [task.domain for task in first]
+    with pytest.raises(RlvrError):
+        house.load_held_out("document", data)
 
 
 def test_training_data_cannot_be_marked_as_seen() -> None:

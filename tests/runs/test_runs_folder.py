@@ -50,7 +50,7 @@ def test_a_step_leaves_one_line_and_one_file_a_split(tmp_path, make_group):
     (line,) = run.metrics()
     assert list(line) == [
         *("step", "train/loss", "train/num_updates", "train/bf16"),
-        *("time/step_seconds", "time/cpu_seconds"),
+        *("time/step_seconds", "time/cpu_seconds", "memory/peak_bytes"),
     ]
     assert (line["step"], line["train/loss"], line["train/num_updates"]) == (12, 0.30000000000000004, 3)
 
@@ -64,6 +64,19 @@ def test_step_and_cpu_seconds_are_those_of_the_block(tmp_path):
     (line,) = run.metrics()
     assert 0.15 < line["time/cpu_seconds"] < 2.0
     assert line["time/step_seconds"] > 0.15
+
+
+def test_peak_memory_holds_what_a_step_takes_and_gives_back(tmp_path):
+    run = make(tmp_path / "demo")
+    with run.step(0):
+        pass
+    with run.step(1):
+        bytearray(b"x" * 300_000_000)
+    with run.step(2):
+        pass
+    before, after, later = (line["memory/peak_bytes"] for line in run.metrics())
+    assert 300_000_000 < after < 20e9
+    assert before <= after <= later
 
 
 def test_a_step_that_fails_leaves_nothing_but_its_events(tmp_path, make_group):

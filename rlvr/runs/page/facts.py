@@ -95,7 +95,10 @@ def _planned(config: Mapping[str, Any], reports: Sequence[StageReport]) -> list[
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a stage took. CPU-seconds of training and of measuring; tokens learned from and written; None: not known."""
+    """What a stage took. CPU-seconds of training and of measuring; tokens learned from and written; None: not known.
+
+    `peak_gigabytes` is the most memory that the process had held when the stage, with its measuring, ended.
+    """
 
     stage: str
     steps: int
@@ -104,6 +107,7 @@ class Cost:
     measuring_cpu_seconds: float
     learned_tokens: float | None
     written_tokens: float | None
+    peak_gigabytes: float | None
 
 
 def costs(stages: Sequence[Stage]) -> list[Cost]:
@@ -120,6 +124,7 @@ def _cost(stage: Stage) -> Cost:
         for line in lines
         if stage.group_size and "rollout/completion_tokens_mean" in line
     ]
+    peaks = [line["memory/peak_bytes"] for line in (*lines, *measured) if "memory/peak_bytes" in line]
     return Cost(
         stage=stage.name,
         steps=len(lines),
@@ -128,6 +133,7 @@ def _cost(stage: Stage) -> Cost:
         measuring_cpu_seconds=_total(measured, "time/cpu_seconds"),
         learned_tokens=math.fsum(learned) if learned else None,
         written_tokens=math.fsum(written) if written else None,
+        peak_gigabytes=max(peaks) / 1e9 if peaks else None,
     )
 
 
