@@ -98,6 +98,9 @@ class OptimizerConfig(Section):
     adamw_rate: float = Field(0.15, gt=0, description="With muon: AdamW's learning rate as a share of learning_rate.")
     weight_decay: float = Field(0.0, ge=0, description="Decoupled weight decay, on matrices only.")
     betas: tuple[_Decay, _Decay] = Field((0.9, 0.95), description="AdamW's two decay rates, each in [0, 1).")
+    epsilon: float = Field(
+        1e-8, gt=0, description="AdamW's term against division by 0; a large one spares weights with a tiny gradient."
+    )
     schedule: Literal["constant", "linear", "cosine"] = Field("linear", description="Shape of the decay after warm-up.")
     warmup_share: float = Field(0.05, ge=0, le=1, description="Share of all updates spent rising linearly from 0.")
     decay_share: float = Field(1.0, ge=0, le=1, description="Share of all updates, at the end, spent decaying.")

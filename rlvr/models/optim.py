@@ -43,6 +43,7 @@ class Optimizer:
         adamw_rate: float,
         weight_decay: float,
         betas: tuple[float, float],
+        epsilon: float,
         clip_norm: float,
         updates: int,
         schedule: str,
@@ -71,7 +72,8 @@ class Optimizer:
             {"params": [p for p in others if p.ndim >= 2], "weight_decay": weight_decay},
             {"params": [p for p in others if p.ndim < 2], "weight_decay": 0.0},
         ]
-        adamw = torch.optim.AdamW([g for g in groups if g["params"]], lr=rate, betas=betas, foreach=True)
+        used = [group for group in groups if group["params"]]
+        adamw = torch.optim.AdamW(used, lr=rate, betas=betas, eps=epsilon, foreach=True)
         self._parts.append((adamw, rate))
 
     @property

@@ -108,6 +108,7 @@ def test_the_trainer_state_comes_back_as_it_was(tmp_path, tokenizer):
         "seen": True,
         "nothing": None,
         "betas": (0.9, 0.999),
+        "epsilon": 1e-8,
         "by_index": {0: "a", 1: [1, 2]},
         "hash": b"\x00\xff",
         "big": 2**70,

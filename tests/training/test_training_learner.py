@@ -19,6 +19,7 @@ OPTIMIZER = {
     "adamw_rate": 0.15,
     "weight_decay": 0.0,
     "betas": (0.9, 0.95),
+    "epsilon": 1e-8,
     "clip_norm": 1.0,
     "updates": 20,
     "schedule": "linear",
