@@ -86,6 +86,16 @@ def test_the_first_step_of_adamw_by_hand():
     assert optimizer.update_index == 1
 
 
+def test_a_large_epsilon_spares_weights_with_a_small_gradient():
+    model = Weights()
+    optimizer = optimizer_of(model, clip_norm=100.0, epsilon=0.5)
+    model.matrix.grad, model.vector.grad = torch.tensor([[2.0, 0.0]]), torch.tensor([0.02])
+    optimizer.step()
+    # A first step is the rate times g / (|g| + ε): .1·2/2.5 and .1·.02/.52.
+    assert model.matrix.tolist()[0] == pytest.approx([1 - 0.08, 2.0])
+    assert model.vector.item() == pytest.approx(4.0 - 0.002 / 0.52, abs=1e-6)
+
+
 def test_the_second_step_of_adamw_by_hand():
     model = Weights()
     optimizer = optimizer_of(model, clip_norm=100.0)
