@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from rlvr.app.wiring import load_items
 from rlvr.config.reading import from_json
+from rlvr.config.schema import RlvrConfig
 from rlvr.runs.folder import ROLLOUTS, Run, rollout_name
 from rlvr.runs.report import Beyond, StageReport, read_report
 from rlvr.runs.rollouts import read_rollouts
@@ -40,9 +41,10 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """One run of the protocol: "base1-seed2", "shuffled-seed1", …, its report, and its rungs by domain."""
+    """One run of the protocol: "base1-seed2", "shuffled-seed1", …, its RLVR steps, its report, its rungs by domain."""
 
     name: str
+    steps: int
     stages: Sequence[StageReport]
     hard: Mapping[str, Hard]
     work: Mapping[str, Mapping[int, Work]]
@@ -97,7 +99,8 @@ def read_finished(name: str, run: Run) -> Finished:
         stage.name: run.child(f"{number}-{stage.name}").child("evaluation") for number, stage in enumerate(stages)
     }
     measured = [(stage.name, read_measurement(places[stage.name])) for stage in stages]
-    return Finished(name, stages, hard=hard_rungs(measured, rungs), work=work_by_rung(places[PARENT], rungs))
+    steps = next(stage.steps for stage in recipe.stage if isinstance(stage, RlvrConfig))
+    return Finished(name, steps, stages, hard=hard_rungs(measured, rungs), work=work_by_rung(places[PARENT], rungs))
 
 
 def hard_rungs(measured: Sequence[tuple[str, Measurement]], rungs: Mapping[str, int]) -> dict[str, Hard]:

@@ -85,11 +85,13 @@ def _introduction(true: Sequence[Finished], control: Sequence[Finished], second_
         name: sorted({stage.domains[name].num_tasks for run in [*true, *control] for stage in run.stages})
         for name in true[0].stage(CHILD).domains
     }
+    steps = _spread([run.steps for run in [*true, *control]], "{:.0f}")
     counted = ", ".join(f"{name} {' to '.join(map(str, dict.fromkeys((c[0], c[-1]))))}" for name, c in tasks.items())
     return (
         "Written by `make evidence` (benchmarks/evidence.py); nothing on this page is edited by hand.\n"
         f"{len(true)} runs of recipes/laptop.toml on {len({r.base for r in true})} bases, {len(control)} controls with "
-        f"shuffled rewards on the shipped base. Tasks evaluated: {counted}; all held out but those named -seen, which "
+        f"shuffled rewards on the shipped base, each with {steps} steps of RLVR. "
+        f"Tasks evaluated: {counted}; all held out but those named -seen, which "
         "are recalled. Per cent; intervals are 95%, over tasks. The second base is recipes/laptop-base.toml with "
         f"another seed ({second_base[-1].cpu_seconds:.0f} CPU-seconds of pretraining)."
     )

@@ -116,6 +116,7 @@ def run(
     last = stage("rlvr", rlvr, perplexity=perplexity, beyond=over, cpu_seconds=900.0)
     return tables.Finished(
         name,
+        360,
         [stage("base", base), stage("sft", sft), stage("dpo", dpo, perplexity=stories), last],
         hard={place: runs.Hard(66, found) for place, found in harder.items()},
         work={"sums": {1: runs.Work((10, 20), (True, True, False), (False,)), 2: runs.Work((), (), (False, False))}},
@@ -339,13 +340,14 @@ def test_the_plan_has_three_seeds_on_two_bases_and_three_controls_and_each_can_b
     recipes = {job.name: read_recipe(job.recipe, [f"name={job.name}", *job.overrides]).recipe for job in jobs}
     for job in jobs:
         recipe = recipes[job.name]
-        assert tables.Finished(job.name, [], {}, {}).is_control == job.name.startswith("shuffled")
+        assert tables.Finished(job.name, 0, [], {}, {}).is_control == job.name.startswith("shuffled")
         assert job.needs == (("base-2",) if job.name.startswith("base2") else ())
         if job.name == "base-2":
             assert (recipe.seed, recipe.export) == (2, recipe_export_of_second(recipes))
             continue
         assert f"seed{recipe.seed}" == job.name.partition("-")[2]
         assert recipe.evaluation is not None
+        assert next(stage.steps for stage in recipe.stage if isinstance(stage, RlvrConfig)) == evidence.STEPS
         assert {data.limit for data in recipe.evaluation.data} == {128}
         assert (len(recipe.evaluation.prompts) == 1) == job.name.startswith("shuffled")
         names = [stage.name or stage.kind for stage in recipe.stage]
