@@ -107,11 +107,13 @@ class Verdict:
 
     `outcome` in [0, 1] says how right it is, None says that the verifier could not tell. `score` is what a reward
     model gives, unbounded, and the outcome otherwise. `extracted` is the answer that was read, at most 200 characters.
+    `path` says how it was judged, where a verifier has several ways ("fast", "algebra", "screened", "judge", …).
     """
 
     outcome: float | None
     status: Status
     extracted: str = ""
+    path: str = ""
     score: float | None = None
     parts: Mapping[str, float] = field(default_factory=dict)
     seconds: float = 0.0

@@ -34,6 +34,7 @@ SCHEMA = pa.schema(
         pa.field("score", pa.float64()),
         pa.field("status", pa.string(), nullable=False),
         pa.field("extracted", pa.string(), nullable=False),
+        pa.field("path", pa.string(), nullable=False),
         pa.field("reward", pa.float64()),  # null: no outcome, so no reward
         pa.field("parts", pa.string(), nullable=False),  # JSON
         pa.field("verify_seconds", pa.float64(), nullable=False),
@@ -121,6 +122,7 @@ def _judged(verdict: Verdict) -> dict[str, Any]:
         "score": _number(verdict.score),
         "status": verdict.status,
         "extracted": _utf8(verdict.extracted),
+        "path": verdict.path,
         "parts": _utf8(strict_json(verdict.parts)),
         "verify_seconds": verdict.seconds,
         "verifier_version": verdict.version,

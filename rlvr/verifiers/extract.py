@@ -135,7 +135,7 @@ def boxed_only(text: str) -> Answer:
     return boxed if boxed.status == "no_answer" or "</answer>" not in text else box_or_tag(text)
 
 
-def line(text: str) -> Answer:
+def marked(text: str) -> Answer:
     """Gives what follows the last "####", "A:", "Answer:" or "The answer is" at the start of a line."""
     found = _LINE.findall(text)
     return Answer(found[-1].strip(), "ok") if found else NO_ANSWER
@@ -153,11 +153,11 @@ def box_or_whole(text: str) -> Answer:
 
 
 SLOTS = {
-    "box": boxed_only,
-    "box_or_tag": box_or_tag,
-    "box_or_whole": box_or_whole,
+    "boxed": boxed_only,
+    "boxed_or_tag": box_or_tag,
+    "boxed_or_whole": box_or_whole,
     "tag": tag,
-    "line": line,
+    "marked": marked,
     "whole": whole,
 }
 """Where an answer may stand; the name is what a reference gives as "slot"."""

@@ -19,7 +19,7 @@ def _malformed(reference: Any) -> str | None:
         return f'expected {{"dataset": name, "entry": {{…}}}}, found {str(reference)[:80]!r}'
     if not isinstance(reference.get("entry"), dict) or "answer" not in reference["entry"]:
         return 'the reference has no "entry" with an "answer"'
-    if reference.get("slot", "box_or_tag") not in SLOTS:
+    if reference.get("slot", "boxed_or_tag") not in SLOTS:
         return f"unknown slot {reference['slot']!r}; known: {', '.join(SLOTS)}"
     return None
 
@@ -47,11 +47,11 @@ async def verify(task: Task, completion: Completion) -> Verdict:
     """
     if _malformed(task.reference) is not None:
         return Verdict(None, "bad_reference", version=VERSION)
-    answer = extract(completion.text, task.reference.get("slot", "box_or_tag"))
+    answer = extract(completion.text, task.reference.get("slot", "boxed_or_tag"))
     if answer.status != "ok":
         return Verdict(0.0, answer.status, answer.text[:200], version=VERSION)
     if looks_like_code(answer.text) and not looks_like_code(str(task.reference["entry"]["answer"])):
-        return Verdict(0.0, "wrong_format", answer.text[:200], parts={"screened": 1.0}, version=VERSION)
+        return Verdict(0.0, "wrong_format", answer.text[:200], path="screened", version=VERSION)
     payload = {"dataset": task.reference["dataset"], "entry": task.reference["entry"], "answer": answer.text}
     reply = await asyncio.wrap_future(
         shared().submit("rlvr.verifiers.gym_worker:score", payload, cpu_seconds=CPU_SECONDS)

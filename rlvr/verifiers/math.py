@@ -82,7 +82,7 @@ def _reference(reference: Any) -> tuple[str, str] | str:
         reference = {"answer": reference}
     if not isinstance(reference, dict) or not isinstance(reference.get("answer"), str):
         return f'expected a string or {{"answer": string}}, found {str(reference)[:80]!r}'
-    slot = reference.get("slot", "box")
+    slot = reference.get("slot", "boxed")
     if slot not in SLOTS:
         return f"unknown slot {slot!r}; known: {', '.join(SLOTS)}"
     if not normalise(reference["answer"]):
@@ -121,8 +121,8 @@ def _judged(answer: Answer, reference: str) -> Answer:
 async def verify(task: Task, completion: Completion) -> Verdict:
     """Gives outcome 1 where the boxed answer equals the reference, 0 where it does not or cannot be decided in time.
 
-    The reference is a string, or {"answer": …, "slot": a name in SLOTS}. `parts` tells the path: "fast" (exact
-    arithmetic), "screened" (too heavy to evaluate) or "sympy". The outcome is None only for a broken reference or
+    The reference is a string, or {"answer": …, "slot": a name in SLOTS}. The verdict's path is "fast" (exact
+    arithmetic), "screened" (code, or too heavy to evaluate) or "algebra". The outcome is None only for a broken reference or
     trouble of the machine.
     """
     read = _reference(task.reference)
@@ -141,11 +141,11 @@ async def verify(task: Task, completion: Completion) -> Verdict:
     result, wanted, found = _decide(reference, text)
     if result is not None:
         hedged = not result and wanted.kind == "value" and found.kind in ("list", "set", "plus_minus")
-        return Verdict(float(result), "hedged" if hedged else "ok", extracted, parts={"fast": 1.0}, version=VERSION)
+        return Verdict(float(result), "hedged" if hedged else "ok", extracted, path="fast", version=VERSION)
     if _CODE.search(text) or looks_like_code(text):
-        return Verdict(0.0, "wrong_format", extracted, parts={"screened": 1.0}, version=VERSION)
+        return Verdict(0.0, "wrong_format", extracted, path="screened", version=VERSION)
     if too_heavy(text):
-        return Verdict(0.0, "timeout", extracted, parts={"screened": 1.0}, version=VERSION)
+        return Verdict(0.0, "timeout", extracted, path="screened", version=VERSION)
     return await _by_algebra(reference, text, extracted)
 
 
@@ -155,15 +155,14 @@ _FILLER = re.compile(r"\\(?:text|mathrm|mbox)|[{}\s?.]|\\ldots|\\dots")
 async def _by_algebra(reference: str, answer: str, extracted: str) -> Verdict:
     # Shielded: the reply may be awaited by several completions, and one of them may be cancelled.
     reply = await asyncio.shield(asyncio.wrap_future(_memory.ask(reference, answer)))
-    parts = {"sympy": 1.0}
     if reply.kind == "value":
-        return Verdict(float(reply.value), "ok", extracted, parts=parts, seconds=reply.seconds, version=VERSION)
+        return Verdict(float(reply.value), "ok", extracted, path="algebra", seconds=reply.seconds, version=VERSION)
     if reply.kind == "timeout":
-        return Verdict(0.0, "timeout", extracted, parts=parts, version=VERSION)
+        return Verdict(0.0, "timeout", extracted, path="algebra", version=VERSION)
     if reply.kind in ("memory", "crash"):
-        return Verdict(0.0, "crash", extracted, parts=parts, version=VERSION)
+        return Verdict(0.0, "crash", extracted, path="algebra", version=VERSION)
     if reply.kind == "host":
-        return Verdict(None, "host_error", extracted, parts=parts, version=VERSION)
+        return Verdict(None, "host_error", extracted, path="algebra", version=VERSION)
     raise VerifierError(f"math_verify failed: {reply.error}", hint="rlvr doctor shows what is installed")
 
 

@@ -39,6 +39,7 @@ def test_every_completion_comes_back_with_all_that_was_known_of_it(tmp_path, mak
         "score": 0.0,
         "status": "ok",
         "extracted": "5",
+        "path": "fast",
         "reward": -0.1,
         "parts": "{}",
         "verify_seconds": 0.5,

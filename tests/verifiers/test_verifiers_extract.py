@@ -9,12 +9,12 @@ from rlvr.verifiers.extract import MAX_ANSWER_CHARACTERS, after_thinking, extrac
 
 def test_only_text_after_the_last_think_counts() -> None:
     assert after_thinking("a</think>b</think> c") == " c"
-    assert extract(r"<think>\boxed{4}</think> so \boxed{5}", "box").text == "5"
+    assert extract(r"<think>\boxed{4}</think> so \boxed{5}", "boxed").text == "5"
 
 
 @pytest.mark.parametrize("text", [r"<think>maybe \boxed{4}", r"x</think> y <think> \boxed{4}"])
 def test_an_open_think_is_no_answer(text: str) -> None:
-    assert extract(text, "box").status == "no_answer"
+    assert extract(text, "boxed").status == "no_answer"
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ def test_an_open_think_is_no_answer(text: str) -> None:
     ],
 )
 def test_the_last_balanced_box_is_the_answer(text: str, answer: str) -> None:
-    found = extract(text, "box")
+    found = extract(text, "boxed")
     assert (found.text, found.status) == (answer, "ok")
 
 
@@ -42,7 +42,7 @@ def test_the_last_balanced_box_is_the_answer(text: str, answer: str) -> None:
     "text", ["4", r"\boxed{4", r"\boxed{}", r"\boxed{  }", r"\boxedfoo{4}", r"\boxed 42", "", "}{"]
 )
 def test_without_a_closed_box_there_is_no_answer(text: str) -> None:
-    assert extract(text, "box").status == "no_answer"
+    assert extract(text, "boxed").status == "no_answer"
 
 
 @pytest.mark.parametrize(
@@ -56,19 +56,19 @@ def test_without_a_closed_box_there_is_no_answer(text: str) -> None:
     ],
 )
 def test_differing_answers_without_working_between_are_a_hedge(text: str) -> None:
-    assert extract(text, "box").status == "hedged"
+    assert extract(text, "boxed").status == "hedged"
 
 
 def test_a_box_inside_the_answer_tag_is_no_second_channel() -> None:
-    assert extract(r"<answer>So it is \boxed{4}</answer>", "box").status == "ok"
+    assert extract(r"<answer>So it is \boxed{4}</answer>", "boxed").status == "ok"
 
 
 def test_the_slots_read_where_their_name_says() -> None:
     assert extract("<answer> red </answer>", "tag").text == "red"
-    assert extract("<answer> red </answer>", "box_or_tag").text == "red"
-    assert extract("<answer> red </answer>", "box").status == "no_answer"
-    assert extract("work\n#### 18", "line").text == "18"
-    assert extract("A: 3\nno\nA: 26", "line").text == "26"
+    assert extract("<answer> red </answer>", "boxed_or_tag").text == "red"
+    assert extract("<answer> red </answer>", "boxed").status == "no_answer"
+    assert extract("work\n#### 18", "marked").text == "18"
+    assert extract("A: 3\nno\nA: 26", "marked").text == "26"
     assert extract("<think>x</think> blue ", "whole").text == "blue"
     with pytest.raises(KeyError):
         extract("4", "nowhere")
@@ -76,8 +76,8 @@ def test_the_slots_read_where_their_name_says() -> None:
 
 def test_an_answer_over_the_length_cap_is_refused() -> None:
     # A box of exactly the cap passes, one more character does not.
-    assert extract(r"\boxed{" + "1" * MAX_ANSWER_CHARACTERS + "}", "box").status == "ok"
-    assert extract(r"\boxed{" + "1" * (MAX_ANSWER_CHARACTERS + 1) + "}", "box").status == "wrong_format"
+    assert extract(r"\boxed{" + "1" * MAX_ANSWER_CHARACTERS + "}", "boxed").status == "ok"
+    assert extract(r"\boxed{" + "1" * (MAX_ANSWER_CHARACTERS + 1) + "}", "boxed").status == "wrong_format"
 
 
 @pytest.mark.parametrize(
@@ -99,6 +99,6 @@ def test_an_answer_over_the_length_cap_is_refused() -> None:
 )
 def test_hostile_text_is_read_in_linear_time(text: str) -> None:
     start = time.process_time()
-    for slot in ("box", "box_or_tag", "tag", "line"):
+    for slot in ("boxed", "boxed_or_tag", "tag", "marked"):
         extract(text, slot)
     assert time.process_time() - start < 5

@@ -141,12 +141,12 @@ def test_statuses_say_why_an_answer_is_wrong() -> None:
 
 def test_parts_tell_the_path_of_the_decision() -> None:
     easy, hard = boxed([("4", "5"), ("x+1", "1+x")])
-    assert dict(easy.parts) == {"fast": 1.0}
-    assert dict(hard.parts) == {"sympy": 1.0}
+    assert easy.path == "fast"
+    assert hard.path == "algebra"
 
 
 def test_a_reference_can_name_another_slot() -> None:
-    found = verdicts([({"answer": "26", "slot": "line"}, "13 * 2\nA: 26"), ({"answer": "26"}, "A: 26")])
+    found = verdicts([({"answer": "26", "slot": "marked"}, "13 * 2\nA: 26"), ({"answer": "26"}, "A: 26")])
     assert [v.outcome for v in found] == [1.0, 0.0]
 
 
@@ -229,7 +229,7 @@ def rows(name: str, every: int = 1) -> list[dict[str, Any]]:
     return [json.loads(line) for line in text.splitlines()][::every]
 
 
-def mistakes(labelled: Sequence[dict[str, Any]], slot: str = "box") -> list[tuple[Any, ...]]:
+def mistakes(labelled: Sequence[dict[str, Any]], slot: str = "boxed") -> list[tuple[Any, ...]]:
     found = verdicts([({"answer": row["gold"], "slot": slot}, row["pred"]) for row in labelled])
     return [
         (row["id"], row["gold"], v.extracted, v.outcome)
@@ -242,12 +242,12 @@ def mistakes(labelled: Sequence[dict[str, Any]], slot: str = "box") -> list[tupl
 @pytest.mark.parametrize(
     ("name", "slot", "every"),
     [
-        ("data/labelled/gsm8k_model_solutions.jsonl.gz", "line", 7),
-        ("data/labelled/gsm8k_model_solutions_boxed.jsonl.gz", "box", 7),
-        ("data/labelled/math500_gold_self.jsonl", "box", 1),
-        ("data/labelled/math500_solution_self.jsonl", "box", 1),
-        ("data/labelled/math500_mismatch.jsonl", "box", 5),
-        ("corpora/math_variants.jsonl.gz", "box", 5),
+        ("data/labelled/gsm8k_model_solutions.jsonl.gz", "marked", 7),
+        ("data/labelled/gsm8k_model_solutions_boxed.jsonl.gz", "boxed", 7),
+        ("data/labelled/math500_gold_self.jsonl", "boxed", 1),
+        ("data/labelled/math500_solution_self.jsonl", "boxed", 1),
+        ("data/labelled/math500_mismatch.jsonl", "boxed", 5),
+        ("corpora/math_variants.jsonl.gz", "boxed", 5),
     ],
 )
 def test_labelled_sets_are_judged_without_a_mistake(name: str, slot: str, every: int) -> None:
@@ -300,7 +300,7 @@ def test_a_poisoned_answer_is_wrong_with_status_timeout_and_remembered() -> None
     first, second = boxed([(r"\frac{\pi^2}{7}", poison)] * 2)
     assert (first.outcome, first.status) == (0.0, "timeout")
     assert (second.outcome, second.status) == (0.0, "timeout")
-    assert dict(first.parts) == {"sympy": 1.0}
+    assert first.path == "algebra"
     start = asyncio.run(_timed(poison))
     assert start < 0.5
 

@@ -66,7 +66,7 @@ def tasks(split: str, *, world: int = 0, limit: int | None = None) -> Iterator[T
         yield Task(
             id=f"facts-{world}-{index}",
             messages=({"role": "user", "content": question},),
-            reference={"answer": value, "slot": "box_or_whole"},
+            reference={"answer": value, "slot": "boxed_or_whole"},
             verifier="exact",
             source=DOMAIN,
             domain=DOMAIN,
