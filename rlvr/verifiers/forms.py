@@ -1,21 +1,14 @@
-"""The form of a math answer: a single value, a text, a list, a set, a tuple, an interval, a union, a relation.
-
-`parse` reads a normalised answer; `same` compares two forms with three answers: True, False, or None where the pieces
-have to be compared by computer algebra.
-"""
+"""The form of a math answer: a single value, a text, a list, a set, a tuple, an interval, a union, a relation."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Literal
 
-from rlvr.verifiers.latex import normalise, split, squeezed, top_level
-from rlvr.verifiers.rational import Decimal, NotRationalError, UndefinedError, decimal, value
+from rlvr.verifiers.latex import normalise, split, top_level
+from rlvr.verifiers.rational import decimal
 
 Kind = Literal["value", "text", "list", "set", "tuple", "union", "relation", "plus_minus"]
-MIN_ROUNDED_DIGITS = 6
-"""Significant digits from which a decimal may stand for a number that it only approximates."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +27,6 @@ class Form:
     unit: str = ""
     equals: tuple["Form", ...] = ()
 
-
-Leaf = Callable[[str, str], bool | None]
 
 _SCALES = {"hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**9, "dozen": 12}
 _NOT_UNITS = (
@@ -174,7 +165,7 @@ def _sequence(text: str, thousands: bool, depth: int) -> Form | None:
     if french is not None and (french.group(1) == "]" or french.group(4) == "["):
         opening, closing = "(" if french.group(1) == "]" else "[", ")" if french.group(4) == "[" else "]"
         text = f"{opening}{french.group(2)},{french.group(3)}{closing}"
-    inner, brackets = _bracketed(text)
+    inner, brackets = bracketed(text)
     pieces = split(inner, ",;")
     if brackets == "{}":
         return Form("set", text, tuple(_parse(piece, thousands, depth + 1) for piece in pieces if piece))
@@ -195,7 +186,7 @@ def _matrix(body: str, text: str, thousands: bool, depth: int) -> Form:
     return Form("tuple", text, tuple(Form("tuple", "", row, "()") for row in forms), "()")
 
 
-def _bracketed(text: str) -> tuple[str, str]:
+def bracketed(text: str) -> tuple[str, str]:
     """Gives the inside and the brackets where one pair encloses all of `text`."""
     if text.startswith(r"\{") and text.endswith(r"\}") and not list(top_level(text)):
         return text[2:-2].strip(), "{}"
@@ -247,136 +238,3 @@ def _unit_name(words: Sequence[str], power: str | None) -> str:
     if name in ("unit", "percent"):
         return "" if name == "unit" else "%"
     return f"{name}^{power}" if power and power != "1" else name
-
-
-def number(text: str) -> Fraction | Decimal | None:
-    """Gives the exact number of a single value, None where it is none. Raises UndefinedError for a division by zero."""
-    literal = decimal(text)
-    if literal is not None:
-        return literal
-    try:
-        return value(text)
-    except UndefinedError:
-        raise
-    except NotRationalError:
-        return None
-
-
-def _exact(parsed: Fraction | Decimal) -> Fraction:
-    return parsed.value if isinstance(parsed, Decimal) else parsed
-
-
-def stands_for(answer: Decimal, reference: Fraction) -> bool:
-    """Gives whether a decimal of enough digits is `reference`, rounded to that many."""
-    return answer.digits >= MIN_ROUNDED_DIGITS and 2 * abs(answer.value - reference) <= answer.unit
-
-
-def same_leaf(reference: str, answer: str) -> bool | None:
-    """Gives whether two single values are equal; None where exact rational arithmetic cannot tell."""
-    try:
-        left = number(reference)
-    except UndefinedError:
-        return False
-    try:
-        right = number(answer)
-    except UndefinedError:
-        return False
-    if left is not None and right is not None:
-        if _exact(left) == _exact(right):
-            return True
-        return isinstance(left, Fraction) and isinstance(right, Decimal) and stands_for(right, left)
-    if squeezed(reference) == squeezed(answer):
-        return True
-    if answer.endswith("'") and not reference.endswith("'"):
-        return False
-    if r"\infty" in (answer.lstrip("-"), reference.lstrip("-")) and (left is not None or right is not None):
-        return False
-    return None
-
-
-def _all(results: Sequence[bool | None]) -> bool | None:
-    if any(result is False for result in results):
-        return False
-    return None if any(result is None for result in results) else True
-
-
-def _unordered(reference: Sequence[Form], answer: Sequence[Form], leaf: Leaf) -> bool | None:
-    if len(reference) != len(answer):
-        return False
-    if len(reference) > 100:
-        return None
-    left = list(answer)
-    undecided = False
-    for wanted in reference:
-        results = [same(wanted, form, leaf) for form in left]
-        if True in results:
-            del left[results.index(True)]
-        elif None in results:
-            undecided = True
-        else:
-            return False
-    return None if undecided else True
-
-
-def _value(reference: Form, answer: Form, leaf: Leaf) -> bool | None:
-    if reference.unit == answer.unit:
-        return leaf(reference.text, answer.text)
-    if "%" in (reference.unit, answer.unit):
-        if reference.unit and answer.unit:
-            return False
-        # One of them has a percent sign: 50 % is met by 0.5 and by 50.
-        scaled = rf"({reference.text})/100" if reference.unit else reference.text
-        other = answer.text if reference.unit else rf"({answer.text})/100"
-        plain = leaf(reference.text, answer.text)
-        return True if plain else leaf(scaled, other)
-    if reference.unit and answer.unit:
-        return False
-    if answer.unit.startswith("base") and answer.unit != "base 10":
-        return False
-    return leaf(reference.text, answer.text)
-
-
-def same(reference: Form, answer: Form, leaf: Leaf = same_leaf) -> bool | None:
-    """Gives whether the answer equals the reference; `leaf` compares two single values."""
-    if reference.name and answer.name and reference.name != answer.name:
-        return False
-    chain = _all([same(answer, member, leaf) for member in answer.equals]) if answer.equals else True
-    if chain is False:
-        return False
-    return _all([chain, _same_kind(reference, answer, leaf)])
-
-
-def _same_kind(reference: Form, answer: Form, leaf: Leaf) -> bool | None:
-    kinds = (reference.kind, answer.kind)
-    if kinds == ("value", "value"):
-        return _value(reference, answer, leaf)
-    if "text" in kinds:
-        return _text(reference, answer)
-    if "relation" in kinds or "plus_minus" in kinds:
-        if reference.kind == "value":
-            return False
-        return True if squeezed(reference.text) == squeezed(answer.text) else None
-    if answer.kind == "set" and len(answer.items) == 1 and reference.kind == "value":
-        return same(reference, answer.items[0], leaf)
-    if "value" in kinds:
-        return False if reference.kind == "value" else None
-    if "union" in kinds:
-        if "list" in kinds or kinds == ("union", "union"):
-            return True if _unordered(reference.items, answer.items, leaf) else None
-        return None
-    if kinds in (("list", "list"), ("set", "set"), ("list", "set"), ("set", "list")):
-        return _unordered(reference.items, answer.items, leaf)
-    if "set" in kinds or len(reference.items) != len(answer.items):
-        return False
-    if reference.brackets and answer.brackets and reference.brackets != answer.brackets:
-        return False
-    return _all([same(*pair, leaf) for pair in zip(reference.items, answer.items, strict=True)])
-
-
-def _text(reference: Form, answer: Form) -> bool:
-    if reference.kind == answer.kind:
-        return reference.text == answer.text
-    words, other = (reference.text, answer.text) if reference.kind == "text" else (answer.text, reference.text)
-    letter = _bracketed(other)[0].strip()
-    # A choice keeps its letter with and without \text and brackets; a symbol keeps its case.
-    return letter.casefold() == words if reference.kind == "text" else len(words) == 1 and letter.casefold() == words

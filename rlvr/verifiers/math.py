@@ -4,7 +4,13 @@ The answer is the last balanced box after the thinking part. Numbers, and lists,
 compared with rational arithmetic; no tolerance, except that a decimal of at least six significant digits may stand for
 a number that it rounds. What is left goes to math_verify in the worker pool, with a limit of CPU seconds. A percent
 sign counts: 50 % equals 0.5, and equals 50 because a question may ask for a percentage; 0.5 % does not equal 50 %.
-A unit may be left out or added; a different one is wrong.
+A unit may be left out or added; a different one is wrong. A reference may ask for more or less:
+
+    {"answer": "3.14", "rounded": true}              every number that rounds to 3.14 is right
+    {"answer": "5 cm", "units": "required"}          5 alone is wrong
+    {"answer": "50 %", "percent": "exact"}           50 alone is wrong, 0.5 is right
+    {"answer": "B", "choices": ["3", "\\frac{1}{2}"]}  B, or what equals the second choice and no other
+    {"answer": "18", "slot": "marked"}               where the answer stands, a name in SLOTS; for RL keep "boxed"
 """
 
 import asyncio
@@ -13,18 +19,20 @@ import re
 import threading
 from collections import OrderedDict
 from concurrent.futures import Future
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from rlvr.errors import VerifierError
 from rlvr.types import Completion, Task, Verdict
+from rlvr.verifiers.equality import LENIENT, Leaf, Policy, number, same, same_leaf
 from rlvr.verifiers.extract import SLOTS, Answer, balanced, extract
-from rlvr.verifiers.forms import Form, number, parse, same
+from rlvr.verifiers.forms import Form, parse
 from rlvr.verifiers.guard import looks_like_code
-from rlvr.verifiers.latex import depth, normalise
+from rlvr.verifiers.latex import depth, normalise, squeezed
 from rlvr.verifiers.pool import Reply, shared
 from rlvr.verifiers.rational import MAX_DEPTH
 
-VERSION = "math-1"
+VERSION = "math-2"
 CPU_SECONDS = 1.5
 MAX_REMEMBERED = 100_000
 WAIT_SECONDS = 600.0
@@ -43,17 +51,17 @@ class _Memory:
     def __init__(self, size: int) -> None:
         self._size = size
         self._lock = threading.Lock()
-        self._replies: OrderedDict[tuple[str, str, str], Future[Reply]] = OrderedDict()
+        self._replies: OrderedDict[tuple[str, str, str, Policy], Future[Reply]] = OrderedDict()
 
-    def ask(self, reference: str, answer: str) -> "Future[Reply]":
+    def ask(self, reference: str, answer: str, policy: Policy) -> "Future[Reply]":
         """Gives the reply to come; the same question is put to the pool once."""
-        key = (VERSION, reference, answer)
+        key = (VERSION, reference, answer, policy)
         with self._lock:
             future = self._replies.get(key)
             if future is not None and not (future.done() and future.result().kind in ("host", "error")):
                 self._replies.move_to_end(key)
                 return future
-            payload = {"reference": reference, "answer": answer}
+            payload = {"reference": reference, "answer": answer, "policy": asdict(policy)}
             future = self._replies[key] = shared().submit(_COMPARE, payload, cpu_seconds=CPU_SECONDS)
             while len(self._replies) > self._size:
                 self._replies.popitem(last=False)
@@ -76,18 +84,55 @@ def too_heavy(text: str) -> bool:
     return re.search(r"\^\s*\{?\s*[({]?[^{}]*\^\s*\{?\s*\d{2,}", text) is not None
 
 
-def _reference(reference: Any) -> tuple[str, str] | str:
-    """Gives (answer, slot) of a reference, or what is wrong with it."""
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a reference asks for: the answer, where it stands, what counts as equal, and the choices where there are."""
+
+    answer: str
+    slot: str = "boxed"
+    policy: Policy = LENIENT
+    choices: tuple[str, ...] = ()
+
+
+_KEYS = {"answer", "slot", "choices", "units", "percent", "rounded"}
+_POLICIES = {"units": ("optional", "required"), "percent": ("either", "exact"), "rounded": (False, True)}
+
+
+def read_question(reference: Any) -> Question | str:
+    """Gives the question of a reference, or what is wrong with it."""
     if isinstance(reference, str):
         reference = {"answer": reference}
     if not isinstance(reference, dict) or not isinstance(reference.get("answer"), str):
         return f'expected a string or {{"answer": string}}, found {str(reference)[:80]!r}'
+    if unknown := reference.keys() - _KEYS:
+        return f"unknown key {min(map(str, unknown))!r} in the reference; known: {', '.join(sorted(_KEYS))}"
     slot = reference.get("slot", "boxed")
-    if slot not in SLOTS:
+    if not isinstance(slot, str) or slot not in SLOTS:
         return f"unknown slot {slot!r}; known: {', '.join(SLOTS)}"
-    if not normalise(reference["answer"]):
+    for key, known in _POLICIES.items():
+        if key in reference and reference[key] not in known:
+            return f"{key} is {reference[key]!r}; known: {', '.join(map(repr, known))}"
+    choices = reference.get("choices", [])
+    if not isinstance(choices, list) or not all(isinstance(choice, str) and choice for choice in choices):
+        return f"choices has to be a list of strings, found {str(choices)[:80]!r}"
+    answer = reference["answer"]
+    if not normalise(answer):
         return "the reference answer is empty"
-    return reference["answer"], slot
+    if len(choices) > len(_LETTERS) or (choices and _letter(answer, len(choices)) is None):
+        return f"the answer has to be the letter of one of the {len(choices)} choices, A the first, found {answer!r}"
+    policy = Policy(**{key: reference[key] for key in _POLICIES if key in reference})
+    return Question(answer, slot, policy, tuple(choices))
+
+
+_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+
+def _letter(text: str, num_choices: int) -> int | None:
+    """Gives the place of the choice that a letter such as B, (b) or \\text{B.} names."""
+    form = parse(text)
+    name = form.text.strip("(). ").upper()
+    place = _LETTERS.find(name) if len(name) == 1 else -1
+    return place if 0 <= place < num_choices else None
 
 
 @functools.lru_cache(maxsize=10_000)
@@ -95,41 +140,46 @@ def _parsed_reference(reference: str) -> Form:
     return parse(reference)
 
 
-def _decide(reference: str, answer: str) -> tuple[bool | None, Form, Form]:
+@functools.lru_cache(maxsize=16)
+def _leaf(policy: Policy) -> Leaf:
+    return functools.partial(same_leaf, rounded=policy.rounded)
+
+
+def _decide(reference: str, answer: str, policy: Policy = LENIENT) -> tuple[bool | None, Form, Form]:
     """Gives whether they are equal where exact arithmetic can tell, and both forms."""
     wanted, found = _parsed_reference(reference), parse(answer)
-    result = same(wanted, found)
+    result = same(wanted, found, _leaf(policy), policy)
     if result is False and {wanted.kind, found.kind} == {"value", "list"}:
         # 100,200 is a number beside a number, and a list beside a list.
         split_wanted, split_found = parse(reference, thousands=False), parse(answer, thousands=False)
         if split_wanted.kind == split_found.kind == "list" and wanted.kind == "value" and "," in reference:
-            result = same(split_wanted, split_found)
+            result = same(split_wanted, split_found, _leaf(policy), policy)
     return result, wanted, found
 
 
-def _judged(answer: Answer, reference: str) -> Answer:
+def _judged(answer: Answer, question: Question) -> Answer:
     """Settles differing boxes in one breath: the parts of a list reference together are one answer."""
     if answer.status == "hedged" and answer.alternatives:
-        wanted = _parsed_reference(reference)
+        wanted = _parsed_reference(question.answer)
         if wanted.kind == "list" and len(wanted.items) == len(answer.alternatives):
             return Answer(",".join(answer.alternatives), "ok")
-        if all(_decide(reference, text)[0] for text in answer.alternatives[:10]) and len(answer.alternatives) <= 10:
+        boxes = answer.alternatives
+        if len(boxes) <= 10 and all(_decide(question.answer, text, question.policy)[0] for text in boxes):
             return Answer(answer.text, "ok")
     return answer
 
 
 async def verify(task: Task, completion: Completion) -> Verdict:
-    """Gives outcome 1 where the boxed answer equals the reference, 0 where it does not or cannot be decided in time.
+    """Gives outcome 1 where the answer equals the reference, 0 where it does not or cannot be decided in time.
 
-    The reference is a string, or {"answer": …, "slot": a name in SLOTS}. The verdict's path is "fast" (exact
-    arithmetic), "screened" (code, or too heavy to evaluate) or "algebra". The outcome is None only for a broken reference or
-    trouble of the machine.
+    The reference is a string, or an object as in the head of this file. The verdict's path is "fast" (exact
+    arithmetic), "screened" (code, or too heavy to evaluate) or "algebra". The outcome is None only for a broken
+    reference or trouble of the machine.
     """
-    read = _reference(task.reference)
-    if isinstance(read, str):
+    question = read_question(task.reference)
+    if isinstance(question, str):
         return Verdict(None, "bad_reference", version=VERSION)
-    reference, slot = read
-    answer = _judged(extract(completion.text, slot), reference)
+    answer = _judged(extract(completion.text, question.slot), question)
     extracted = answer.text[:200]
     if answer.status != "ok":
         return Verdict(0.0, answer.status, extracted, version=VERSION)
@@ -138,7 +188,30 @@ async def verify(task: Task, completion: Completion) -> Verdict:
     text = normalise(answer.text)
     if not _FILLER.sub("", text):
         return Verdict(0.0, "no_answer", extracted, version=VERSION)
-    result, wanted, found = _decide(reference, text)
+    if question.choices:
+        return await _chosen(question, text, extracted)
+    return await _compared(question.answer, text, question.policy, extracted)
+
+
+async def _chosen(question: Question, text: str, extracted: str) -> Verdict:
+    """Gives the verdict on a multiple choice: the letter, or the text of the choice and of no other."""
+    wanted = _letter(question.answer, len(question.choices))
+    assert wanted is not None, "read_question has seen to it"
+    letter = _letter(text, len(question.choices))
+    if letter is not None and all(squeezed(choice) != squeezed(text) for choice in question.choices):
+        return Verdict(float(letter == wanted), "ok", extracted, path="fast", version=VERSION)
+    found = [await _compared(choice, text, question.policy, extracted) for choice in question.choices]
+    unsure = [verdict for verdict in found if verdict.outcome is None]
+    matching = [place for place, verdict in enumerate(found) if verdict.outcome == 1.0]
+    if unsure and matching != [wanted]:
+        return unsure[0]
+    if matching == [wanted]:
+        return found[wanted]
+    return replace(found[wanted], outcome=0.0)
+
+
+async def _compared(reference: str, text: str, policy: Policy, extracted: str) -> Verdict:
+    result, wanted, found = _decide(reference, text, policy)
     if result is not None:
         hedged = not result and wanted.kind == "value" and found.kind in ("list", "set", "plus_minus")
         return Verdict(float(result), "hedged" if hedged else "ok", extracted, path="fast", version=VERSION)
@@ -146,15 +219,15 @@ async def verify(task: Task, completion: Completion) -> Verdict:
         return Verdict(0.0, "wrong_format", extracted, path="screened", version=VERSION)
     if too_heavy(text):
         return Verdict(0.0, "timeout", extracted, path="screened", version=VERSION)
-    return await _by_algebra(reference, text, extracted)
+    return await _by_algebra(reference, text, policy, extracted)
 
 
 _FILLER = re.compile(r"\\(?:text|mathrm|mbox)|[{}\s?.]|\\ldots|\\dots")
 
 
-async def _by_algebra(reference: str, answer: str, extracted: str) -> Verdict:
+async def _by_algebra(reference: str, answer: str, policy: Policy, extracted: str) -> Verdict:
     # Shielded: the reply may be awaited by several completions, and one of them may be cancelled.
-    reply = await asyncio.shield(asyncio.wrap_future(_memory.ask(reference, answer)))
+    reply = await asyncio.shield(asyncio.wrap_future(_memory.ask(reference, answer, policy)))
     if reply.kind == "value":
         return Verdict(float(reply.value), "ok", extracted, path="algebra", seconds=reply.seconds, version=VERSION)
     if reply.kind == "timeout":
@@ -172,20 +245,24 @@ def _exact_leaf(reference: str, answer: str) -> bool | None:
 
 def check_reference(reference: Any) -> str | None:
     """Gives what is wrong with a reference, or None: it must be readable and equal to itself when computed."""
-    read = _reference(reference)
-    if isinstance(read, str):
-        return read
-    text = normalise(read[0])
+    question = read_question(reference)
+    if isinstance(question, str):
+        return question
+    return next(filter(None, map(_fault, question.choices or (question.answer,))), None)
+
+
+def _fault(answer: str) -> str | None:
+    text = normalise(answer)
     if not balanced(text):
-        return f"the reference {read[0][:80]!r} has unbalanced braces"
+        return f"the reference {answer[:80]!r} has unbalanced braces"
     wanted = parse(text)
     if same(wanted, wanted) is False:
-        return f"the reference {read[0][:80]!r} does not equal itself"
+        return f"the reference {answer[:80]!r} does not equal itself"
     if same(wanted, wanted, _exact_leaf):
         return None
     if too_heavy(text):
-        return f"the reference {read[0][:80]!r} is too heavy to evaluate"
+        return f"the reference {answer[:80]!r} is too heavy to evaluate"
     reply = shared().submit(_EQUALS_ITSELF, {"reference": text}, cpu_seconds=CPU_SECONDS).result(WAIT_SECONDS)
     if reply.kind == "value":
-        return None if reply.value else f"the reference {read[0][:80]!r} does not equal itself"
-    return f"the reference {read[0][:80]!r} cannot be read: {reply.kind} {reply.error}".rstrip()
+        return None if reply.value else f"the reference {answer[:80]!r} does not equal itself"
+    return f"the reference {answer[:80]!r} cannot be read: {reply.kind} {reply.error}".rstrip()

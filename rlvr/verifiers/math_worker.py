@@ -10,7 +10,8 @@ from math_verify import parse as math_parse
 from math_verify import verify as math_equal
 from sympy.core.random import seed  # type: ignore[import-untyped]
 
-from rlvr.verifiers.forms import parse, same, same_leaf, stands_for
+from rlvr.verifiers.equality import Policy, rounds_to, same, same_leaf, stands_for
+from rlvr.verifiers.forms import parse
 from rlvr.verifiers.guard import side_effects_barred
 from rlvr.verifiers.rational import decimal
 
@@ -20,7 +21,7 @@ _DIGITS = 40
 
 def prepare() -> None:
     """Fills the library's caches before the first item is timed."""
-    compare({"reference": r"\frac{\sqrt{2}}{x}", "answer": r"\frac{2}{x\sqrt{2}}"})
+    compare({"reference": r"\frac{\sqrt{2}}{x}", "answer": r"\frac{2}{x\sqrt{2}}", "policy": {}})
 
 
 @functools.lru_cache(maxsize=4096)
@@ -51,14 +52,18 @@ def _close(left: Any, right: Any) -> bool:
     return bool(size == 0 or abs(a - b) <= size * sympy.Float("1e-25", _DIGITS))
 
 
-def _leaf(reference: str, answer: str) -> bool:
-    decided = same_leaf(reference, answer)
+def _leaf(reference: str, answer: str, *, rounded: bool) -> bool:
+    decided = same_leaf(reference, answer, rounded=rounded)
     if decided is not None:
         return decided
     left, right = _parsed(reference), _parsed(answer)
     if not left or not right:
         return False
     wanted, found = _number(left), _number(right)
+    printed = decimal(reference)
+    if rounded and printed is not None and printed.unit < 1 and found is not None:
+        exact = _digits(found)
+        return exact is not None and exact.is_real is True and rounds_to(Fraction(str(exact)), printed)
     literal = decimal(answer)
     if wanted is not None and literal is not None:
         exact = _digits(wanted)
@@ -90,17 +95,18 @@ def equals_itself(payload: dict[str, str]) -> bool:
     return bool(same(form, form, _reads)) and (form.kind not in ("relation", "plus_minus") or bool(parsed))
 
 
-def compare(payload: dict[str, str]) -> bool:
-    """Gives whether payload["answer"] equals payload["reference"], both LaTeX without a box."""
+def compare(payload: dict[str, Any]) -> bool:
+    """Gives whether payload["answer"] equals payload["reference"] under payload["policy"], both LaTeX without a box."""
     with side_effects_barred():
         return _compare(payload)
 
 
-def _compare(payload: dict[str, str]) -> bool:
+def _compare(payload: dict[str, Any]) -> bool:
     seed(0)
     reference, answer = payload["reference"], payload["answer"]
     wanted, found = parse(reference), parse(answer)
-    result = same(wanted, found, _leaf)
+    policy = Policy(**payload["policy"])
+    result = same(wanted, found, functools.partial(_leaf, rounded=policy.rounded), policy)
     if result is None:
         left, right = _parsed(reference), _parsed(answer)
         result = bool(left and right) and bool(

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from rlvr.types import Completion, Task, Verdict, read_only
 from rlvr.verifiers import math as math_verifier
-from rlvr.verifiers.forms import same_leaf
+from rlvr.verifiers.equality import same_leaf
 from rlvr.verifiers.latex import normalise
 from rlvr.verifiers.rational import NotRationalError, UndefinedError, value
 from rlvr.verifiers.scorer import Scorer
@@ -148,6 +148,52 @@ def test_parts_tell_the_path_of_the_decision() -> None:
 def test_a_reference_can_name_another_slot() -> None:
     found = verdicts([({"answer": "26", "slot": "marked"}, "13 * 2\nA: 26"), ({"answer": "26"}, "A: 26")])
     assert [v.outcome for v in found] == [1.0, 0.0]
+
+
+ROUNDED = {"answer": "3.14", "rounded": True}
+REQUIRED = {"answer": r"5\text{ cm}", "units": "required"}
+EXACT = {"answer": r"50\%", "percent": "exact"}
+CHOICES = {"answer": "B", "choices": ["3", r"\frac{1}{2}", r"\sqrt{2}", "0.5x"]}
+
+
+@pytest.mark.parametrize(
+    ("reference", "answer", "outcome"),
+    [
+        *[(ROUNDED, "3.14", 1.0), (ROUNDED, "3.1416", 1.0), (ROUNDED, r"\pi", 1.0), (ROUNDED, r"\frac{22}{7}", 1.0)],
+        *[(ROUNDED, "3.15", 0.0), (ROUNDED, "3.1351", 1.0), (ROUNDED, "3.1349", 0.0), (ROUNDED, r"\sqrt{10}", 0.0)],
+        # Without the option a decimal reference is met by that number only, and an integer is never rounded.
+        *[("3.14", r"\pi", 0.0), ({"answer": "3", "rounded": True}, r"\pi", 0.0)],
+        *[(REQUIRED, r"5\text{ cm}", 1.0), (REQUIRED, "5", 0.0), (REQUIRED, r"5\text{ m}", 0.0)],
+        *[(EXACT, r"50\%", 1.0), (EXACT, "0.5", 1.0), (EXACT, "50", 0.0), (r"50\%", "50", 1.0)],
+        *[(CHOICES, "B", 1.0), (CHOICES, r"\text{(b)}", 1.0), (CHOICES, "0.5", 1.0), (CHOICES, r"\frac{2}{4}", 1.0)],
+        *[(CHOICES, "A", 0.0), (CHOICES, "3", 0.0), (CHOICES, "E", 0.0), (CHOICES, r"2^{1/2}", 0.0)],
+    ],
+)
+def test_a_reference_can_ask_for_more_or_less(reference: Any, answer: str, outcome: float) -> None:
+    (found,) = verdicts([(reference, rf"So $\boxed{{{answer}}}$.")])
+    assert found.outcome == outcome
+
+
+def test_a_choice_that_equals_two_of_them_is_wrong() -> None:
+    twice = {"answer": "A", "choices": ["0.5", r"\frac{1}{2}"]}
+    letter, text = verdicts([(twice, r"\boxed{A}"), (twice, r"\boxed{0.5}")])
+    assert (letter.outcome, text.outcome) == (1.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("reference", "said"),
+    [
+        ({"answer": "4", "unit": "required"}, "unknown key 'unit'"),
+        ({"answer": "4", "units": "ignored"}, "units is 'ignored'"),
+        ({"answer": "4", "slot": ["boxed"]}, "unknown slot"),
+        ({"answer": "4", "choices": ["3", "4"]}, "has to be the letter"),
+        ({"answer": "C", "choices": ["3", "4"]}, "has to be the letter"),
+        ({"answer": "A", "choices": "34"}, "list of strings"),
+        ({"answer": "A", "choices": ["9^{9^{9^9}}", "4"]}, "too heavy"),
+    ],
+)
+def test_what_is_wrong_with_a_reference_is_said(reference: Any, said: str) -> None:
+    assert said in (math_verifier.check_reference(reference) or "")
 
 
 @pytest.mark.parametrize("reference", [None, 4, {"answer": 4}, {"answer": "4", "slot": "nowhere"}, "", r"\text{}", []])
