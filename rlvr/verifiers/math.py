@@ -18,6 +18,7 @@ import functools
 import re
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -101,7 +102,7 @@ _POLICIES = {"units": ("optional", "required"), "percent": ("either", "exact"), 
 def read_question(reference: Any) -> Question | str:
     """Gives the question of a reference, or what is wrong with it."""
     if isinstance(reference, str):
-        reference = {"answer": reference}
+        return Question(reference) if normalise(reference) else "the reference answer is empty"
     if not isinstance(reference, dict) or not isinstance(reference.get("answer"), str):
         return f'expected a string or {{"answer": string}}, found {str(reference)[:80]!r}'
     if unknown := reference.keys() - _KEYS:
@@ -176,10 +177,43 @@ async def verify(task: Task, completion: Completion) -> Verdict:
     arithmetic), "screened" (code, or too heavy to evaluate) or "algebra". The outcome is None only for a broken
     reference or trouble of the machine.
     """
-    question = read_question(task.reference)
+    found = _first_look(task.reference, completion.text)
+    if isinstance(found, Verdict):
+        return found
+    verdicts = [
+        verdict or await _by_algebra(reference, found.text, found.question.policy, found.extracted)
+        for reference, verdict in found.verdicts
+    ]
+    return _settled(found.question, verdicts)
+
+
+def at_once(task: Task, completion: Completion) -> Verdict | None:
+    """Gives the verdict of `verify` where exact arithmetic can tell, without waiting; None where it cannot."""
+    found = _first_look(task.reference, completion.text)
+    if isinstance(found, Verdict):
+        return found
+    verdicts = [verdict for _, verdict in found.verdicts if verdict is not None]
+    return _settled(found.question, verdicts) if len(verdicts) == len(found.verdicts) else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """An answer in its slot, with its verdict against each reference (one, or the choices); None: not decided yet."""
+
+    question: Question
+    text: str
+    extracted: str
+    verdicts: tuple[tuple[str, Verdict | None], ...]
+
+
+_FILLER = re.compile(r"\\(?:text|mathrm|mbox)|[{}\s?.]|\\ldots|\\dots")
+
+
+def _first_look(reference: Any, text: str) -> _Found | Verdict:
+    question = read_question(reference)
     if isinstance(question, str):
         return Verdict(None, "bad_reference", version=VERSION)
-    answer = _judged(extract(completion.text, question.slot), question)
+    answer = _judged(extract(text, question.slot), question)
     extracted = answer.text[:200]
     if answer.status != "ok":
         return Verdict(0.0, answer.status, extracted, version=VERSION)
@@ -188,29 +222,21 @@ async def verify(task: Task, completion: Completion) -> Verdict:
     text = normalise(answer.text)
     if not _FILLER.sub("", text):
         return Verdict(0.0, "no_answer", extracted, version=VERSION)
-    if question.choices:
-        return await _chosen(question, text, extracted)
-    return await _compared(question.answer, text, question.policy, extracted)
+    if question.choices and (letter := _named_choice(text, question.choices)) is not None:
+        right = letter == _letter(question.answer, len(question.choices))
+        return Verdict(float(right), "ok", extracted, path="fast", version=VERSION)
+    references = question.choices or (question.answer,)
+    verdicts = tuple((wanted, _exactly(wanted, text, question.policy, extracted)) for wanted in references)
+    return _Found(question, text, extracted, verdicts)
 
 
-async def _chosen(question: Question, text: str, extracted: str) -> Verdict:
-    """Gives the verdict on a multiple choice: the letter, or the text of the choice and of no other."""
-    wanted = _letter(question.answer, len(question.choices))
-    assert wanted is not None, "read_question has seen to it"
-    letter = _letter(text, len(question.choices))
-    if letter is not None and all(squeezed(choice) != squeezed(text) for choice in question.choices):
-        return Verdict(float(letter == wanted), "ok", extracted, path="fast", version=VERSION)
-    found = [await _compared(choice, text, question.policy, extracted) for choice in question.choices]
-    unsure = [verdict for verdict in found if verdict.outcome is None]
-    matching = [place for place, verdict in enumerate(found) if verdict.outcome == 1.0]
-    if unsure and matching != [wanted]:
-        return unsure[0]
-    if matching == [wanted]:
-        return found[wanted]
-    return replace(found[wanted], outcome=0.0)
+def _named_choice(text: str, choices: Sequence[str]) -> int | None:
+    """Gives the choice that `text` names by its letter; a text that is itself one of the choices names none."""
+    spelled_out = any(squeezed(choice) == squeezed(text) for choice in choices)
+    return None if spelled_out else _letter(text, len(choices))
 
 
-async def _compared(reference: str, text: str, policy: Policy, extracted: str) -> Verdict:
+def _exactly(reference: str, text: str, policy: Policy, extracted: str) -> Verdict | None:
     result, wanted, found = _decide(reference, text, policy)
     if result is not None:
         hedged = not result and wanted.kind == "value" and found.kind in ("list", "set", "plus_minus")
@@ -219,10 +245,19 @@ async def _compared(reference: str, text: str, policy: Policy, extracted: str) -
         return Verdict(0.0, "wrong_format", extracted, path="screened", version=VERSION)
     if too_heavy(text):
         return Verdict(0.0, "timeout", extracted, path="screened", version=VERSION)
-    return await _by_algebra(reference, text, policy, extracted)
+    return None
 
 
-_FILLER = re.compile(r"\\(?:text|mathrm|mbox)|[{}\s?.]|\\ldots|\\dots")
+def _settled(question: Question, verdicts: Sequence[Verdict]) -> Verdict:
+    """Gives the one verdict; of several choices exactly the right one has to be met."""
+    if not question.choices:
+        return verdicts[0]
+    wanted = _letter(question.answer, len(question.choices))
+    assert wanted is not None, "read_question has seen to it"
+    if any(verdict.outcome is None for verdict in verdicts):
+        return next(verdict for verdict in verdicts if verdict.outcome is None)
+    met = [place for place, verdict in enumerate(verdicts) if verdict.outcome == 1.0]
+    return replace(verdicts[wanted], outcome=float(met == [wanted]))
 
 
 async def _by_algebra(reference: str, answer: str, policy: Policy, extracted: str) -> Verdict:
