@@ -22,7 +22,16 @@ BoolArray = npt.NDArray[np.bool_]
 
 Finish = Literal["stop", "length", "abort"]
 Status = Literal[
-    "ok", "no_answer", "wrong_format", "hedged", "timeout", "crash", "bad_reference", "judge_error", "host_error"
+    "ok",
+    "no_answer",
+    "wrong_format",
+    "hedged",
+    "timeout",
+    "crash",
+    "bad_row",
+    "bad_reference",
+    "judge_error",
+    "host_error",
 ]
 
 

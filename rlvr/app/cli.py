@@ -155,6 +155,21 @@ def _report(options: argparse.Namespace) -> int:
     return 0
 
 
+def _verify(options: argparse.Namespace) -> int:
+    from rlvr.app.verifying import Fields, print_summary, read_options, verify_file
+
+    summary = verify_file(
+        options.verifier,
+        options.file,
+        fields=Fields(options.completion_field, options.answer_field, options.label_field),
+        options=read_options(options.option),
+        output=options.output,
+        workers=options.workers,
+    )
+    print_summary(summary, as_json=options.json)
+    return 0
+
+
 def _explain(options: argparse.Namespace) -> int:
     from rlvr.app.explaining import explain_anything
 
@@ -176,6 +191,7 @@ VERBS = {
     "evaluate": _evaluate,
     "generate": _generate,
     "report": _report,
+    "verify": _verify,
     "explain": _explain,
     "doctor": _doctor,
 }
@@ -217,6 +233,10 @@ def _parser() -> argparse.ArgumentParser:
     _add_evaluate(verbs.add_parser("evaluate", help="measure a checkpoint", description="Measures a checkpoint."))
     _add_generate(verbs.add_parser("generate", help="answer a prompt", description="Prints completions of a prompt."))
 
+    _add_verify(
+        verbs.add_parser("verify", help="judge a file of completions", description="Judges every row of a JSONL file.")
+    )
+
     report = verbs.add_parser("report", help="write a run's page anew", description="Writes report.html of a run anew.")
     report.add_argument("run", type=Path, metavar="RUN", help="a run folder, for example runs/demo")
 
@@ -250,7 +270,23 @@ def _add_generate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--samples", type=_positive, default=1, metavar="N", help="completions (default 1)")
     parser.add_argument("--temperature", type=_temperature, default=1.0, metavar="T", help="0 is greedy (default 1)")
     parser.add_argument("--max-tokens", type=_positive, default=256, metavar="N", help="tokens at most (default 256)")
-    parser.add_argument("--seed", type=_seed, default=0, metavar="N", help="seed of the sampling (default 0)")
+    parser.add_argument("--seed", type=_count, default=0, metavar="N", help="seed of the sampling (default 0)")
+
+
+def _add_verify(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("verifier", metavar="NAME", help="math, instructions, …, or your own: package.module:function")
+    parser.add_argument(
+        "file", type=Path, metavar="FILE", help="JSON lines with a completion and an answer or reference"
+    )
+    parser.add_argument("--output", type=Path, metavar="OUT", help="where a JSON line per row goes")
+    parser.add_argument("--completion-field", default="completion", metavar="F", help="default: completion")
+    parser.add_argument("--answer-field", default="", metavar="F", help="default: reference, else answer")
+    parser.add_argument("--label-field", default="", metavar="F", help="what is known of each row, for the error rates")
+    parser.add_argument("--option", action="append", default=[], metavar="K=V", help="added to each reference")
+    parser.add_argument(
+        "--workers", type=_count, default=0, metavar="N", help="worker processes (default: one per core)"
+    )
+    parser.add_argument("--json", action="store_true", help="print the summary as JSON")
 
 
 def _positive(text: str) -> int:
@@ -259,7 +295,7 @@ def _positive(text: str) -> int:
     return int(text)
 
 
-def _seed(text: str) -> int:
+def _count(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f'expected a whole number, at least 0, found "{text}"')
     return int(text)

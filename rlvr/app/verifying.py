@@ -1,0 +1,265 @@
+"""`rlvr verify`: a file of completions in, a verdict per row out, and a summary."""
+
+import gzip
+import json
+import os
+import sys
+import time
+from collections import Counter, deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from rlvr.errors import DataError, UsageError
+from rlvr.runs.atomic import TEMPORARY, encode, strict_json, writing
+from rlvr.statistics.intervals import Interval, proportion_interval
+from rlvr.types import Verdict
+from rlvr.verifiers.many import verify_many
+from rlvr.verifiers.pool import configure_shared
+
+MAX_NAMED = 10
+"""So many wrongly judged rows are named in the summary."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """Where a row's completion, reference ("": "reference" or "answer") and label ("": none) stand."""
+
+    completion: str = "completion"
+    answer: str = ""
+    label: str = ""
+
+
+@dataclass(slots=True)
+class Summary:
+    """What became of all rows. An outcome counts as right from `threshold` on.
+
+    `confusion` counts rows with a label by (labelled right, judged), judged being "right", "wrong" or "not told".
+    """
+
+    verifier: str
+    threshold: float
+    rows: int = 0
+    outcomes: Counter[str] = field(default_factory=Counter)
+    statuses: Counter[str] = field(default_factory=Counter)
+    paths: Counter[str] = field(default_factory=Counter)
+    confusion: Counter[tuple[bool, str]] = field(default_factory=Counter)
+    false_accepts: list[str] = field(default_factory=list)
+    false_rejects: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+    def add(self, name: str, verdict: Verdict, label: bool | None) -> None:
+        """Counts one verdict."""
+        told = "not told" if verdict.outcome is None else "right" if verdict.outcome >= self.threshold else "wrong"
+        self.rows += 1
+        self.outcomes[told] += 1
+        self.statuses[verdict.status] += 1
+        self.paths[verdict.path or "–"] += 1
+        if label is None:
+            return
+        self.confusion[label, told] += 1
+        if told == ("wrong" if label else "right"):
+            named = self.false_rejects if label else self.false_accepts
+            named.extend([name] if len(named) < MAX_NAMED else [])
+
+    def error_rate(self, label: bool) -> Interval | None:
+        """Gives the share of rows with that label that were judged the other way; None where there are none."""
+        wrongly = self.confusion[label, "wrong" if label else "right"]
+        told = wrongly + self.confusion[label, "right" if label else "wrong"]
+        return proportion_interval(wrongly, told) if told else None
+
+    def as_json(self) -> dict[str, Any]:
+        """Gives all of it as JSON."""
+        rates = {"false_accept_rate": self.error_rate(False), "false_reject_rate": self.error_rate(True)}
+        return {
+            "verifier": self.verifier,
+            "rows": self.rows,
+            "outcomes": dict(self.outcomes),
+            "statuses": dict(self.statuses),
+            "paths": dict(self.paths),
+            "seconds": round(self.seconds, 3),
+            "rows_per_second": round(self.rows / self.seconds, 1) if self.seconds else None,
+            "confusion": [
+                {"label": label, "judged": told, "rows": count} for (label, told), count in self.confusion.items()
+            ],
+            **{name: None if rate is None else asdict(rate) for name, rate in rates.items()},
+            "false_accepts": self.false_accepts,
+            "false_rejects": self.false_rejects,
+        }
+
+
+def verify_file(
+    verifier: str,
+    path: Path,
+    *,
+    fields: Fields,
+    options: Mapping[str, Any],
+    output: Path | None = None,
+    workers: int = 0,
+    threshold: float = 1.0,
+) -> Summary:
+    """Judges every line of a JSON Lines file (plain or .gz) and gives the summary; `output` gets a row per line.
+
+    Raises DataError for a file that cannot be read, UsageError for an unknown verifier.
+    """
+    if not path.is_file():
+        raise DataError(f"{path} is no file; JSON lines with completions were expected", hint="rlvr verify --help")
+    configure_shared(workers)
+    summary = Summary(verifier, threshold)
+    waiting: deque[tuple[Any, Any]] = deque()
+    rows = _named_rows(path, waiting)
+    started = time.monotonic()
+    verdicts = verify_many(
+        rows, verifier, options=options, completion_field=fields.completion, answer_field=fields.answer
+    )
+    with _Output(output) as out, _progress() as progress:
+        bar = progress.add_task("verify", total=_num_lines(path))
+        for verdict in verdicts:
+            name, row = waiting.popleft()
+            summary.add(str(name), verdict, _label(row, fields.label))
+            out.write({"id": name, **_judged(verdict)})
+            progress.advance(bar)
+    summary.seconds = time.monotonic() - started
+    return summary
+
+
+def _named_rows(path: Path, waiting: deque[tuple[Any, Any]]) -> Iterator[Any]:
+    """Gives the rows, and notes each with its id, or its place in the file, until its verdict is there."""
+    for number, row in enumerate(read_rows(path), start=1):
+        named = isinstance(row, Mapping) and isinstance(row.get("id"), str | int)
+        waiting.append((row["id"] if named else f"row {number}", row))
+        yield row
+
+
+def read_rows(path: Path) -> Iterator[Any]:
+    """Gives what each line holds, empty ones passed over; a line that is no JSON comes as a string that says so."""
+    with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as lines:
+        for line in lines:
+            if not line.strip():
+                continue
+            try:
+                yield json.loads(line)
+            except (ValueError, RecursionError) as error:
+                yield f"no JSON: {error}"
+
+
+def _num_lines(path: Path) -> int | None:
+    if path.suffix == ".gz" or not sys.stderr.isatty():
+        return None
+    with path.open("rb") as lines:
+        return sum(bool(line.strip()) for line in lines)
+
+
+def _label(row: Any, name: str) -> bool | None:
+    value = row.get(name) if name and isinstance(row, Mapping) else None
+    return None if value is None else bool(value)
+
+
+def _judged(verdict: Verdict) -> dict[str, Any]:
+    return {
+        "outcome": verdict.outcome,
+        "status": verdict.status,
+        "extracted": verdict.extracted,
+        "path": verdict.path,
+        "seconds": verdict.seconds,
+        "parts": dict(verdict.parts),
+        "version": verdict.version,
+    }
+
+
+class _Output:
+    """A file that appears whole when all rows are written, and not at all otherwise; None: nothing is written."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._file: Any = None
+
+    def __enter__(self) -> "_Output":
+        if self._path is not None:
+            with writing(self._path):
+                self._file = self._temporary.open("wb")
+        return self
+
+    @property
+    def _temporary(self) -> Path:
+        assert self._path is not None
+        return self._path.with_name(f"{TEMPORARY}{self._path.name}")
+
+    def write(self, row: Mapping[str, Any]) -> None:
+        if self._file is not None:
+            self._file.write(encode(strict_json(row)) + b"\n")
+
+    def __exit__(self, kind: object, *rest: object) -> None:
+        if self._file is None:
+            return
+        self._file.close()
+        assert self._path is not None
+        if kind is None:
+            os.replace(self._temporary, self._path)
+        else:
+            self._temporary.unlink(missing_ok=True)
+
+
+def _progress() -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    console = Console(stderr=True)
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+
+
+def read_options(words: Sequence[str]) -> dict[str, Any]:
+    """Gives what `--option key=value` words say; a value that reads as JSON is that, any other a string."""
+    options: dict[str, Any] = {}
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not key or not equals:
+            raise UsageError(f"--option {word}: key=value was expected", hint="--option slot=marked")
+        try:
+            options[key] = json.loads(value)
+        except ValueError:
+            options[key] = value
+    return options
+
+
+def print_summary(summary: Summary, *, as_json: bool) -> None:
+    """Prints the summary to stdout: as tables, or as one JSON object."""
+    if as_json:
+        print(json.dumps(summary.as_json(), ensure_ascii=False))
+        return
+    console = Console(width=None if sys.stdout.isatty() else 100)
+    rate = f"{summary.rows / summary.seconds:,.0f} rows a second" if summary.seconds else "at once"
+    console.print(f"{summary.verifier}: {summary.rows:,} rows, {rate}")
+    console.print(_counts("outcome", summary.outcomes, summary.rows))
+    console.print(_counts("status", summary.statuses, summary.rows))
+    if summary.confusion:
+        console.print(_confusion(summary))
+        for what, names in (("wrongly accepted", summary.false_accepts), ("wrongly refused", summary.false_rejects)):
+            if names:
+                console.print(f"{what}, the first {len(names)}: {', '.join(names)}", markup=False)
+
+
+def _counts(heading: str, counts: Counter[str], total: int) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    table.add_column(heading)
+    table.add_column("rows", justify="right")
+    table.add_column("percent", justify="right")
+    for name, count in counts.most_common():
+        table.add_row(name, f"{count:,}", f"{100 * count / total:.2f}")
+    return table
+
+
+def _confusion(summary: Summary) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for heading in ("label", "judged right", "judged wrong", "not told", "error, percent"):
+        table.add_column(heading, justify="left" if heading == "label" else "right")
+    for label in (True, False):
+        error = summary.error_rate(label)
+        shown = "–" if error is None else f"{100 * error.mean:.2f} \\[{100 * error.low:.2f}, {100 * error.high:.2f}]"
+        counts = [f"{summary.confusion[label, told]:,}" for told in ("right", "wrong", "not told")]
+        table.add_row("right" if label else "wrong", *counts, shown)
+    return table

@@ -1,0 +1,136 @@
+"""Many completions by one verifier: a bad row costs only itself, and order is kept.
+
+from rlvr.verifiers.many import verify_many
+for verdict in verify_many([{"completion": r"So \\boxed{4}", "answer": "4"}], "math"): ...
+"""
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future
+from typing import Any
+
+import numpy as np
+
+from rlvr.types import Completion, Task, Verdict, read_only
+from rlvr.verifiers import math
+from rlvr.verifiers.scorer import Scorer
+
+WINDOW = 4096
+"""Rows that are read ahead of the oldest one without a verdict."""
+
+AT_ONCE: Mapping[str, Callable[[Task, Completion], Verdict | None]] = {"math": math.at_once}
+"""Verifiers that can tell most verdicts without waiting; None sends the row the long way."""
+
+_NO_TOKENS = read_only([], np.int64)
+_NO_LOGPROBS = read_only([], np.float32)
+_NONE_TRAINABLE = read_only([], np.bool_)
+
+Row = Mapping[str, Any]
+
+
+def verify_many(
+    rows: Iterable[Row],
+    verifier: str = "math",
+    *,
+    options: Mapping[str, Any] | None = None,
+    completion_field: str = "completion",
+    answer_field: str = "",
+) -> Iterator[Verdict]:
+    """Gives one verdict per row, in their order, as they become known.
+
+    A row is an object with the completion's text and its reference, under `answer_field`, by default "reference" or
+    "answer"; `options` are added to each reference. A row that is no such object gets outcome None and status
+    "bad_row", `extracted` saying why. `verifier` is a name of the house or "package.module:function".
+    Raises UsageError for an unknown verifier, before the first row is read.
+    """
+    scorer = Scorer()
+    scorer.resolve(verifier)
+    return _verdicts(scorer, rows, verifier, dict(options or {}), completion_field, answer_field)
+
+
+def _verdicts(
+    scorer: Scorer, rows: Iterable[Row], verifier: str, options: dict[str, Any], completion: str, answer: str
+) -> Iterator[Verdict]:
+    at_once = AT_ONCE.get(verifier)
+    pending: deque[Verdict | Future[Verdict]] = deque()
+    loop = _Loop(scorer)
+    try:
+        for row in rows:
+            read = _read(row, verifier, options, completion, answer)
+            if isinstance(read, Verdict):
+                pending.append(read)
+            else:
+                known = _now(at_once, *read) if at_once else None
+                pending.append(known or loop.submit(*read))
+            while pending and (len(pending) > WINDOW or not isinstance(pending[0], Future) or pending[0].done()):
+                yield _result(pending.popleft())
+        while pending:
+            yield _result(pending.popleft())
+    finally:
+        loop.close()
+        scorer.close()
+
+
+def _read(
+    row: Any, verifier: str, options: dict[str, Any], completion_field: str, answer_field: str
+) -> tuple[Task, Completion] | Verdict:
+    if not isinstance(row, Mapping):
+        return _bad_row(f"expected an object, found {str(row)[:60]!r}")
+    text = row.get(completion_field)
+    if not isinstance(text, str):
+        return _bad_row(f"{completion_field!r} is {str(text)[:60]!r}; expected a string")
+    field = answer_field or ("reference" if "reference" in row else "answer")
+    if field not in row:
+        wanted = repr(answer_field) if answer_field else "'reference' nor 'answer'"
+        return _bad_row(f"the row has no {wanted}")
+    reference = row[field]
+    if options:
+        reference = {**options, **(reference if isinstance(reference, dict) else {"answer": reference})}
+    task = Task(str(row.get("id", "")), (), reference, verifier, "rows", "rows")
+    return task, Completion(_NO_TOKENS, _NO_LOGPROBS, _NONE_TRAINABLE, text, "stop", 0)
+
+
+def _bad_row(reason: str) -> Verdict:
+    return Verdict(None, "bad_row", reason[:200])
+
+
+def _now(function: Callable[[Task, Completion], Verdict | None], task: Task, completion: Completion) -> Verdict | None:
+    try:
+        return function(task, completion)
+    except Exception:  # the long way says so, with the trace, and counts it
+        return None
+
+
+def _result(known: "Verdict | Future[Verdict]") -> Verdict:
+    return known.result() if isinstance(known, Future) else known
+
+
+class _Loop:
+    """An event loop in a thread of its own, so that callers with and without a loop are served alike."""
+
+    def __init__(self, scorer: Scorer) -> None:
+        self._scorer = scorer
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+
+    def submit(self, task: Task, completion: Completion) -> "Future[Verdict]":
+        """Gives the verdict to come. It always comes: the scorer gives up what hangs."""
+        if self._loop is None:
+            self._loop = asyncio.new_event_loop()
+            self._thread = threading.Thread(target=self._loop.run_forever, name="rlvr-verify-many", daemon=True)
+            self._thread.start()
+        return asyncio.run_coroutine_threadsafe(self._score(task, completion), self._loop)
+
+    async def _score(self, task: Task, completion: Completion) -> Verdict:
+        (verdict,) = await self._scorer.score(task, [completion])
+        return verdict
+
+    def close(self) -> None:
+        """Ends the thread; what is still under way is dropped."""
+        if self._loop is not None and self._thread is not None:
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join(timeout=10)
+            if not self._thread.is_alive():
+                self._loop.close()

@@ -1,0 +1,103 @@
+"""`rlvr verify`: rows in, verdicts out, a summary that scripts can rely on."""
+
+import gzip
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rlvr.app.cli import main
+from rlvr.app.verifying import MAX_NAMED, Summary
+from rlvr.types import Verdict
+
+ROWS = [
+    {"id": "right", "completion": r"\boxed{4}", "answer": "4", "label": True},
+    {"id": 7, "completion": r"\boxed{5}", "answer": "4", "label": False},
+    {"completion": r"\boxed{0.5}", "answer": r"\frac{1}{2}", "label": False},
+    {"id": "refused", "completion": "four", "answer": "4", "label": True},
+]
+
+
+def write(path: Path, rows: Sequence[Any]) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_each_row_gets_a_line_and_the_summary_counts_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows, out = write(tmp_path / "rows.jsonl", ROWS), tmp_path / "out.jsonl"
+    assert main(["verify", "math", str(rows), "--output", str(out), "--label-field", "label", "--json"]) == 0
+    found = lines(out)
+    assert [row["id"] for row in found] == ["right", 7, "row 3", "refused"]
+    assert [row["outcome"] for row in found] == [1.0, 0.0, 1.0, 0.0]
+    assert [row["status"] for row in found] == ["ok", "ok", "ok", "no_answer"]
+    assert all(row.keys() >= {"id", "outcome", "status", "extracted", "path", "seconds"} for row in found)
+    summary = json.loads(capsys.readouterr().out)
+    assert summary["rows"] == 4
+    assert summary["outcomes"] == {"right": 2, "wrong": 2}
+    assert summary["statuses"] == {"ok": 3, "no_answer": 1}
+    # Of two rows labelled wrong one is accepted, of two labelled right one refused.
+    assert (summary["false_accept_rate"]["mean"], summary["false_reject_rate"]["mean"]) == (0.5, 0.5)
+    assert (summary["false_accepts"], summary["false_rejects"]) == (["row 3"], ["refused"])
+
+
+def test_the_tables_say_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = write(tmp_path / "rows.jsonl", ROWS)
+    assert main(["verify", "math", str(rows), "--label-field", "label"]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "math: 4 rows" in text
+    assert "wrong 1 1 0 50.00" in text
+    assert "wrongly accepted, the first 1: row 3" in text
+
+
+def test_broken_lines_cost_only_themselves(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path, out = tmp_path / "rows.jsonl", tmp_path / "out.jsonl"
+    good = json.dumps(ROWS[0]).encode()
+    deep = b"[" * 100_000
+    path.write_bytes(b"\n".join([b"{broken", b"\xff\xfe", deep, b"", b'{"completion": NaN, "answer": "4"}', good]))
+    assert main(["verify", "math", str(path), "--output", str(out), "--json"]) == 0
+    assert [row["status"] for row in lines(out)] == ["bad_row"] * 4 + ["ok"]
+    assert json.loads(capsys.readouterr().out)["outcomes"] == {"not told": 4, "right": 1}
+
+
+def test_zipped_rows_other_fields_and_options_are_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "rows.jsonl.gz"
+    path.write_bytes(gzip.compress(json.dumps({"text": "A: 26", "gold": "26"}).encode()))
+    words = ["--completion-field", "text", "--answer-field", "gold", "--option", "slot=marked", "--json"]
+    assert main(["verify", "math", str(path), *words]) == 0
+    assert json.loads(capsys.readouterr().out)["outcomes"] == {"right": 1}
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["maths", "FILE"], "did you mean 'math'?"),
+        (["math", "nowhere.jsonl"], "nowhere.jsonl is no file"),
+        (["math", "FILE", "--option", "slot"], "key=value was expected"),
+        (["math", "FILE", "--output", "nowhere/out.jsonl"], "nowhere"),
+    ],
+)
+def test_wrong_use_is_said_and_leaves_nothing(
+    words: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "FILE", ROWS)
+    assert main(["verify", *words]) != 0
+    assert said in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["FILE"]
+
+
+def test_the_summary_of_a_million_rows_names_only_the_first_mistakes() -> None:
+    summary = Summary("math", 1.0)
+    for number in range(10_000):
+        summary.add(f"row {number}", Verdict(1.0, "ok"), False)
+    assert summary.false_accepts == [f"row {number}" for number in range(MAX_NAMED)]
+    rate = summary.error_rate(False)
+    assert rate is not None
+    assert rate.mean == 1.0
+    assert summary.error_rate(True) is None
