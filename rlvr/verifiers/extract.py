@@ -9,6 +9,7 @@ MAX_ANSWER_CHARACTERS = 2000
 MAX_NESTED_BOXES = 8
 
 _BOX = re.compile(r"\\(?:boxed|fbox)(?![a-zA-Z])\s*")
+_SHORT = re.compile(r"\{[^\\{}]{0,200}\}")
 _BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
 _BARE = re.compile(r"[^\s$]{1,100}(?![^\s$])")
 _TOKEN = re.compile(r"\\[a-zA-Z]+|\S")
@@ -51,6 +52,12 @@ def _closing_braces(text: str) -> dict[int, int]:
     return closing
 
 
+def _short_end(text: str, start: int) -> int | None:
+    """Gives the brace that closes the one at `start` where it stands near, with nothing special in between."""
+    match = _SHORT.match(text, start)
+    return match.end() - 1 if match else None
+
+
 def balanced(text: str) -> bool:
     """Gives whether every brace of LaTeX text has its partner; escaped braces do not count."""
     braces = [match.group() for match in _BRACE.finditer(text) if match.group() in "{}"]
@@ -64,10 +71,11 @@ def _boxes(text: str) -> list[tuple[int, int, str]]:
     position = 0
     while match := _BOX.search(text, position):
         position = match.end()
-        if closing is None:
-            closing = _closing_braces(text)
         if position < len(text) and text[position] == "{":
-            end = closing.get(position)
+            end = _short_end(text, position)
+            if end is None:
+                closing = _closing_braces(text) if closing is None else closing
+                end = closing.get(position)
             if end is not None:
                 found.append((match.start(), end + 1, text[position + 1 : end]))
                 position = end + 1

@@ -1,5 +1,6 @@
 """The exact value of a LaTeX expression made of rational numbers, by a small parser of its own; nothing is executed."""
 
+import functools
 import math
 import re
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ MAX_BITS = 20_000
 MAX_DEPTH = 40
 MAX_FACTORIAL = 500
 
+_ONE = Fraction(1)
 _TOKEN = re.compile(
     r"(?P<repeating>\d*\.(?P<head>\d*)\\overline\s*\{(?P<cycle>\d+)\})"
     r"|(?P<dots>\d*\.\d*?(?P<digit>\d)(?P=digit){2,}\s*(?:\.\.\.|\\ldots|\\dots|\\cdots))"
@@ -40,6 +42,7 @@ class Decimal:
     unit: Fraction
 
 
+@functools.lru_cache(maxsize=4096)
 def decimal(text: str) -> Decimal | None:
     """Gives a literal such as -12.50, 1,000 or 1.2 \\times 10^{3}; None for anything else."""
     match = _DECIMAL.fullmatch(text)
@@ -51,8 +54,9 @@ def decimal(text: str) -> Decimal | None:
     exponent = int(match["braced"] or match["bare"] or 0)
     if abs(exponent) > 4000:
         return None
-    unit = Fraction(10) ** (exponent - len(part))
-    value = int(whole + part) * unit
+    places = exponent - len(part)
+    unit = Fraction(10) ** places if places else _ONE
+    value = int(whole + part) * unit if places else Fraction(int(whole))
     digits = len((whole + part).lstrip("0"))
     return Decimal(-value if match["sign"] == "-" else value, digits, unit)
 
