@@ -6,7 +6,7 @@
 CPU-seconds count all work of a side: this process and its worker processes. math_verify is given the settings that
 trainers use (boxed answers first, no answer without an anchor, its own time limits). Trainers parse the reference anew
 for each row; further columns show it with parsed references kept, as ours are. Each set is read by all in alternating
-slices, so that a busy machine slows all alike; the first rows, which start workers and fill caches, run before the clock.
+slices, so that a busy machine slows all alike; the first rows (worker starts, caches) run before the clock.
 Mistakes are wrongly accepted / wrongly refused rows.
 """
 

@@ -171,10 +171,10 @@ SLOTS = {
 """Where an answer may stand; the name is what a reference gives as "slot"."""
 
 
-def extract(text: str, slot: str) -> Answer:
+def extract(text: str, slot: str, *, max_characters: int = MAX_ANSWER_CHARACTERS) -> Answer:
     """Gives the answer in that slot of a completion: status "ok", "no_answer", "hedged" or "wrong_format".
 
-    "wrong_format" is an answer of more than MAX_ANSWER_CHARACTERS. Raises KeyError for a slot that SLOTS does not hold.
+    "wrong_format" is an answer of more than `max_characters`. Raises KeyError for a slot that SLOTS does not hold.
     """
     read = SLOTS[slot]
     rest = after_thinking(text)
@@ -183,6 +183,6 @@ def extract(text: str, slot: str) -> Answer:
     answer = read(rest)
     if answer.status == "ok" and not answer.text:
         return NO_ANSWER
-    if answer.status == "ok" and len(answer.text) > MAX_ANSWER_CHARACTERS:
+    if answer.status == "ok" and len(answer.text) > max_characters:
         return Answer(answer.text[:200], "wrong_format")
     return answer

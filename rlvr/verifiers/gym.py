@@ -1,13 +1,12 @@
 """Scorers of reasoning-gym, run in the worker pool because some of them evaluate the answer as an expression."""
 
-import asyncio
 from typing import Any
 
-from rlvr.errors import VerifierError
 from rlvr.types import Completion, Task, Verdict
 from rlvr.verifiers.extract import SLOTS, extract
 from rlvr.verifiers.guard import looks_like_code
-from rlvr.verifiers.pool import shared
+from rlvr.verifiers.pool import Reply, shared
+from rlvr.verifiers.pooled import judged_in_pool
 
 VERSION = "gym-1"
 CPU_SECONDS = 3.0
@@ -53,20 +52,17 @@ async def verify(task: Task, completion: Completion) -> Verdict:
     if looks_like_code(answer.text) and not looks_like_code(str(task.reference["entry"]["answer"])):
         return Verdict(0.0, "wrong_format", answer.text[:200], path="screened", version=VERSION)
     payload = {"dataset": task.reference["dataset"], "entry": task.reference["entry"], "answer": answer.text}
-    reply = await asyncio.wrap_future(
-        shared().submit("rlvr.verifiers.gym_worker:score", payload, cpu_seconds=CPU_SECONDS)
-    )
     extracted = answer.text[:200]
-    if reply.kind == "value":
-        outcome = float(reply.value >= 1.0)
-        return Verdict(outcome, "ok", extracted, parts={"score": reply.value}, seconds=reply.seconds, version=VERSION)
-    if reply.kind == "timeout":
-        return Verdict(0.0, "timeout", extracted, version=VERSION)
-    if reply.kind in ("memory", "crash"):
-        return Verdict(0.0, "crash", extracted, version=VERSION)
-    if reply.kind == "host":
-        return Verdict(None, "host_error", extracted, version=VERSION)
-    raise VerifierError(
-        f"the reasoning-gym scorer of {task.reference['dataset']!r} failed: {reply.error}",
-        hint='pip install "rlvr[train]" brings reasoning-gym',
+
+    def read(reply: Reply) -> Verdict:
+        outcome, parts = float(reply.value >= 1.0), {"score": reply.value}
+        return Verdict(outcome, "ok", extracted, "pool", parts=parts, seconds=reply.seconds, version=VERSION)
+
+    return await judged_in_pool(
+        "rlvr.verifiers.gym_worker:score",
+        payload,
+        cpu_seconds=CPU_SECONDS,
+        extracted=extracted,
+        version=VERSION,
+        read=read,
     )

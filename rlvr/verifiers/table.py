@@ -4,31 +4,56 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from rlvr.types import Completion, Task, Verdict
-from rlvr.verifiers import exact, gym, instructions, math
+from rlvr.verifiers import (
+    choice,
+    exact,
+    gym,
+    instructions,
+    json_schema,
+    math,
+    numeric,
+    regex,
+    string_set,
+)
 
 Verifier = Callable[[Task, Completion], Verdict | Awaitable[Verdict]]
 """A plain or an async function from a task and a completion to a verdict."""
 
 VERIFIERS: Mapping[str, Verifier] = {
+    "choice": choice.verify,
     "exact": exact.verify,
     "gym": gym.verify,
     "instructions": instructions.verify,
+    "json_schema": json_schema.verify,
     "math": math.verify,
+    "numeric": numeric.verify,
+    "regex": regex.verify,
+    "string_set": string_set.verify,
 }
 """Verifiers of the house; any other is named by its import path, "package.module:function"."""
 
 REFERENCE_CHECKS: Mapping[str, Callable[[Any], str | None]] = {
+    "choice": choice.check_reference,
     "exact": exact.check_reference,
     "gym": gym.check_reference,
     "instructions": instructions.check_reference,
+    "json_schema": json_schema.check_reference,
     "math": math.check_reference,
+    "numeric": numeric.check_reference,
+    "regex": regex.check_reference,
+    "string_set": string_set.check_reference,
 }
 """For each verifier a function that gives what is wrong with a reference, or None."""
 
 VERSIONS: Mapping[str, str] = {
+    "choice": choice.VERSION,
     "exact": exact.VERSION,
     "gym": gym.VERSION,
     "instructions": instructions.VERSION,
+    "json_schema": json_schema.VERSION,
     "math": math.VERSION,
+    "numeric": numeric.VERSION,
+    "regex": regex.VERSION,
+    "string_set": string_set.VERSION,
 }
 """The version of each verifier of the house, for a run's provenance."""

@@ -1,0 +1,154 @@
+"""Choices, numbers, sets of texts, patterns and JSON: what is right, what is wrong, and what is no reference."""
+
+import asyncio
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rlvr.types import Completion, Task, Verdict, read_only
+from rlvr.verifiers.scorer import Scorer
+from rlvr.verifiers.table import REFERENCE_CHECKS, VERIFIERS, VERSIONS
+
+CITIES = {"answer": "B", "choices": ["London", "Paris", "Rome"]}
+LETTER = {"answer": "c"}
+G = {"answer": 9.81, "absolute": 0.01}
+COLORS = {"answers": ["red", "light blue"]}
+ALIASES = {"answers": ["NYC", "New York, NY"], "match": "any"}
+MONTH = {"pattern": r"\d{4}-\d\d"}
+PERSON = {
+    "schema": {
+        "type": "object",
+        "properties": {"name": {"type": "string"}, "age": {"type": "integer", "minimum": 0}},
+        "required": ["name"],
+        "additionalProperties": False,
+    }
+}
+
+CASES: list[tuple[str, Any, str, float, str]] = [
+    *[("choice", CITIES, text, 1.0, "ok") for text in ("B", "(B)", "b.", "**B**", "Paris", " paris. ", "B) Paris")],
+    *[("choice", CITIES, text, 1.0, "ok") for text in (r"So \boxed{B}.", r"\boxed{Paris}", "<think>A?</think>B")],
+    *[("choice", CITIES, text, 0.0, "ok") for text in ("A", "Rome", "C: Rome", "D")],
+    *[("choice", CITIES, text, 0.0, "hedged") for text in ("B: Rome", "B) or C", "A. B. C.")],
+    *[("choice", CITIES, text, 0.0, "wrong_format") for text in ("Paris or Rome", "B or C", "I think it is B", "AB")],
+    *[("choice", CITIES, "<think>B", 0.0, "no_answer"), ("choice", LETTER, "C", 1.0, "ok")],
+    *[
+        ("numeric", G, text, 1.0, "ok")
+        for text in ("9.81", "9.82", "9.8", r"\boxed{9.805}", "981e-2", r"\frac{981}{100}")
+    ],
+    *[("numeric", G, text, 0.0, "ok") for text in ("9.79", "9.8201", "-9.81", "1/0.1")],
+    *[
+        ("numeric", G, text, 0.0, "wrong_format")
+        for text in ("9.81 m", "9.81 or 9.8", "nan", "inf", "1/0", "1e99999999")
+    ],
+    *[("numeric", {"answer": 1000, "relative": 0.1}, text, 1.0, "ok") for text in ("900", "1,100", "1.0e3")],
+    *[("numeric", {"answer": "1/3"}, "0.3333333", 0.0, "ok"), ("numeric", {"answer": 0.5}, r"50\%", 1.0, "ok")],
+    *[
+        ("string_set", COLORS, text, 1.0, "ok")
+        for text in ("red, light blue", "Light  Blue; RED.", "- red\n- light blue")
+    ],
+    *[
+        ("string_set", COLORS, text, 0.0, "ok")
+        for text in ("red", "red, blue", "red, light blue, green", "light, blue red")
+    ],
+    *[("string_set", ALIASES, text, 1.0, "ok") for text in ("nyc", "New York, NY.")],
+    *[("string_set", ALIASES, text, 0.0, "ok") for text in ("New York", "NYC, New York, NY")],
+    ("string_set", {"answers": ["pH"], "case": True}, "PH", 0.0, "ok"),
+    *[("regex", MONTH, "2026-11", 1.0, "ok"), ("regex", MONTH, "in 2026-11", 0.0, "ok")],
+    ("regex", {**MONTH, "match": "anywhere"}, "in 2026-11, surely", 1.0, "ok"),
+    ("regex", {"pattern": "yes", "case": False}, r"\boxed{YES}", 1.0, "ok"),
+    ("regex", {"pattern": "(a+)+b"}, "a" * 200, 0.0, "timeout"),
+    *[
+        ("json_schema", PERSON, text, 1.0, "ok")
+        for text in ('{"name": "Mia"}', '```json\n{"name": "Mia", "age": 3}\n```')
+    ],
+    *[("json_schema", PERSON, text, 0.0, "ok") for text in ('{"age": 3}', '{"name": "Mia", "x": 1}', '"Mia"')],
+    ("json_schema", PERSON, '{"name": "Mia", "age": -1}', 0.0, "ok"),
+    *[
+        ("json_schema", PERSON, f'{{"name": "{"a" * 9_000}"}}', 1.0, "ok"),
+        ("exact", "a", "a" * 9_000, 0.0, "wrong_format"),
+    ],
+    *[
+        ("json_schema", PERSON, text, 0.0, "wrong_format")
+        for text in (
+            "Mia",
+            '{"name": "Mia"} or so',
+            '{"name": "a", "name": "b"}',
+            '{"name": "a", "age": NaN}',
+            "[" * 99_999,
+        )
+    ],
+]
+
+
+def judge(cases: list[tuple[str, Any, str]]) -> list[Verdict]:
+    async def all_of_them() -> list[Verdict]:
+        scorer = Scorer()
+        found = await asyncio.gather(
+            *(scorer.score(task(name, reference), [completion(text)]) for name, reference, text in cases)
+        )
+        scorer.close()
+        return [verdict for (verdict,) in found]
+
+    return asyncio.run(all_of_them())
+
+
+def task(verifier: str, reference: Any) -> Task:
+    return Task("one", (), reference, verifier, "tests", "tests")
+
+
+def completion(text: str) -> Completion:
+    none = read_only([], np.int64), read_only([], np.float32), read_only([], np.bool_)
+    return Completion(*none, text, "stop", 0)
+
+
+def test_each_case_gets_its_outcome_and_status() -> None:
+    found = judge([(name, reference, text) for name, reference, text, _, _ in CASES])
+    wrong = [
+        (name, text[:60], outcome, status, verdict)
+        for (name, _, text, outcome, status), verdict in zip(CASES, found, strict=True)
+        if (verdict.outcome, verdict.status) != (outcome, status) or verdict.version != VERSIONS[name]
+    ]
+    assert wrong == []
+
+
+def test_precision_and_recall_of_a_set_are_parts() -> None:
+    (found,) = judge([("string_set", COLORS, "red, green, blue, pink")])
+    # One of four named is right, and one of two wanted is named.
+    assert dict(found.parts) == {"precision": 0.25, "recall": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("name", "reference", "said"),
+    [
+        ("choice", {"answer": "D", "choices": ["x", "y"]}, "A to B"),
+        ("choice", {"answer": "A", "choices": ["x", "X "]}, "same text"),
+        ("choice", {"choices": ["x"]}, "no 'answer'"),
+        ("choice", "A", "expected an object"),
+        ("numeric", {"answer": "about 3"}, "is no number"),
+        ("numeric", {"answer": True}, "a bool"),
+        ("numeric", {"answer": 3, "absolute": -1}, "at least 0"),
+        ("numeric", {"answer": 3, "tolerance": 1}, "unknown key 'tolerance'"),
+        ("string_set", {"answers": []}, "list of texts"),
+        ("string_set", {"answers": ["a, b"]}, "comma"),
+        ("string_set", {"answers": ["a"], "match": "some"}, "known: all, any"),
+        ("regex", {"pattern": "("}, "cannot be read"),
+        ("regex", {"pattern": "a", "slot": "nowhere"}, "unknown slot"),
+        ("json_schema", {"schema": {"type": "objekt"}}, "not valid"),
+        ("json_schema", {"schema": {"$ref": "https://example.org/schema.json"}}, "cannot be used"),
+        ("json_schema", {"schema": []}, "a list"),
+    ],
+)
+def test_what_is_wrong_with_a_reference_is_said(name: str, reference: Any, said: str) -> None:
+    assert said in (REFERENCE_CHECKS[name](reference) or "")
+    (found,) = judge([(name, reference, "A")]) if name != "json_schema" else [Verdict(None, "bad_reference")]
+    assert (found.outcome, found.status) == (None, "bad_reference")
+
+
+def test_good_references_have_no_fault() -> None:
+    given = {"choice": CITIES, "numeric": G, "string_set": COLORS, "regex": MONTH, "json_schema": PERSON}
+    assert {name: REFERENCE_CHECKS[name](reference) for name, reference in given.items()} == dict.fromkeys(given)
+
+
+def test_every_verifier_has_a_check_and_a_version() -> None:
+    assert VERIFIERS.keys() == REFERENCE_CHECKS.keys() == VERSIONS.keys()
