@@ -6,7 +6,8 @@ P prompts, G completions per prompt.
 import asyncio
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol
 
 from rlvr.data.stream import Draw, TaskStream
@@ -42,19 +43,33 @@ class Rollout:
     kept: tuple[Group, ...]
 
 
-def reward_of(task: Task, completion: Completion, verdict: Verdict, shaping: Sequence[Shape]) -> float:
-    """Gives the shaped reward: the verdict's score, else its outcome, through each shaping; NaN without an outcome."""
+def reward_of(
+    task: Task, completion: Completion, verdict: Verdict, shaping: Sequence[Shape]
+) -> tuple[float, dict[str, float]]:
+    """Gives the shaped reward: the verdict's score, else its outcome, through each shaping; NaN without an outcome.
+
+    And by how much each shaping changed it, as "reward/NAME"; a name that comes again has its place behind it.
+    """
     if verdict.outcome is None:
-        return math.nan
+        return math.nan, {}
     reward = verdict.outcome if verdict.score is None else verdict.score
-    for shape in shaping:
-        reward = shape(task, completion, verdict, reward)
+    changes: dict[str, float] = {}
+    for place, shape in enumerate(shaping, start=1):
+        shaped = shape(task, completion, verdict, reward)
+        name = f"reward/{_name(shape)}"
+        changes[f"{name}-{place}" if name in changes else name] = shaped - reward
+        reward = shaped
     if not math.isfinite(reward):
         raise TrainingError(
             f"the shaped reward of task {task.id!r} is {reward}; a finite number was expected",
             hint="check the functions named in shaping",
         )
-    return reward
+    return reward, changes
+
+
+def _name(shape: Shape) -> str:
+    function = shape.func if isinstance(shape, partial) else shape
+    return getattr(function, "__name__", type(function).__name__)
 
 
 def complete_groups(
@@ -76,19 +91,31 @@ def complete_groups(
     )
     completed, verdicts = asyncio.run(_play(engine, {d.draw_index: d.task for d in draws}, group_size, scores))
     return [
-        Group(
-            task=draw.task,
-            draw_index=draw.draw_index,
-            prompt_ids=prompts[draw.draw_index],
-            completions=tuple(completed[draw.draw_index]),
-            verdicts=tuple(verdicts[draw.draw_index]),
-            rewards=tuple(
-                reward_of(draw.task, completion, verdict, shaping)
-                for completion, verdict in zip(completed[draw.draw_index], verdicts[draw.draw_index], strict=True)
-            ),
-        )
+        _group(draw, prompts[draw.draw_index], completed[draw.draw_index], verdicts[draw.draw_index], shaping)
         for draw in draws
     ]
+
+
+def _group(
+    draw: Draw,
+    prompt_ids: IntArray,
+    completions: Sequence[Completion],
+    verdicts: Sequence[Verdict],
+    shaping: Sequence[Shape],
+) -> Group:
+    """Gives the group with its rewards; what each shaping did stands in the parts of the verdicts."""
+    shaped = [reward_of(draw.task, c, v, shaping) for c, v in zip(completions, verdicts, strict=True)]
+    return Group(
+        task=draw.task,
+        draw_index=draw.draw_index,
+        prompt_ids=prompt_ids,
+        completions=tuple(completions),
+        verdicts=tuple(
+            replace(verdict, parts={**verdict.parts, **changes}) if changes else verdict
+            for verdict, (_, changes) in zip(verdicts, shaped, strict=True)
+        ),
+        rewards=tuple(reward for reward, _ in shaped),
+    )
 
 
 async def _play(

@@ -1,7 +1,14 @@
-"""From outcome to reward: pure functions, applied in the order of the recipe to completions that have an outcome."""
+"""From outcome to reward: pure functions, applied in the order of the recipe to completions that have an outcome.
 
-from collections.abc import Callable, Mapping
+Each gives the new reward; the outcome, by which a completion counts as solved, is never changed. L is the number of
+tokens of a completion. Parts are the named numbers of a verdict; one that the verdict does not have is an error, so
+that a wrong name is not a silent 0.
+"""
 
+import math
+from collections.abc import Callable, Mapping, Sequence
+
+from rlvr.errors import VerifierError
 from rlvr.types import Completion, Task, Verdict
 
 Shaping = Callable[..., float]
@@ -13,9 +20,102 @@ def scale(task: Task, completion: Completion, verdict: Verdict, reward: float, *
     return factor * reward
 
 
+def domain_scale(
+    task: Task, completion: Completion, verdict: Verdict, reward: float, *, factors: Mapping[str, float]
+) -> float:
+    """Gives the reward times its domain's factor, 1 for a domain that `factors` does not name."""
+    return factors.get(task.domain, 1.0) * reward
+
+
+def clip(task: Task, completion: Completion, verdict: Verdict, reward: float, *, low: float, high: float) -> float:
+    """Gives the reward, but at least `low` and at most `high`."""
+    return min(max(reward, low), high)
+
+
+def weighted_sum(
+    task: Task, completion: Completion, verdict: Verdict, reward: float, *, weights: Mapping[str, float]
+) -> float:
+    """Gives reward + Σ weight × part."""
+    return reward + math.fsum(weight * _part(verdict, name) for name, weight in weights.items())
+
+
+def product(task: Task, completion: Completion, verdict: Verdict, reward: float, *, parts: Sequence[str]) -> float:
+    """Gives the reward times each of the parts."""
+    return math.prod((_part(verdict, name) for name in parts), start=reward)
+
+
+def minimum(task: Task, completion: Completion, verdict: Verdict, reward: float, *, parts: Sequence[str]) -> float:
+    """Gives the smallest of the reward and the parts."""
+    return min(reward, *(_part(verdict, name) for name in parts))
+
+
+def maximum(task: Task, completion: Completion, verdict: Verdict, reward: float, *, parts: Sequence[str]) -> float:
+    """Gives the largest of the reward and the parts."""
+    return max(reward, *(_part(verdict, name) for name in parts))
+
+
+def gate(
+    task: Task, completion: Completion, verdict: Verdict, reward: float, *, part: str, at_least: float, otherwise: float
+) -> float:
+    """Gives the reward where a part is at least `at_least`, else `otherwise`.
+
+    `part` may be "outcome": a bonus that was added before then counts for right answers only.
+    """
+    return reward if _part(verdict, part) >= at_least else otherwise
+
+
+def step_credit(
+    task: Task, completion: Completion, verdict: Verdict, reward: float, *, part: str, weight: float
+) -> float:
+    """Gives (1 - weight) × reward + weight × part: credit for steps beside that for the final result."""
+    return (1 - weight) * reward + weight * _part(verdict, part)
+
+
 def format_bonus(task: Task, completion: Completion, verdict: Verdict, reward: float, *, weight: float) -> float:
     """Gives reward + weight where one answer stands in its slot, right or wrong: where the verdict's status is "ok"."""
     return reward + weight if verdict.status == "ok" else reward
+
+
+def linear_length(
+    task: Task, completion: Completion, verdict: Verdict, reward: float, *, weight: float, limit_tokens: int
+) -> float:
+    """Gives reward - weight × min(1, L / limit), for right completions only: a short wrong one is no gain."""
+    if verdict.outcome != 1.0:
+        return reward
+    return reward - weight * min(1.0, len(completion.token_ids) / limit_tokens)
+
+
+def cosine_length(
+    task: Task,
+    completion: Completion,
+    verdict: Verdict,
+    reward: float,
+    *,
+    limit_tokens: int,
+    right: Sequence[float] = (2.0, 1.0),
+    wrong: Sequence[float] = (-10.0, 0.0),
+    over: float = -10.0,
+) -> float:
+    """Gives a reward that goes along a half cosine from its value at length 0 to its value at the limit.
+
+    r = r_L + (r_0 - r_L) (1 + cos(π L / limit)) / 2 with (r_0, r_L) = `right` for outcome 1 and `wrong` otherwise, and
+    `over` for completions that reach the limit. What was given before is replaced.
+    Source: Yeo et al., "Demystifying Long Chain-of-Thought Reasoning" (arXiv:2502.03373), section 4, and its values.
+    """
+    length = len(completion.token_ids)
+    if length >= limit_tokens:
+        return over
+    start, end = right if verdict.outcome == 1.0 else wrong
+    return end + (start - end) * (1 + math.cos(math.pi * length / limit_tokens)) / 2
+
+
+def repetition(
+    task: Task, completion: Completion, verdict: Verdict, reward: float, *, weight: float, ngram: int
+) -> float:
+    """Gives reward - weight × share of the completion's n-grams of tokens that have occurred in it before."""
+    ids = completion.token_ids.tolist()
+    grams = [tuple(ids[start : start + ngram]) for start in range(len(ids) - ngram + 1)]
+    return reward - weight * (1 - len(set(grams)) / len(grams)) if grams else reward
 
 
 def soft_overlong(
@@ -23,7 +123,7 @@ def soft_overlong(
 ) -> float:
     """Gives reward plus a penalty that falls from 0 to -1 over the last `buffer_tokens` before `limit_tokens`.
 
-    With L tokens: 0 for L <= limit - buffer; (limit - buffer - L) / buffer up to the limit; -1 beyond it.
+    0 for L <= limit - buffer; (limit - buffer - L) / buffer up to the limit; -1 beyond it.
     Source: DAPO (arXiv:2503.14476), equation 13; L_max is `limit_tokens` and L_cache is `buffer_tokens`.
     """
     over = len(completion.token_ids) - (limit_tokens - buffer_tokens)
@@ -32,5 +132,29 @@ def soft_overlong(
     return reward - min(1.0, over / buffer_tokens) if buffer_tokens > 0 else reward - 1.0
 
 
-SHAPINGS: Mapping[str, Shaping] = {"format_bonus": format_bonus, "scale": scale, "soft_overlong": soft_overlong}
+SHAPINGS: Mapping[str, Shaping] = {
+    "clip": clip,
+    "cosine_length": cosine_length,
+    "domain_scale": domain_scale,
+    "format_bonus": format_bonus,
+    "gate": gate,
+    "linear_length": linear_length,
+    "maximum": maximum,
+    "minimum": minimum,
+    "product": product,
+    "repetition": repetition,
+    "scale": scale,
+    "soft_overlong": soft_overlong,
+    "step_credit": step_credit,
+    "weighted_sum": weighted_sum,
+}
 """Every shaping by its name in a recipe."""
+
+
+def _part(verdict: Verdict, name: str) -> float:
+    if name == "outcome" and verdict.outcome is not None:
+        return verdict.outcome
+    if name not in verdict.parts:
+        known = ", ".join(["outcome", *verdict.parts])
+        raise VerifierError(f"the verdict has no part {name!r}; it has {known}", hint="check the options of shaping")
+    return verdict.parts[name]

@@ -32,7 +32,14 @@ def group(draw_index: int = 0, *, outcomes: tuple[float | None, ...] = (1.0, 0.0
         for index in range(len(outcomes))
     )
     verdicts = tuple(
-        Verdict(outcome, "ok" if outcome is not None else "timeout", extracted="5", path="fast", score=outcome, seconds=seconds)
+        Verdict(
+            outcome,
+            "ok" if outcome is not None else "timeout",
+            extracted="5",
+            path="fast",
+            score=outcome,
+            seconds=seconds,
+        )
         for outcome in outcomes
     )
     rewards = tuple(float("nan") if outcome is None else outcome - 0.1 for outcome in outcomes)

@@ -4,6 +4,7 @@ import asyncio
 import math
 from collections import deque
 from dataclasses import replace
+from functools import partial
 
 import pytest
 from tiny import completion, task, words
@@ -145,21 +146,27 @@ def test_shapings_are_applied_in_order_to_the_outcome():
     def double(task, completion, verdict, reward):
         return 2 * reward
 
-    found = generate(Engine(), Scores(), shaping=[plus_one, double])
-    # (1 + 1)·2 and (0 + 1)·2
-    assert found.groups[0].rewards == (4.0, 2.0, 2.0)
+    found = generate(Engine(), Scores(), shaping=[plus_one, double, partial(plus_one)])
+    # (1 + 1)·2 + 1 and (0 + 1)·2 + 1
+    assert found.groups[0].rewards == (5.0, 3.0, 3.0)
+    # What each did stands in the verdict, whose outcome is as it was.
+    first = found.groups[0].verdicts[0]
+    assert dict(first.parts) == {"reward/plus_one": 1.0, "reward/double": 2.0, "reward/plus_one-3": 1.0}
+    assert [verdict.outcome for verdict in found.groups[0].verdicts] == [1.0, 0.0, 0.0]
 
 
 def test_a_score_is_the_reward_before_shaping_where_a_verifier_gives_one():
-    assert reward_of(task(0), completion([5, 2]), Verdict(1.0, "ok", score=-3.5), []) == -3.5
-    assert reward_of(task(0), completion([5, 2]), Verdict(0.25, "ok"), []) == 0.25
+    assert reward_of(task(0), completion([5, 2]), Verdict(1.0, "ok", score=-3.5), []) == (-3.5, {})
+    assert reward_of(task(0), completion([5, 2]), Verdict(0.25, "ok"), []) == (0.25, {})
 
 
 def test_a_completion_without_an_outcome_is_not_shaped_and_has_no_reward():
     def never(*arguments):
         raise AssertionError
 
-    assert math.isnan(reward_of(task(0), completion([5, 2]), Verdict(None, "crash"), [never]))
+    reward, changes = reward_of(task(0), completion([5, 2]), Verdict(None, "crash"), [never])
+    assert math.isnan(reward)
+    assert changes == {}
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])

@@ -16,7 +16,6 @@ from rlvr.errors import UsageError
 from rlvr.types import Completion, Task, Verdict, read_only
 from rlvr.verifiers import exact, gym
 from rlvr.verifiers.scorer import Scorer
-from rlvr.verifiers.shaping import SHAPINGS, format_bonus, scale, soft_overlong
 
 NUM_TOKENS = 3
 
@@ -240,32 +239,6 @@ def test_gym_scorers_that_evaluate_the_answer_do_no_harm(tmp_path: Path) -> None
     assert reply.kind == "value"
     assert reply.value < 1.0
     assert not mark.exists()
-
-
-def test_scale_multiplies_and_format_bonus_adds_where_one_answer_stands() -> None:
-    one = completion("x")
-    assert scale(task("math"), one, Verdict(1.0, "ok"), 0.5, factor=4.0) == 2.0
-    assert format_bonus(task("math"), one, Verdict(0.0, "ok"), 0.0, weight=0.1) == 0.1
-    for status in ("no_answer", "hedged", "wrong_format"):
-        assert format_bonus(task("math"), one, Verdict(0.0, status), 0.0, weight=0.1) == 0.0  # type: ignore[arg-type]
-
-
-def test_soft_overlong_falls_by_equation_13_of_dapo() -> None:
-    # limit 10, buffer 4: free up to 6; at 7 tokens (6-7)/4 = -0.25, at 10 (6-10)/4 = -1, beyond it -1.
-    found = [
-        soft_overlong(task("math"), completion("x", n), Verdict(1.0, "ok"), 1.0, limit_tokens=10, buffer_tokens=4)
-        for n in (1, 6, 7, 9, 10, 11)
-    ]
-    assert found == [1.0, 1.0, 0.75, 0.25, 0.0, 0.0]
-    hard = [
-        soft_overlong(task("math"), completion("x", n), Verdict(1.0, "ok"), 1.0, limit_tokens=10, buffer_tokens=0)
-        for n in (10, 11)
-    ]
-    assert hard == [1.0, 0.0]
-
-
-def test_the_table_of_shapings_names_all_of_them() -> None:
-    assert set(SHAPINGS) == {"format_bonus", "scale", "soft_overlong"}
 
 
 def test_the_verifiers_load_no_torch_and_no_computer_algebra() -> None:
