@@ -101,6 +101,9 @@ class OptimizerConfig(Section):
     epsilon: float = Field(
         1e-8, gt=0, description="AdamW's term against division by 0; a large one spares weights with a tiny gradient."
     )
+    frozen: tuple[str, ...] = Field(
+        (), description='Weights whose name holds one of these words stay as they are: ["embed"] spares the embeddings.'
+    )
     schedule: Literal["constant", "linear", "cosine"] = Field("linear", description="Shape of the decay after warm-up.")
     warmup_share: float = Field(0.05, ge=0, le=1, description="Share of all updates spent rising linearly from 0.")
     decay_share: float = Field(1.0, ge=0, le=1, description="Share of all updates, at the end, spent decaying.")

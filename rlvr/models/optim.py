@@ -1,7 +1,7 @@
 """Optimizers and learning-rate schedules."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -32,7 +32,11 @@ def learning_rate_share(
 
 
 class Optimizer:
-    """AdamW, or Muon with AdamW for what is no matrix inside a layer; clips the gradient and follows a schedule."""
+    """AdamW, or Muon with AdamW for what is no matrix inside a layer; clips the gradient and follows a schedule.
+
+    Weights whose name holds a word of `frozen` are taken out of training. Raises TrainingError for a word that no name
+    holds, and when nothing is left to train.
+    """
 
     def __init__(
         self,
@@ -44,6 +48,7 @@ class Optimizer:
         weight_decay: float,
         betas: tuple[float, float],
         epsilon: float,
+        frozen: Sequence[str],
         clip_norm: float,
         updates: int,
         schedule: str,
@@ -51,6 +56,7 @@ class Optimizer:
         decay_share: float,
         final_share: float,
     ) -> None:
+        _freeze(model, frozen)
         self._parameters = [p for p in model.parameters() if p.requires_grad]
         self._clip_norm = clip_norm
         self._shape = {
@@ -121,6 +127,21 @@ class Optimizer:
         self.update_index = int(state["update_index"])
         for (part, _), saved in zip(self._parts, state["parts"], strict=True):
             part.load_state_dict(saved)
+
+
+def _freeze(model: nn.Module, words: Sequence[str]) -> None:
+    names = [name for name, _ in model.named_parameters()]
+    for word in words:
+        if not any(word in name for name in names):
+            raise TrainingError(
+                f"frozen holds {word!r}, which is in the name of no weight",
+                hint=f"the names begin with {', '.join(names[:3])}, …",
+            )
+    for name, parameter in model.named_parameters():
+        if any(word in name for word in words):
+            parameter.requires_grad_(False)
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        raise TrainingError(f"frozen = {list(words)} leaves no weight to train", hint="name fewer weights")
 
 
 def _matrices_inside_layers(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:

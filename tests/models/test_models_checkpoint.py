@@ -109,6 +109,7 @@ def test_the_trainer_state_comes_back_as_it_was(tmp_path, tokenizer):
         "nothing": None,
         "betas": (0.9, 0.999),
         "epsilon": 1e-8,
+        "frozen": (),
         "by_index": {0: "a", 1: [1, 2]},
         "hash": b"\x00\xff",
         "big": 2**70,

@@ -18,6 +18,7 @@ PLAIN = {
     "weight_decay": 0.0,
     "betas": (0.9, 0.95),
     "epsilon": 1e-8,
+    "frozen": (),
     "clip_norm": 1.0,
     "updates": 10,
     "schedule": "constant",
@@ -94,6 +95,23 @@ def test_a_large_epsilon_spares_weights_with_a_small_gradient():
     # A first step is the rate times g / (|g| + ε): .1·2/2.5 and .1·.02/.52.
     assert model.matrix.tolist()[0] == pytest.approx([1 - 0.08, 2.0])
     assert model.vector.item() == pytest.approx(4.0 - 0.002 / 0.52, abs=1e-6)
+
+
+def test_frozen_weights_stay_and_the_others_move():
+    model = Weights()
+    optimizer = optimizer_of(model, frozen=("mat",))
+    assert [name for name, p in model.named_parameters() if p.requires_grad] == ["vector"]
+    (3 * model.matrix.sum() + model.vector.sum()).backward()
+    optimizer.step()
+    assert model.matrix.tolist() == [[1.0, 2.0]]
+    assert model.vector.item() == pytest.approx(3.9)
+    assert model.matrix.grad is None
+
+
+@pytest.mark.parametrize(("frozen", "said"), [(("embed",), "no weight"), (("vec", "mat"), "leaves no weight")])
+def test_freezing_nothing_or_everything_is_an_error(frozen, said):
+    with pytest.raises(TrainingError, match=said):
+        optimizer_of(Weights(), frozen=frozen)
 
 
 def test_the_second_step_of_adamw_by_hand():

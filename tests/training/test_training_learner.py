@@ -20,6 +20,7 @@ OPTIMIZER = {
     "weight_decay": 0.0,
     "betas": (0.9, 0.95),
     "epsilon": 1e-8,
+    "frozen": (),
     "clip_norm": 1.0,
     "updates": 20,
     "schedule": "linear",
