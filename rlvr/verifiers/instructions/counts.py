@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from string import digits, punctuation
+from string import punctuation
 
 from rlvr.verifiers.instructions.arguments import COUNT, PERCENTAGE, PLACE, TEXT
 from rlvr.verifiers.instructions.constraint import Constraint
@@ -100,11 +100,6 @@ def sentence_words(text: str) -> bool:
     found = sentences(text)
     inside = [word.lower() for sentence in found for word in words(sentence)]
     return len(found) == 3 and len({len(sentence) for sentence in found}) == 1 and len(inside) == len(set(inside))
-
-
-def first_is_digit(word: str) -> bool:
-    """Gives whether a word starts with an ASCII digit."""
-    return word[:1] in digits
 
 
 COUNTS: Mapping[str, Constraint] = {

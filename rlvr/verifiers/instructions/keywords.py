@@ -43,9 +43,7 @@ def count_increment_word(text: str, *, keyword1: str, keyword2: str) -> bool:
     return (occurrences(text, keyword1), occurrences(text, keyword2)) == (1, 2)
 
 
-def keywords_multiple(
-    text: str, *, keyword1: str, keyword2: str, keyword3: str, keyword4: str, keyword5: str
-) -> bool:
+def keywords_multiple(text: str, *, keyword1: str, keyword2: str, keyword3: str, keyword4: str, keyword5: str) -> bool:
     """Gives whether the five keywords occur exactly 1, 2, 3, 5 and 7 times."""
     found = (occurrences(text, keyword) for keyword in (keyword1, keyword2, keyword3, keyword4, keyword5))
     return tuple(found) == _TIMES

@@ -1,14 +1,14 @@
 """The constraint on the language of the answer, decided offline by script and by small lists of function words.
 
 1. At least three quarters of the letters have to be of the language's script, so that foreign names may occur.
-2. Letters that the language does not have ("ы" in Ukrainian or Bulgarian, "ट" in none) decide where the script is shared.
+2. A letter that the language does not have ("ы" in Ukrainian or Bulgarian) decides where the script is shared.
 3. Among the languages of one script, the function words of each are counted: no other language may have more of
    them than the one asked for. A text of eight words or more has to have one of its own at all.
 A shorter text without any known function word is kept where its script fits: there is nothing to tell it by.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from rlvr.verifiers.instructions.arguments import Argument
@@ -110,7 +110,7 @@ LANGUAGES: Mapping[str, Language] = {
                     "być tylko oraz które który"),
     "cs": _language("latin", "a v na se je že s z do to o i za pro jak ale po by od při byl jsou jsem nebo která "
                     "který tak když"),
-    "hu": _language("latin", "a az és hogy nem is egy van meg ez de csak volt már mint el vagy azt ki még lehet nagyon"),
+    "hu": _language("latin", "a az és hogy nem is egy van meg ez csak volt már mint el vagy azt ki még lehet nagyon"),
     "fi": _language("latin", "ja on ei se että hän oli mutta ovat joka kun niin kuin myös tai minä sen ole olla jos "
                     "sinä me te he tämä mukaan kanssa hyvin voi"),
     "et": _language("latin", "ja on ei see et ta oli aga mis kui nii ka või ma sa me te nad oma selle olla"),
@@ -145,7 +145,7 @@ def response_language(text: str, *, language: str) -> bool:
     return all(own >= sum(word in words for word in said) for words in others)
 
 
-def _matcher(script: str):  # type: ignore[no-untyped-def]
+def _matcher(script: str) -> Callable[[str], bool]:
     if script == "latin":
         return is_latin
     pattern = re.compile(f"[{_SCRIPTS[script]}]")

@@ -44,7 +44,7 @@ def number_bullet_lists(text: str, *, num_bullets: int) -> bool:
     Upstream also takes a divider, "-5" and a line that starts with *emphasis* for bullets.
     """
     found = (_BULLET.match(line) for line in lines(text))
-    return sum(bool(bullet) and has_word(bullet.group(1)) for bullet in found if bullet) == num_bullets
+    return sum(has_word(bullet.group(1)) for bullet in found if bullet) == num_bullets
 
 
 def constrained_response(text: str) -> bool:
@@ -109,7 +109,7 @@ def title(text: str) -> bool:
 
 
 def two_responses(text: str) -> bool:
-    """Gives whether exactly six asterisks part two responses whose words differ; asterisks may also stand at the ends."""
+    """Gives whether six asterisks part two responses whose words differ; they may also stand at the ends."""
     parts = [part.strip() for part in _SIX_STARS.split(text)]
     inside = parts[1 if not parts[0] else 0 : len(parts) - 1 if not parts[-1] else len(parts)]
     said = [[run.lower() for run in runs(part)] for part in inside]
@@ -132,7 +132,7 @@ def end_checker(text: str, *, end_phrase: str) -> bool:
 
 def start_checker(text: str, *, first_word: str) -> bool:
     """Gives whether the first run is this word; signs before it and the case make no difference."""
-    return runs(text)[:1] != [] and runs(text)[0].lower() == first_word.strip().lower()
+    return [run.lower() for run in runs(text)[:1]] == [first_word.strip().lower()]
 
 
 def first_word_answer(text: str, *, first_word: str) -> bool:
@@ -169,7 +169,7 @@ def bigram_wrapping(text: str) -> bool:
     """Gives whether every two words stand in <<…>>; one word may be left at the end, wrapped or not."""
     pairs = [words(inside) for inside in _PAIR.findall(text)]
     left = words(_PAIR.sub(" ", text))
-    if not pairs or len(left) > 1 or (left and not _PAIR.sub("", text).strip() == text.rsplit(">>", 1)[-1].strip()):
+    if not pairs or len(left) > 1 or (left and _PAIR.sub("", text).strip() != text.rsplit(">>", 1)[-1].strip()):
         return False
     return all(len(pair) == 2 for pair in pairs[:-1]) and len(pairs[-1]) in ((2,) if left else (1, 2))
 
@@ -185,7 +185,7 @@ def sentence_hyphens(text: str) -> bool:
 
 
 def capital_word_frequency(text: str, *, capital_frequency: int, capital_relation: str) -> bool:
-    """Gives whether at least, or less than, so many words are in capitals; "I", "NASA" and "WELL-KNOWN" are one each."""
+    """Gives whether at least, or less than, so many words are in capitals; "I" and "WELL-KNOWN" are one each."""
     return compared(sum(word.isupper() for word in _TOKEN.findall(text)), capital_relation, capital_frequency)
 
 

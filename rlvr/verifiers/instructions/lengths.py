@@ -80,7 +80,7 @@ def starred_paragraphs(text: str) -> list[str] | None:
 
 
 def number_paragraphs(text: str, *, num_paragraphs: int) -> bool:
-    """Gives whether `***` parts the text into exactly so many paragraphs, each with a word; it may also stand at the ends."""
+    """Gives whether `***` parts the text into exactly so many paragraphs with a word; it may also stand at the ends."""
     found = starred_paragraphs(text)
     return found is not None and len(found) == num_paragraphs and all(map(has_word, found))
 
@@ -114,7 +114,7 @@ def _starts_with(text: str, word: str) -> bool:
 def counting_composition(text: str, *, n_sent: int, n_words: int) -> bool:
     """Gives whether `***` parts the text into 3 paragraphs of so many sentences, each of so many words.
 
-    Signs are no words, as they are upstream.
+    Signs are no words; upstream counts them.
     """
     found = starred_paragraphs(text)
     if found is None or len(found) != 3:

@@ -8,7 +8,7 @@ from itertools import pairwise
 from string import punctuation
 
 from rlvr.verifiers.instructions.constraint import Constraint
-from rlvr.verifiers.instructions.text import first_word, has_word, lines, sentences, words
+from rlvr.verifiers.instructions.text import first_word, lines, sentences, words
 from rlvr.verifiers.instructions.vocabulary import CAPITALS
 
 _MULTIPLES = [14, 21, 28, 35, 42, 49]
@@ -26,7 +26,7 @@ def multiples(text: str) -> bool:
 
 
 def mcq_count_length(text: str) -> bool:
-    """Gives whether the text is 4 questions, each labelled "Question", with 5 options a to e, each longer than the last.
+    """Gives whether the text is 4 questions labelled "Question", with 5 options a to e, each longer than the last.
 
     The length of a question is its characters before the first option; nothing may stand before the first label.
     """
@@ -94,8 +94,8 @@ def european_capitals_sort(text: str) -> bool:
 
 
 def _table(text: str, delimiter: str) -> list[list[str]]:
-    """The fields of each line with their quotation marks kept; a quoted field may hold the delimiter but no new line."""
-    rows = []
+    """The fields of each line, quotation marks kept; a quoted field may hold the delimiter but no new line."""
+    rows: list[list[str]] = []
     for line in lines(text):
         rows.append([])
         field, quoted = "", False

@@ -7,7 +7,7 @@ from itertools import pairwise
 from rlvr.verifiers.instructions.arguments import TEXT
 from rlvr.verifiers.instructions.constraint import Constraint
 from rlvr.verifiers.instructions.text import has_word, lines, sentences, words
-from rlvr.verifiers.instructions.vocabulary import is_emoji
+from rlvr.verifiers.instructions.vocabulary import MINOR_WORDS, is_emoji
 
 _CLOSES = {")": "(", "]": "[", "}": "{"}
 _BRACKET_LEVELS = 5
@@ -20,7 +20,6 @@ _ITALICS = re.compile(r"<(i|em)>([^<]*)</\1>", re.IGNORECASE)
 _TEMPLATE = ("My Answer:", "My Conclusion:", "Future Outlook:")
 _SIGNS = "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~ \t\n…”’»"
 _CASED = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
-_MINOR = frozenset("a an the and but or nor for so yet as at by in of off on per to up via with from into".split())
 
 
 def parentheses(text: str) -> bool:
@@ -124,14 +123,18 @@ def thesis(text: str) -> bool:
 
 
 def sub_bullets(text: str) -> bool:
-    """Gives whether lines start with "*" and each of these has a line that starts with "-" before the next."""
+    """Gives whether lines start with "*" and each of these has a line that starts with "-" before the next.
+
+    Double asterisks are bullets without anything, as upstream: **bold** breaks a strict reading. Upstream takes any
+    hyphen for a sub-bullet, and a text without bullets.
+    """
     counts: list[int] = []
     for line in lines(text):
         if _filled(_STAR.match(line)):
             counts.append(0)
         elif counts and _filled(_DASH.match(line)):
             counts[-1] += 1
-    return bool(counts) and all(counts)
+    return bool(counts) and all(counts) and "**" not in text
 
 
 def no_bullets_bullets(text: str) -> bool:
@@ -143,9 +146,8 @@ def no_bullets_bullets(text: str) -> bool:
     stars = [bool(_filled(_STAR.match(line))) for line in found]
     first = stars.index(True) if True in stars else len(found)
     opening = sentences("\n".join(found[:first]))
-    return sum(one.rstrip(_SIGNS.replace(".", "")).endswith(".") for one in opening) >= 2 <= sum(stars[first:]) and all(
-        stars[first:]
-    )
+    ended = sum(one.rstrip(_SIGNS.replace(".", "")).endswith(".") for one in opening)
+    return ended >= 2 and len(stars) - first >= 2 and all(stars[first:])
 
 
 def _filled(match: re.Match[str] | None) -> bool:
@@ -155,9 +157,8 @@ def _filled(match: re.Match[str] | None) -> bool:
 def title_case(text: str) -> bool:
     """Gives whether every word starts with a capital, except short articles, conjunctions and prepositions inside."""
     found = _CASED.findall(text)
-    return bool(found) and found[0][0].isupper() and all(
-        not word[0].islower() or word in _MINOR for word in found
-    )
+    capital = all(not word[0].islower() or word in MINOR_WORDS for word in found)
+    return bool(found) and found[0][0].isupper() and capital
 
 
 def output_template(text: str) -> bool:

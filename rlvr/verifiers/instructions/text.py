@@ -9,6 +9,8 @@ import re
 import string
 import unicodedata
 
+from rlvr.verifiers.instructions.vocabulary import ABBREVIATIONS
+
 _DROPPED = frozenset({"Cf", "Mn", "Me"})
 """Categories of invisible characters and of marks that stand on no letter of their own."""
 _FILLERS = frozenset("\u115f\u1160\u3164\uffa0")
@@ -33,11 +35,6 @@ _END = re.compile(r"(?<![.!?])[.!?]++[\"'”’)\]*_]*+(?=\s)|[。！？।॥؟
 _LAST_TOKEN = re.compile(r"\S*$")
 _DOTTED = re.compile(r"(?:[^\W\d_]\.)+[^\W\d_]?\.?")
 _ENUMERATOR = re.compile(r"[(\[*_#>\-•]*(?:\d{1,3}|[A-Za-z]|[ivxIVX]{1,5})\.[*_]*")
-_ABBREVIATIONS = frozenset(
-    "adm al apr approx apt assn aug ave blvd bros ca capt cf co col comdr corp cpl dec dept dr ed eg eq esp est etc ex "
-    "feb fig figs gen gov hon ie inc jan jr ltd lt maj messrs mr mrs ms mt mts no nos nov oct op pp prof rep rev rt "
-    "sen sept sgt sr st v vol vs".split()
-)
 _SENTENCE_TAIL = 24
 """How far before a full stop an abbreviation is looked for."""
 
@@ -59,7 +56,7 @@ def visible(text: str) -> str:
     joined = unicodedata.normalize("NFC", "".join(kept))
     if not _MARKED_LETTER.search(joined):
         return "".join(character for character in joined if unicodedata.category(character) not in _DROPPED)
-    shown = []
+    shown: list[str] = []
     for character in joined:
         marked = shown and _MARKED_LETTER.match(character) and _MARKED_LETTER.match(shown[-1])
         if marked or unicodedata.category(character) not in _DROPPED:
@@ -158,7 +155,7 @@ def _is_end(block: str, start: int, match: re.Match[str]) -> bool:
     if _ENUMERATOR.fullmatch(token) and not block[start : match.start() + 1 - len(token)].strip():
         return False
     bare = token.strip("([\"'*_“‘.").lower()
-    if bare.replace(".", "") in _ABBREVIATIONS and not (bare == "no" and not rest[:1].isdigit()):
+    if bare.replace(".", "") in ABBREVIATIONS and not (bare == "no" and not rest[:1].isdigit()):
         return bare == "etc" and rest[:1].isupper()
     dotted = token.strip("([\"'*_“‘")
     if len(dotted) == 2 and dotted[0].isupper() and dotted != "I.":

@@ -71,13 +71,16 @@ def check_reference(reference: Any) -> str | None:
 def readings(text: str, mode: str) -> list[str]:
     """Gives the texts one of which has to keep a constraint: the text itself, and its loose variants where loose.
 
-    These are IFEval's: without the first line, the last line or both, and each of the four without its asterisks.
+    These are IFEval's eight, the text without its first line, its last line or both, each with and without its
+    asterisks; and these texts without double asterisks only, where single ones are bullets.
     """
     if mode == "strict":
         return [text]
     lines = text.split("\n")
     cut = [text, "\n".join(lines[1:]), "\n".join(lines[:-1]), "\n".join(lines[1:-1])]
-    variants = dict.fromkeys(one.strip() for part in cut for one in (part, part.replace("*", "")))
+    variants = dict.fromkeys(
+        one.strip() for part in cut for one in (part, part.replace("*", ""), part.replace("**", ""))
+    )
     return [variant for variant in variants if variant]
 
 

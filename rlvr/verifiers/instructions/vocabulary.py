@@ -1,7 +1,12 @@
 """Lists of English words and ranges of signs that the checks need offline."""
 
+
+def _listed(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 # fmt: off
-STOP_WORDS = frozenset("""
+STOP_WORDS = _listed("""
 i me my myself we our ours ourselves you your yours yourself yourselves he him his himself she her hers herself it its
 itself they them their theirs themselves this that these those who whom which what
 am is are was were be been being have has had having do does did doing will can should shall
@@ -11,18 +16,18 @@ under again further then once here there when where why how
 all any both each few more most other some such only own same too very just now
 s t d m o y ll re ve ma don ain aren couldn didn doesn hadn hasn haven isn mightn mustn needn shan shouldn wasn weren
 won wouldn
-""".split())
+""")
 """English function words, and the pieces of their contractions as runs: "don't" is "don" and "t"."""
 
 CONJUNCTIONS = frozenset(("for", "and", "nor", "but", "or", "yet", "so"))
 """The coordinating conjunctions."""
 
-PRONOUNS = frozenset("""
+PRONOUNS = _listed("""
 i me my mine myself we us our ours ourselves you your yours yourself yourselves he him his himself she her hers herself
 it its itself they them their theirs themselves this that these those who whom whose which what whoever whomever
 whatever whichever anybody anyone anything everybody everyone everything nobody nothing somebody someone something each
 either neither both all some any none
-""".split())
+""")
 """Personal, possessive, reflexive, demonstrative, relative, interrogative and indefinite pronouns."""
 
 NAMES = (
@@ -41,7 +46,19 @@ CAPITALS = (
 )
 """Capitals of European countries north of 45 degrees, from north to south."""
 
-VERBS = frozenset("""
+ABBREVIATIONS = _listed("""
+adm al apr approx apt assn aug ave blvd bros ca capt cf co col comdr corp cpl dec dept dr ed eg eq esp est etc ex feb
+fig figs gen gov hon ie inc jan jr ltd lt maj messrs mr mrs ms mt mts no nos nov oct op pp prof rep rev rt sen sept sgt
+sr st v vol vs
+""")
+"""English abbreviations that a full stop follows inside a sentence, without their own dots."""
+
+MINOR_WORDS = _listed("""
+a an the and but or nor for so yet as at by in of off on per to up via with from into
+""")
+"""Articles, conjunctions and short prepositions, which title case leaves in small letters."""
+
+VERBS = _listed("""
 accept access account achieve acknowledge act adapt add address adjust adopt advance advise affirm agree aim align allow
 alter analyze analyse answer anticipate apologize apologise appear apply appreciate approach approve argue arise arrange
 arrive ask aspire assemble assert assess assign assist assume attach attack attempt attend attract avoid await awaken
@@ -93,9 +110,16 @@ went gone got gotten gave given took taken made said saw seen knew known thought
 began begun wrote written stood lost paid met ran sat spoke spoken led grew grown fell fallen sent built spent cut
 understood drew drawn broke broken wore worn chose chosen ate eaten drove driven slept taught sold caught fought flew
 flown threw thrown shown shone woke hid hidden rose risen sang sung swam
-""".split())
+""")
 """Common English verbs in their base form, auxiliaries, and irregular past forms."""
 # fmt: on
+
+_NOT_PARTICIPLES = _listed("""
+anything beijing boeing ceiling clothing darling during dumpling duckling earring evening everything herring inkling
+king lightning morning nothing offspring pudding ring seedling shilling sibling something sterling string spring
+thing viking wing wedding
+""")
+"""Common words that end in -ing and are no form of a verb."""
 
 _EMOJI_RANGES = (
     (0x1F000, 0x1FAFF),
@@ -117,10 +141,10 @@ def is_emoji(character: str) -> bool:
 
 
 def is_verb(word: str) -> bool:
-    """Gives whether a lower-case word is a listed verb, or its -s, -ed or -ing form."""
-    if word in VERBS:
+    """Gives whether a lower-case word is a listed verb or its -s or -ed form, or ends in -ing as participles do."""
+    if word in VERBS or (word.endswith("ing") and len(word) > 4 and word not in _NOT_PARTICIPLES):
         return True
-    for ending in ("ing", "ied", "ies", "ed", "es", "s", "d"):
+    for ending in ("ied", "ies", "ed", "es", "s", "d"):
         if word.endswith(ending) and len(word) > len(ending) + 1:
             stem = word.removesuffix(ending)
             doubled = stem[:-1] if len(stem) > 2 and stem[-1] == stem[-2] else stem

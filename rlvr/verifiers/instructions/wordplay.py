@@ -66,7 +66,10 @@ def odd_even_syllables(text: str) -> bool:
 
 
 def start_verb(text: str) -> bool:
-    """Gives whether the first word is a form of a verb that the list of common English verbs holds."""
+    """Gives whether the first word is a form of a common English verb of the list, or a participle in -ing.
+
+    The sense is not read: "Plan A" starts with a verb. A verb that is not in the list is not known for one.
+    """
     found = _WORD.search(text)
     return found is not None and is_verb(found.group().lower().replace("’", "'"))
 
