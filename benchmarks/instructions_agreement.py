@@ -110,7 +110,8 @@ def main() -> int:
         )
         for task in tasks:
             kept(task, "A red lamp stood near the river.\n\n* It shone, at last!")
-    return 0 if all([report(folder, mode) for mode in ("strict", "loose")]) else 1
+    well = [report(folder, mode) for mode in ("strict", "loose")]
+    return 0 if all(well) else 1
 
 
 if __name__ == "__main__":

@@ -38,18 +38,33 @@ GERMAN = "Der Hund ist nicht im Haus und die Katze auch nicht."
 
 CASES: list[tuple[str, dict[str, Any], str, str]] = [
     # name, arguments, a text that keeps it, a text that does not
-    ("change_case:capital_word_frequency", {"capital_frequency": 2, "capital_relation": "at least"}, "I saw WELL-KNOWN owls", "NASA flew"),
+    (
+        "change_case:capital_word_frequency",
+        {"capital_frequency": 2, "capital_relation": "at least"},
+        "I saw WELL-KNOWN owls",
+        "NASA flew",
+    ),
     ("change_case:english_capital", {}, "LOUD, 3!", "LOUD, i!"),
     ("combination:repeat_prompt", ASK, "name a river. The Nile.", "Name a river."),
     ("combination:two_responses", {}, "One owl.\n******\nTwo owls.", "One owl.\n******\nOne owl!"),
     ("copy:copy", ASK, " Name a river.\n", "Name a river. Nile"),
     ("copy:copying_multiple", {**ASK, "N": 2}, "Name a river.\n******\nName a river.", "Name a river. Name a river."),
     ("copy:copying_simple", ASK, "Name a river.", "Name the river."),
-    ("copy:repeat_phrase", {"phrase": "Time flies when having fun", "small_n": 2}, "Time flies while having fun, time runs when having fun", "Time flies when having fun, time runs when having fun"),
+    (
+        "copy:repeat_phrase",
+        {"phrase": "Time flies when having fun", "small_n": 2},
+        "Time flies while having fun, time runs when having fun",
+        "Time flies when having fun, time runs when having fun",
+    ),
     ("count:conjunctions", {"small_n": 2}, "You and I, but not he", "And, and AND"),
     ("count:count_increment_word", {"keyword1": "owl", "keyword2": "cat"}, "owl cat cat", "owl cat cat cat"),
     ("count:count_unique", {}, "One, two, three.", "One owl, one cat"),
-    ("count:counting_composition", {"n_sent": 2, "n_words": 2}, "I am. You are.\n***\nHe is. She is.\n***\nIt is. We are.", "I am. You are.\n***\nHe is."),
+    (
+        "count:counting_composition",
+        {"n_sent": 2, "n_words": 2},
+        "I am. You are.\n***\nHe is. She is.\n***\nIt is. We are.",
+        "I am. You are.\n***\nHe is.",
+    ),
     ("count:keywords_multiple", FIVE, COUNTED, COUNTED + "ant"),
     ("count:lowercase_counting", {"N": 2}, "ONE two three", "one two three"),
     ("count:numbers", {"N": 3}, "3.14 and 100,000 at 10:30", "1 2 3-4"),
@@ -76,9 +91,19 @@ CASES: list[tuple[str, dict[str, Any], str, str]] = [
     ("detectable_format:bigram_wrapping", {}, "<<I am>> <<at home>> now", "<<I am>> at <<home now>>"),
     ("detectable_format:constrained_response", {}, "My answer is yes.", "My answer is yes. My answer is no."),
     ("detectable_format:json_format", {}, '```json\n{"a": [1]}\n```', "3"),
-    ("detectable_format:multiple_sections", {"section_spliter": "SECTION", "num_sections": 2}, "**SECTION 1**\nOne\nSECTION 2: two", "SECTION 1\nSECTION 2\nSECTION 2 two"),
+    (
+        "detectable_format:multiple_sections",
+        {"section_spliter": "SECTION", "num_sections": 2},
+        "**SECTION 1**\nOne\nSECTION 2: two",
+        "SECTION 1\nSECTION 2\nSECTION 2 two",
+    ),
     ("detectable_format:number_bullet_lists", {"num_bullets": 2}, "* one\n- two\n---\n-5 degrees", "* one\n*two* owls"),
-    ("detectable_format:number_highlighted_sections", {"num_highlights": 2}, "* a *red* and **blue** owl", "**blue** ** ** 2 * 3 * 4"),
+    (
+        "detectable_format:number_highlighted_sections",
+        {"num_highlights": 2},
+        "* a *red* and **blue** owl",
+        "**blue** ** ** 2 * 3 * 4",
+    ),
     ("detectable_format:sentence_hyphens", {}, "One owl sat.-Two well-fed cats ran.", "One owl. Two cats.-Three."),
     ("detectable_format:square_brackets", {}, "[One] [owl].", "[One owl]"),
     ("detectable_format:title", {}, "<<Owls>>\nThey fly.", "<<Owls>>"),
@@ -93,31 +118,66 @@ CASES: list[tuple[str, dict[str, Any], str, str]] = [
     ("format:options", {"options": "yes/no/maybe"}, "Maybe.", "yes or no"),
     ("format:options", {"options": "I know or I don't know"}, "I don't know", "I"),
     ("format:options", {"options": "a), b), c), d)"}, "b)", "b"),
-    ("format:output_template", {}, "My Answer: a My Conclusion: b Future Outlook: c", "My Answer: My Conclusion: b Future Outlook: c"),
+    (
+        "format:output_template",
+        {},
+        "My Answer: a My Conclusion: b Future Outlook: c",
+        "My Answer: My Conclusion: b Future Outlook: c",
+    ),
     ("format:parentheses", {}, "(a [b {c (d [e])}])", "(a [b {c (d [e]"),
     ("format:quote_unquote", {}, '"Owls" are birds.', '"Owls" "birds" fly.'),
-    ("format:quotes", {}, "\"a 'b \"c\" d' e\"", "it's \"a 'b' c\" isn't"),
+    ("format:quotes", {}, '"a \'b "c" d\' e"', "it's \"a 'b' c\" isn't"),
     ("format:sub-bullets", {}, "* a\n  - b\n* c\n  - d", "* a\n  - b\n* c"),
     ("format:thesis", {}, "<i>Owls fly.</i> They do.", "<i></i> They do."),
     ("format:title_case", {}, "An Owl of the Night", "An Owl sat"),
     ("keywords:exclude_word_harder", {"keyword": "owl"}, "owls fly", "Owl, fly"),
-    ("keywords:keyword_specific_position", {"keyword": "owl", "n": 2, "m": 3}, "Look. See the owl.", "Look, see the owl."),
+    (
+        "keywords:keyword_specific_position",
+        {"keyword": "owl", "n": 2, "m": 3},
+        "Look. See the owl.",
+        "Look, see the owl.",
+    ),
     ("keywords:no_adjacent_consecutive", {}, "big apes zoom", "a big owl"),
     ("keywords:palindrome", {}, "A radar, here", "I am a cat"),
     ("keywords:start_end", {}, "Owl sat, owl", "Owl sat, owl."),
-    ("keywords:word_count_different_numbers", {"keyword": "owl", "frequency": 2, "relation": "less than"}, "owl", "owl owl"),
+    (
+        "keywords:word_count_different_numbers",
+        {"keyword": "owl", "frequency": 2, "relation": "less than"},
+        "owl",
+        "owl owl",
+    ),
     ("keywords:word_once", {"keyword": "owl"}, "one owl", "owls, owl"),
     ("language:response_language", {"language": "de"}, GERMAN, "The dog is not in the house and the cat is not."),
-    ("language:response_language", {"language": "hi"}, "यह एक अच्छा दिन है और मैं खुश हूँ", "हे एक चांगला दिवस आहे आणि मी आनंदी आहे"),
-    ("language:response_language", {"language": "ru"}, "Это хорошая погода, и мы идём гулять", "Це гарна погода, і ми йдемо гуляти"),
+    (
+        "language:response_language",
+        {"language": "hi"},
+        "यह एक अच्छा दिन है और मैं खुश हूँ",
+        "हे एक चांगला दिवस आहे आणि मी आनंदी आहे",
+    ),
+    (
+        "language:response_language",
+        {"language": "ru"},
+        "Это хорошая погода, и мы идём гулять",
+        "Це гарна погода, і ми йдемо гуляти",
+    ),
     ("language:response_language", {"language": "ja"}, "これはペンです", "这是一支笔"),
     ("language:response_language", {"language": "th"}, "สวัสดีครับ", "hello"),
     ("language:response_language", {"language": "en"}, "ok", "это"),
     ("last_word:last_word_answer", {"last_word": "owl"}, "See the Owl!", "owl, sit"),
     ("last_word:last_word_sent", {"last_word": "owl"}, "An owl. The owl!", "An owl. The cat."),
-    ("length_constraints:nth_paragraph_first_word", {"num_paragraphs": 2, "nth_paragraph": 2, "first_word": "owl"}, "One.\n\n\"Owl\" two.", "Owl.\n\nTwo."),
+    (
+        "length_constraints:nth_paragraph_first_word",
+        {"num_paragraphs": 2, "nth_paragraph": 2, "first_word": "owl"},
+        'One.\n\n"Owl" two.',
+        "Owl.\n\nTwo.",
+    ),
     ("length_constraints:number_paragraphs", {"num_paragraphs": 2}, "one\n***\ntwo\n***", "one\n***\n***\ntwo"),
-    ("length_constraints:number_sentences", {"num_sentences": 2, "relation": "at least"}, "Dr. Li sat. He ran!", "1. Dr. Li sat, e.g. on p. 3."),
+    (
+        "length_constraints:number_sentences",
+        {"num_sentences": 2, "relation": "at least"},
+        "Dr. Li sat. He ran!",
+        "1. Dr. Li sat, e.g. on p. 3.",
+    ),
     ("letters:letter_counting", {"N": 3, "relation": "less than"}, "a1b2", "abc"),
     ("letters:letter_counting2", {"letter": "a", "let_frequency": 2, "let_relation": "at least"}, "Aa", "a"),
     ("new:copy_span_idx", {"prompt_to_repeat": "Name a river.", "n_start": 5, "n_end": 6}, "a", "Name"),
@@ -150,12 +210,11 @@ CASES: list[tuple[str, dict[str, Any], str, str]] = [
     ("words:start_verb", {}, "Build a nest", "The nest"),
     ("words:vowel", {}, "a red owl", "a red owl is"),
     ("words:words_position", {"keyword": "owl"}, "an owl saw an owl fly.", "owl saw an owl"),
-]  # fmt: skip
+]
+IDS = [f"{case[0]}-{place}" for place, case in enumerate(CASES)]
 
 
-@pytest.mark.parametrize(
-    ("name", "kwargs", "kept", "broken"), CASES, ids=[f"{one[0]}-{n}" for n, one in enumerate(CASES)]
-)
+@pytest.mark.parametrize(("name", "kwargs", "kept", "broken"), CASES, ids=IDS)
 def test_a_constraint_tells_a_text_that_keeps_it_from_one_that_does_not(
     name: str, kwargs: dict[str, Any], kept: str, broken: str
 ) -> None:
