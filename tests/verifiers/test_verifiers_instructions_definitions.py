@@ -225,7 +225,8 @@ def test_a_constraint_tells_a_text_that_keeps_it_from_one_that_does_not(
 def test_every_constraint_has_a_case_here_or_in_the_other_file() -> None:
     elsewhere = {
         "change_case:english_lowercase", "count:word_exactly", "count:words_exactly", "keywords:existence",
-        "keywords:forbidden_words", "keywords:frequency", "keywords:letter_frequency", "length_constraints:number_words",
+        "keywords:forbidden_words", "keywords:frequency", "keywords:letter_frequency",
+        "length_constraints:number_words",
         "punctuation:no_comma", "startend:end_checker", "startend:start_checker",
     }  # fmt: skip
     assert {case[0] for case in CASES} | elsewhere == set(CONSTRAINTS)

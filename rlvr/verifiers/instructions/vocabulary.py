@@ -48,8 +48,8 @@ CAPITALS = (
 
 ABBREVIATIONS = _listed("""
 adm al apr approx apt assn aug ave blvd bros ca capt cf co col comdr corp cpl dec dept dr ed eg eq esp est etc ex
-feb fig figs gen gov hon ie inc jan jr ltd lt maj messrs mr mrs ms mt mts no nos nov oct op p pp prof rep rev rt sen sept
-sgt sr st v vol vs
+feb fig figs gen gov hon ie inc jan jr ltd lt maj messrs mr mrs ms mt mts no nos nov oct op p pp prof rep rev rt sen
+sept sgt sr st v vol vs
 """)
 """English abbreviations that a full stop follows inside a sentence, without their own dots."""
 
