@@ -18,7 +18,7 @@ import numpy as np
 
 from rlvr.data.sources import load
 from rlvr.types import Completion, Task, read_only
-from rlvr.verifiers.instructions import check_reference, verify
+from rlvr.verifiers.instructions.verify import check_reference, verify
 
 TARGET = 0.97
 

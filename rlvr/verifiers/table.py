@@ -4,7 +4,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from rlvr.types import Completion, Task, Verdict
-from rlvr.verifiers import exact, gym, instructions, math
+from rlvr.verifiers import exact, gym, math
+from rlvr.verifiers.instructions import verify as instructions
 
 Verifier = Callable[[Task, Completion], Verdict | Awaitable[Verdict]]
 """A plain or an async function from a task and a completion to a verdict."""

@@ -11,7 +11,7 @@ from rlvr.data.formats import task_from_row
 from rlvr.data.rows import Row
 from rlvr.data.sources import load
 from rlvr.errors import DataError
-from rlvr.verifiers.instructions import check_reference
+from rlvr.verifiers.instructions.verify import check_reference
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="the shared data folder is not here")

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from rlvr.types import Completion, Task, Verdict, read_only
-from rlvr.verifiers import instructions
-from rlvr.verifiers.instructions import CONSTRAINTS, MAX_CHARACTERS, arguments, check_reference, verify
+from rlvr.verifiers.instructions import arguments
+from rlvr.verifiers.instructions.catalogue import CONSTRAINTS
+from rlvr.verifiers.instructions.verify import MAX_CHARACTERS, VERSION, check_reference, verify
 from rlvr.verifiers.table import REFERENCE_CHECKS, VERIFIERS, VERSIONS
 
 LOWER = {"id": "change_case:english_lowercase", "kwargs": {}}
@@ -163,6 +164,7 @@ def test_a_published_row_fills_the_arguments_of_other_constraints_with_null() ->
         ({"constraints": ["lamp"]}, 'expected {"id": name'),
         ({"constraints": [{"id": "x:y", "kwargs": {}}]}, "unknown constraint 'x:y'; known: change_case"),
         ({"constraints": [{"id": ["x"], "kwargs": {}}]}, "unknown constraint"),
+        ({"constraints": [{"id": "words:vowels", "kwargs": {}}]}, "did you mean 'words:vowel'?"),
         ({"constraints": [{"id": "count:words_exactly", "kwargs": []}]}, 'expected {"id": name'),
         ({"constraints": [{"id": "count:words_exactly", "kwargs": {}}]}, "takes ['num_words'], found []"),
         ({"constraints": [LAMP, {"id": "punctuation:no_comma", "kwargs": {"n": 1}}]}, "takes [], found ['n']"),
@@ -276,4 +278,4 @@ def test_every_check_takes_exactly_the_arguments_that_its_constraint_names() -> 
 
 def test_the_table_of_verifiers_holds_it() -> None:
     assert (VERIFIERS["instructions"], REFERENCE_CHECKS["instructions"]) == (verify, check_reference)
-    assert VERSIONS["instructions"] == instructions.VERSION
+    assert VERSIONS["instructions"] == VERSION == "instructions-3"

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from rlvr.types import Completion, Task, Verdict, read_only
-from rlvr.verifiers.instructions import CONSTRAINTS, check_reference, verify
+from rlvr.verifiers.instructions.catalogue import CONSTRAINTS
 from rlvr.verifiers.instructions.text import runs, sentences, words
+from rlvr.verifiers.instructions.verify import check_reference, verify
 
 
 def verdict(text: str, *constraints: tuple[str, dict[str, Any]], **options: str) -> Verdict:

@@ -5,6 +5,7 @@ marks, tags, Hangul fillers) and marks that join no letter are removed, from the
 hide no word and split none.
 """
 
+import difflib
 from collections.abc import Mapping
 from typing import Any
 
@@ -38,12 +39,18 @@ def _kept(texts: list[str], constraint: Mapping[str, Any]) -> bool:
     return any(wanted.check(text, **given) for text in texts)
 
 
+def _near(name: str) -> str:
+    near = difflib.get_close_matches(name, list(CONSTRAINTS), n=1)
+    families = sorted({known.partition(":")[0] for known in CONSTRAINTS})
+    return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(f'{family}:…' for family in families)}"
+
+
 def _fault(constraint: Any) -> str | None:
     if not isinstance(constraint, dict) or not isinstance(constraint.get("kwargs"), dict | None):
         return f'expected {{"id": name, "kwargs": {{…}}}}, found {str(constraint)[:80]!r}'
     name = constraint.get("id")
     if not isinstance(name, str) or name not in CONSTRAINTS:
-        return f"unknown constraint {str(name)[:80]!r}; known: {', '.join(CONSTRAINTS)}"
+        return f"unknown constraint {str(name)[:80]!r}; {_near(str(name)[:80])}"
     given, arguments = _given(constraint), CONSTRAINTS[name].arguments
     if set(given) != set(arguments):
         return f"{name} takes {sorted(arguments)}, found {sorted(map(str, given))}"
