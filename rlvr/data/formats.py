@@ -2,6 +2,7 @@
 
     tasks           {prompt | messages, answer | reference, verifier?, domain?, id?, threshold?}
                     TRL {prompt, answer} · Tulu {messages, ground_truth, dataset}
+                    (for the verifier "instructions" also as `rlvr.data.constraints` says)
                     verl {prompt: [message, …], reward_model: {ground_truth}, data_source}
     demonstrations  {messages} or {prompt, completion}
     preferences     {prompt | messages, chosen, rejected}; chosen and rejected may be whole conversations (TRL, Tulu)
@@ -15,6 +16,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
+from rlvr.data.constraints import reference_from_label
 from rlvr.data.rows import BadRow, Row, parsed
 from rlvr.data.split import problem_of, split_of
 from rlvr.errors import DataError
@@ -35,6 +37,7 @@ VERIFIER_OF_LABEL: dict[str, str] = {
     "digitallearninggmbh/math-lighteval": "math",
     "huggingfaceh4/math-500": "math",
     "math_dapo": "math",
+    "ifeval": "instructions",
 }
 """The verifier for a row that names, in `dataset` (Tulu) or `data_source` (verl), the data it came from."""
 
@@ -50,11 +53,13 @@ def task_from_row(row: Row, *, domain: str, verifier: str | None = None) -> Task
     if messages[-1]["role"] == "assistant":
         raise DataError("the last message of the prompt is the assistant's")
     domain = _text(values, "domain") or domain
+    reference = _reference_of(values)
+    verifier = _text(values, "verifier") or verifier or _labelled_verifier(values)
     return Task(
         id=_id_of(row, domain),
         messages=messages,
-        reference=_reference_of(values),
-        verifier=_text(values, "verifier") or verifier or _labelled_verifier(values),
+        reference=reference_from_label(reference) if verifier == "instructions" else reference,
+        verifier=verifier,
         source=row.where.rpartition(":")[0],
         domain=domain,
         threshold=_threshold_of(values),

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar, overload
 
-from rlvr.data import files, gsm8k, gym, hub, math
+from rlvr.data import files, gsm8k, gym, hub, ifeval, math
 from rlvr.data.rows import BadRow, is_data_file
 from rlvr.data.synthetic import corpus, facts, items, stories
 from rlvr.errors import DataError
@@ -30,6 +30,8 @@ SOURCES: dict[str, Source] = {
     "gsm8k": gsm8k.tasks,
     "math": math.tasks,
     "math500": math.math500_tasks,
+    "ifeval": partial(ifeval.tasks, "ifeval"),
+    "ifbench": partial(ifeval.tasks, "ifbench"),
     "gym": gym.tasks,
     "file": files.tasks,
     "hub": hub.tasks,

@@ -8,13 +8,13 @@ from rlvr.verifiers import (
     choice,
     exact,
     gym,
-    instructions,
     json_schema,
     math,
     numeric,
     regex,
     string_set,
 )
+from rlvr.verifiers.instructions import verify as instructions
 
 Verifier = Callable[[Task, Completion], Verdict | Awaitable[Verdict]]
 """A plain or an async function from a task and a completion to a verdict."""

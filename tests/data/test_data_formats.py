@@ -68,7 +68,7 @@ def test_the_row_says_more_than_the_options_and_the_options_more_than_the_label(
         ({"messages": ["q"], "answer": "3"}, "no text content"),
         ({"messages": [{"role": "robot", "content": "q"}], "answer": "3"}, "role 'robot'"),
         ({"messages": [USER, SAID], "answer": "3"}, "the last message of the prompt is the assistant's"),
-        ({"messages": [USER], "ground_truth": "3", "dataset": "ifeval"}, "no verifier is known for dataset 'ifeval'"),
+        ({"messages": [USER], "ground_truth": "3", "dataset": "code"}, "no verifier is known for dataset 'code'"),
         ({"prompt": "q", "answer": "3", "verifier": 7}, "verifier is int"),
         ({"prompt": "q", "answer": "3", "threshold": 0}, "threshold is 0"),
     ],
