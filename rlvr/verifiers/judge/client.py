@@ -138,11 +138,10 @@ class Client:
     async def _post(self, conversation: list[dict[str, str]], fields: Mapping[str, Any]) -> bytes:
         import openai  # after the first question: it takes a second
 
+        completions = self._lane().connections.chat.completions.with_raw_response
         try:
             async with asyncio.timeout(self._settings.timeout_seconds):
-                raw = await self._lane().connections.chat.completions.with_raw_response.create(
-                    model=self._settings.model, messages=conversation, extra_body=fields
-                )
+                raw = await completions.create(model=self._settings.model, messages=conversation, extra_body=fields)
         except openai.APIStatusError as error:
             raise self._refusal(error.status_code, error.message, error.response.headers) from None
         except (openai.APIConnectionError, TimeoutError) as error:

@@ -9,7 +9,6 @@ from urllib.parse import urlsplit
 
 from rlvr.errors import UsageError
 
-
 NO_KEY = "no-key-needed"
 
 
