@@ -96,4 +96,4 @@ def _number(verdict: Any, scale: Scale) -> float | None:
     try:
         return float(verdict)
     except OverflowError:
-        return math.copysign(1e300, verdict)
+        return 1e300 if verdict > 0 else -1e300

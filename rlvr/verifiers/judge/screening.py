@@ -7,6 +7,7 @@ from rlvr.verifiers.extract import SLOTS, Answer, after_thinking
 from rlvr.verifiers.judge.template import clean
 
 DEFAULT_SLOT = "whole"
+MAX_SCALE = 1_000_000
 _KEYS = frozenset(("question", "answer", "rubric", "slot", "scale"))
 
 
@@ -23,12 +24,14 @@ def check_reference(reference: Any) -> str | None:
     for key in ("rubric", "question", "answer"):
         if key in reference and not (isinstance(reference[key], str) and clean(reference[key])):
             return f"the reference's {key} is {str(reference[key])[:80]!r}; expected text"
-    if reference.get("slot", DEFAULT_SLOT) not in SLOTS:
-        return f"unknown slot {reference['slot']!r}; known: {', '.join(SLOTS)}"
+    slot = reference.get("slot", DEFAULT_SLOT)
+    if not isinstance(slot, str) or slot not in SLOTS:
+        return f"unknown slot {str(slot)[:80]!r}; known: {', '.join(SLOTS)}"
     scale = reference.get("scale", [0, 1])
-    if not (isinstance(scale, list | tuple) and len(scale) == 2 and all(type(end) is int for end in scale)):
-        return f"the reference's scale is {str(scale)[:80]!r}; expected [worst, best], two whole numbers"
-    return None if scale[0] < scale[1] else f"the reference's scale is {scale!r}; expected its first below its second"
+    ends = scale if isinstance(scale, list | tuple) and len(scale) == 2 else ()
+    if not ends or not all(type(end) is int and abs(end) <= MAX_SCALE for end in ends) or ends[0] >= ends[1]:
+        return f"the reference's scale is {str(scale)[:80]!r}; expected [worst, best], two rising whole numbers"
+    return None
 
 
 def _telling(character: str) -> bool:

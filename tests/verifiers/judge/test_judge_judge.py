@@ -515,7 +515,7 @@ def test_settings_that_cannot_work_are_refused_without_showing_secrets(changes: 
         *(None, "4", [], {}, {"rubric": ""}, {"rubric": "\u200b"}, {"rubric": 3}, {"rubric": "r", "gold": "4"}),
         *({"rubric": "r", "answer": 4}, {"rubric": "r", "slot": "pocket"}, {"rubric": "r", "scale": [5, 1]}),
         *({"rubric": "r", "scale": [1.0, 5.0]}, {"rubric": "r", "scale": [True, 5]}, {"rubric": "r", "scale": "1-5"}),
-        {"rubric": "r", "slot": ["box"]},
+        *({"rubric": "r", "slot": ["box"]}, {"rubric": "r", "scale": [0, 10**400]}, {"rubric": "r", "scale": [1]}),
     ],
 )
 def test_a_bad_reference_is_named_and_not_judged(reference: Any) -> None:
