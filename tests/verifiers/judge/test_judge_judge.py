@@ -5,6 +5,8 @@ import json
 import logging
 import multiprocessing
 import sqlite3
+import subprocess
+import sys
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -24,6 +26,7 @@ from rlvr.verifiers.judge.settings import JudgeSettings
 from rlvr.verifiers.scorer import Scorer
 
 T = TypeVar("T")
+ROOT = Path(__file__).parents[3]
 
 
 def run(script: Any, use: Callable[[Judge], Awaitable[T]], **changes: Any) -> tuple[T, Judge, Endpoint]:
@@ -368,6 +371,22 @@ def test_several_processes_write_to_one_cache(tmp_path: Path) -> None:
         assert writer.exitcode == 0
     cache = Cache(path)
     assert [cache.get(f"key {i}") for i in range(81)] == [0.5] * 80 + [None]
+
+
+def test_a_killed_process_leaves_every_verdict_that_it_has_put(tmp_path: Path) -> None:
+    path = str(tmp_path / "judge.db")
+    program = (
+        "import sys, itertools\nfrom rlvr.verifiers.judge.cache import Cache\ncache = Cache(sys.argv[1])\n"
+        "for i in itertools.count():\n    cache.put(f'key {i}', 0.5)\n    print(i, flush=True)"
+    )
+    with subprocess.Popen([sys.executable, "-c", program, path], stdout=subprocess.PIPE, cwd=ROOT) as writer:
+        assert writer.stdout
+        for _ in range(30):
+            writer.stdout.readline()
+        writer.kill()
+        last = 29 + len(writer.stdout.read().split(b"\n")) - 1
+    cache = Cache(path)
+    assert [cache.get(f"key {i}") for i in range(last + 1)] == [0.5] * (last + 1)
 
 
 def test_a_cache_holds_nothing_but_numbers_from_0_to_1(tmp_path: Path) -> None:
