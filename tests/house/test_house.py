@@ -38,6 +38,7 @@ CONFINED = {
     "jinja2": ("data/chat.py", "runs/page/"),
     "ray": ("cluster/",),
     "vllm": ("engines/vllm.py",),
+    "openai": ("verifiers/judge/",),
     "requests": (),
     "httpx": (),
 }

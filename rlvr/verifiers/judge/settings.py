@@ -1,0 +1,109 @@
+"""What a judge is: the model behind an endpoint, how it is asked, and what it may cost."""
+
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from rlvr.errors import UsageError
+
+NO_KEY = "no-key-needed"
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeSettings:
+    """One judge. `base_url` ends before "/chat/completions"; `api_key_env` names the variable that holds the key.
+
+    `request_fields` are put into each request's body over our own (for instance {"max_tokens": None,
+    "max_completion_tokens": 2000}; None leaves a field out); they are part of the judge's identity: no secrets there.
+    `structured` asks for a reply by JSON schema; not every server knows that. `timeout_seconds` is for one request,
+    `deadline_seconds` for a verdict with its retries, the wait for its turn excluded. `retries` counts transport
+    trouble, `rereadings` replies that hold no verdict. 0 requests or tokens per minute is no limit, an empty
+    `cache_path` no cache. `canary_rate` of the questions that reach the model is asked again with an answer that must
+    not score `canary_alarm_outcome` or more. Prices are per million tokens, in any currency.
+    """
+
+    model: str
+    base_url: str
+    api_key_env: str = ""
+    temperature: float = 0.0
+    max_reply_tokens: int = 1024
+    structured: bool = False
+    request_fields: Mapping[str, Any] = field(default_factory=dict)
+    timeout_seconds: float = 60.0
+    deadline_seconds: float = 240.0
+    retries: int = 5
+    rereadings: int = 1
+    concurrency: int = 16
+    requests_per_minute: float = 0.0
+    tokens_per_minute: float = 0.0
+    cache_path: str = ""
+    canary_rate: float = 0.01
+    canary_alarm_outcome: float = 0.5
+    price_in_per_million: float = 0.0
+    price_out_per_million: float = 0.0
+    min_answer_characters: int = 1
+    max_answer_characters: int = 4000
+    seed: int = 0
+
+
+_AT_LEAST: Mapping[str, float] = {
+    "temperature": 0.0,
+    "max_reply_tokens": 1,
+    "timeout_seconds": 0.001,
+    "deadline_seconds": 0.001,
+    "retries": 0,
+    "rereadings": 0,
+    "concurrency": 1,
+    "requests_per_minute": 0.0,
+    "tokens_per_minute": 0.0,
+    "canary_rate": 0.0,
+    "canary_alarm_outcome": 0.0,
+    "price_in_per_million": 0.0,
+    "price_out_per_million": 0.0,
+    "min_answer_characters": 1,
+    "max_answer_characters": 1,
+}
+_AT_MOST: Mapping[str, float] = {"canary_rate": 1.0, "canary_alarm_outcome": 1.0}
+
+
+def check_settings(settings: JudgeSettings) -> None:
+    """Raises UsageError where a judge cannot work as described; a missing key is found by `api_key`."""
+    if not settings.model.strip():
+        raise UsageError("the judge has no model", hint='give the name that the endpoint knows, as model = "…"')
+    try:
+        url = urlsplit(settings.base_url)
+        whole = url.scheme in ("http", "https") and bool(url.hostname)
+    except ValueError:
+        whole = False
+    if not whole:
+        raise UsageError(
+            f"the judge's base_url is {settings.base_url!r}; expected an address of an OpenAI-compatible endpoint",
+            hint='for instance base_url = "http://localhost:8000/v1"',
+        )
+    if url.username is not None or url.password is not None or url.query:
+        # The address is written into runs and logs.
+        raise UsageError(
+            "the judge's base_url holds a user name, password or query",
+            hint="put the key into an environment variable and name it as api_key_env",
+        )
+    for name, least in _AT_LEAST.items():
+        value, most = getattr(settings, name), _AT_MOST.get(name, math.inf)
+        if not (math.isfinite(value) and least <= value <= most):
+            expected = f"at least {least:g}" if most == math.inf else f"a number from {least:g} to {most:g}"
+            raise UsageError(f"the judge's {name} is {value!r}; expected {expected}", hint=f"set {name}")
+
+
+def api_key(settings: JudgeSettings) -> str:
+    """Gives the endpoint's key, a stand-in where `api_key_env` is empty. Raises UsageError for an unset variable."""
+    if not settings.api_key_env:
+        return NO_KEY
+    key = os.environ.get(settings.api_key_env, "").strip()
+    if not key:
+        raise UsageError(
+            f"the environment variable {settings.api_key_env} holds no key for the judge",
+            hint=f"export {settings.api_key_env}=…",
+        )
+    return key
