@@ -49,13 +49,16 @@ class House:
     device: torch.device
     scorer: Scorer
     _held_out: tuple[list[Task], frozenset[str]] | None = None
-    _measured_on: dict[str, list[Any]] = field(default_factory=dict)
+    _measured_on: dict[tuple[Kind, str], list[Any]] = field(default_factory=dict)
 
     def load_held_out(self, kind: Kind, data: Sequence[DataConfig]) -> list[Any]:
         """Gives the items that checkpoints are measured on; they are loaded once for all stages."""
-        key = f"{kind} {[entry.model_dump_json() for entry in data]}"
+        return _joined(kind, [self._measured(kind, entry) for entry in data])
+
+    def _measured(self, kind: Kind, entry: DataConfig) -> list[Any]:
+        key = kind, entry.model_dump_json()
         if key not in self._measured_on:
-            self._measured_on[key] = load_items(kind, data)
+            self._measured_on[key] = _load_entry(kind, entry)
         return self._measured_on[key]
 
     def held_out(self) -> tuple[list[Task], frozenset[str]]:
@@ -63,8 +66,8 @@ class House:
         if self._held_out is None:
             stages = [stage for stage in self.recipe.stage if isinstance(stage, EvaluateConfig)]
             configs = [*stages, *([self.recipe.evaluation] if self.recipe.evaluation else [])]
-            tasks = [t for c in configs for t in load_items("task", [d for d in c.data if not d.seen])]
-            texts = [t for c in configs for t in load_items("document", c.text)]
+            tasks = [t for c in configs for t in self.load_held_out("task", [d for d in c.data if not d.seen])]
+            texts = [t for c in configs for t in self.load_held_out("document", c.text)]
             hashes = {problem_hash(problem_of(t.messages)) for t in tasks} | {problem_hash(t.text) for t in texts}
             self._held_out = tasks, frozenset(hashes)
         return self._held_out
@@ -133,15 +136,21 @@ def load_items(kind: Kind, data: Sequence[DataConfig]) -> list[Any]:
     The domain of evaluation tasks that were trained on gets the end SEEN.
     Raises DataError when a source gives nothing, or when two items share an id.
     """
-    items: list[Any] = []
-    for entry in data:
-        loaded = sources.load(
-            kind, entry.source, entry.split, path=entry.path or None, limit=entry.limit or None, **entry.options
-        )
-        if loaded.skipped.count:
-            log.warning("%s: %d bad rows left out; first: %s", entry.source, loaded.skipped.count, loaded.skipped.first)
-        seen = isinstance(entry, EvaluationDataConfig) and entry.seen
-        items.extend(replace(item, domain=item.domain + SEEN) if seen else item for item in loaded.items)
+    return _joined(kind, [_load_entry(kind, entry) for entry in data])
+
+
+def _load_entry(kind: Kind, entry: DataConfig) -> list[Any]:
+    loaded = sources.load(
+        kind, entry.source, entry.split, path=entry.path or None, limit=entry.limit or None, **entry.options
+    )
+    if loaded.skipped.count:
+        log.warning("%s: %d bad rows left out; first: %s", entry.source, loaded.skipped.count, loaded.skipped.first)
+    seen = isinstance(entry, EvaluationDataConfig) and entry.seen
+    return [replace(item, domain=item.domain + SEEN) if seen else item for item in loaded.items]
+
+
+def _joined(kind: Kind, parts: Sequence[Sequence[Any]]) -> list[Any]:
+    items = [item for part in parts for item in part]
     ids: set[str] = set()
     for item in items:
         if item.id in ids:

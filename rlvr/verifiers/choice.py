@@ -1,13 +1,13 @@
 """Multiple choice: the letter of the right choice, or its text, and nothing beside it."""
 
 import re
+from string import ascii_uppercase
 from typing import Any
 
 from rlvr.types import Completion, Task, Verdict
 from rlvr.verifiers.reference import answered, read_reference
 
 VERSION = "choice-1"
-LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 _NAMED = re.compile(r"[\s*]*[(\[]?([A-Za-z])(?:[)\].:]+|(?=[\s*]*$))[\s*]*(.*)", re.DOTALL)
 _KEYS = {"answer": str, "choices": list}
@@ -19,9 +19,9 @@ def check_reference(reference: Any) -> str | None:
     if isinstance(read, str):
         return read
     choices = read.get("choices", [])
-    if not all(isinstance(choice, str) and choice.strip() for choice in choices) or len(choices) > len(LETTERS):
-        return f"choices has to hold at most {len(LETTERS)} texts, found {str(choices)[:80]!r}"
-    last = LETTERS[len(choices) - 1] if choices else "Z"
+    if not all(isinstance(choice, str) and choice.strip() for choice in choices) or len(choices) > len(ascii_uppercase):
+        return f"choices has to hold at most {len(ascii_uppercase)} texts, found {str(choices)[:80]!r}"
+    last = ascii_uppercase[len(choices) - 1] if choices else "Z"
     letter = read["answer"].strip().upper()
     if len(letter) != 1 or not "A" <= letter <= last:
         return f"the answer has to be a letter from A to {last}, found {read['answer'][:40]!r}"
@@ -42,14 +42,14 @@ def verify(task: Task, completion: Completion) -> Verdict:
     if isinstance(answer, Verdict):
         return answer
     choices = [_plain(choice) for choice in task.reference.get("choices", [])]
-    wanted = LETTERS.index(task.reference["answer"].strip().upper())
+    wanted = ascii_uppercase.index(task.reference["answer"].strip().upper())
     extracted = answer[:200]
     if (text := _plain(answer)) in choices:
         return Verdict(float(choices.index(text) == wanted), "ok", extracted, version=VERSION)
     named = _NAMED.fullmatch(answer.strip())
     if named is None:
         return Verdict(0.0, "wrong_format", extracted, version=VERSION)
-    letter, rest = LETTERS.index(named[1].upper()), _plain(named[2])
+    letter, rest = ascii_uppercase.index(named[1].upper()), _plain(named[2])
     if rest and (letter >= len(choices) or rest != choices[letter]):
         return Verdict(0.0, "hedged", extracted, version=VERSION)
     return Verdict(float(letter == wanted), "ok", extracted, version=VERSION)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from rlvr.types import Completion, Task, Verdict
-from rlvr.verifiers.extract import SLOTS, extract
+from rlvr.verifiers.reference import answered, slot_fault
 
 VERSION = "exact-1"
 
@@ -14,8 +14,8 @@ def check_reference(reference: Any) -> str | None:
         return None if reference.split() else "the reference answer is empty"
     if not isinstance(reference, dict) or not isinstance(reference.get("answer"), str):
         return f'expected a string or {{"answer": string}}, found {str(reference)[:80]!r}'
-    if reference.get("slot", "whole") not in SLOTS:
-        return f"unknown slot {reference['slot']!r}; known: {', '.join(SLOTS)}"
+    if fault := slot_fault(reference):
+        return fault
     return None if reference["answer"].split() else "the reference answer is empty"
 
 
@@ -27,9 +27,8 @@ def verify(task: Task, completion: Completion) -> Verdict:
     fault = check_reference(task.reference)
     if fault is not None:
         return Verdict(None, "bad_reference", version=VERSION)
-    reference = task.reference if isinstance(task.reference, dict) else {"answer": task.reference}
-    answer = extract(completion.text, reference.get("slot", "whole"))
-    if answer.status != "ok":
-        return Verdict(0.0, answer.status, answer.text[:200], version=VERSION)
-    equal = answer.text.split() == reference["answer"].split()
-    return Verdict(float(equal), "ok", answer.text[:200], version=VERSION)
+    answer = answered(task.reference, completion, default="whole", version=VERSION)
+    if isinstance(answer, Verdict):
+        return answer
+    wanted = task.reference["answer"] if isinstance(task.reference, dict) else task.reference
+    return Verdict(float(answer.split() == wanted.split()), "ok", answer[:200], version=VERSION)

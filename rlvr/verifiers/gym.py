@@ -3,10 +3,10 @@
 from typing import Any
 
 from rlvr.types import Completion, Task, Verdict
-from rlvr.verifiers.extract import SLOTS, extract
 from rlvr.verifiers.guard import looks_like_code
 from rlvr.verifiers.pool import Reply, shared
 from rlvr.verifiers.pooled import judged_in_pool
+from rlvr.verifiers.reference import answered, slot_fault
 
 VERSION = "gym-1"
 CPU_SECONDS = 3.0
@@ -18,9 +18,7 @@ def _malformed(reference: Any) -> str | None:
         return f'expected {{"dataset": name, "entry": {{…}}}}, found {str(reference)[:80]!r}'
     if not isinstance(reference.get("entry"), dict) or "answer" not in reference["entry"]:
         return 'the reference has no "entry" with an "answer"'
-    if reference.get("slot", "boxed_or_tag") not in SLOTS:
-        return f"unknown slot {reference['slot']!r}; known: {', '.join(SLOTS)}"
-    return None
+    return slot_fault(reference)
 
 
 def check_reference(reference: Any) -> str | None:
@@ -46,13 +44,13 @@ async def verify(task: Task, completion: Completion) -> Verdict:
     """
     if _malformed(task.reference) is not None:
         return Verdict(None, "bad_reference", version=VERSION)
-    answer = extract(completion.text, task.reference.get("slot", "boxed_or_tag"))
-    if answer.status != "ok":
-        return Verdict(0.0, answer.status, answer.text[:200], version=VERSION)
-    if looks_like_code(answer.text) and not looks_like_code(str(task.reference["entry"]["answer"])):
-        return Verdict(0.0, "wrong_format", answer.text[:200], path="screened", version=VERSION)
-    payload = {"dataset": task.reference["dataset"], "entry": task.reference["entry"], "answer": answer.text}
-    extracted = answer.text[:200]
+    answer = answered(task.reference, completion, default="boxed_or_tag", version=VERSION)
+    if isinstance(answer, Verdict):
+        return answer
+    extracted = answer[:200]
+    if looks_like_code(answer) and not looks_like_code(str(task.reference["entry"]["answer"])):
+        return Verdict(0.0, "wrong_format", extracted, path="screened", version=VERSION)
+    payload = {"dataset": task.reference["dataset"], "entry": task.reference["entry"], "answer": answer}
 
     def read(reply: Reply) -> Verdict:
         outcome, parts = float(reply.value >= 1.0), {"score": reply.value}

@@ -21,17 +21,19 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass, replace
+from string import ascii_uppercase
 from typing import Any
 
-from rlvr.errors import VerifierError
 from rlvr.types import Completion, Task, Verdict
 from rlvr.verifiers.equality import LENIENT, Leaf, Policy, number, same, same_leaf
-from rlvr.verifiers.extract import SLOTS, Answer, balanced, extract
+from rlvr.verifiers.extract import Answer, balanced, extract
 from rlvr.verifiers.forms import Form, parse
 from rlvr.verifiers.guard import looks_like_code
 from rlvr.verifiers.latex import depth, normalise, squeezed
 from rlvr.verifiers.pool import Reply, shared
+from rlvr.verifiers.pooled import failed_verdict
 from rlvr.verifiers.rational import MAX_DEPTH
+from rlvr.verifiers.reference import slot_fault
 
 VERSION = "math-2"
 CPU_SECONDS = 1.5
@@ -107,9 +109,8 @@ def read_question(reference: Any) -> Question | str:
         return f'expected a string or {{"answer": string}}, found {str(reference)[:80]!r}'
     if unknown := reference.keys() - _KEYS:
         return f"unknown key {min(map(str, unknown))!r} in the reference; known: {', '.join(sorted(_KEYS))}"
-    slot = reference.get("slot", "boxed")
-    if not isinstance(slot, str) or slot not in SLOTS:
-        return f"unknown slot {slot!r}; known: {', '.join(SLOTS)}"
+    if fault := slot_fault(reference):
+        return fault
     for key, known in _POLICIES.items():
         if key in reference and reference[key] not in known:
             return f"{key} is {reference[key]!r}; known: {', '.join(map(repr, known))}"
@@ -119,20 +120,17 @@ def read_question(reference: Any) -> Question | str:
     answer = reference["answer"]
     if not normalise(answer):
         return "the reference answer is empty"
-    if len(choices) > len(_LETTERS) or (choices and _letter(answer, len(choices)) is None):
+    if len(choices) > len(ascii_uppercase) or (choices and _letter(answer, len(choices)) is None):
         return f"the answer has to be the letter of one of the {len(choices)} choices, A the first, found {answer!r}"
     policy = Policy(**{key: reference[key] for key in _POLICIES if key in reference})
-    return Question(answer, slot, policy, tuple(choices))
-
-
-_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+    return Question(answer, reference.get("slot", "boxed"), policy, tuple(choices))
 
 
 def _letter(text: str, num_choices: int) -> int | None:
     """Gives the place of the choice that a letter such as B, (b) or \\text{B.} names."""
     form = parse(text)
     name = form.text.strip("(). ").upper()
-    place = _LETTERS.find(name) if len(name) == 1 else -1
+    place = ascii_uppercase.find(name) if len(name) == 1 else -1
     return place if 0 <= place < num_choices else None
 
 
@@ -265,13 +263,7 @@ async def _by_algebra(reference: str, answer: str, policy: Policy, extracted: st
     reply = await asyncio.shield(asyncio.wrap_future(_memory.ask(reference, answer, policy)))
     if reply.kind == "value":
         return Verdict(float(reply.value), "ok", extracted, path="algebra", seconds=reply.seconds, version=VERSION)
-    if reply.kind == "timeout":
-        return Verdict(0.0, "timeout", extracted, path="algebra", version=VERSION)
-    if reply.kind in ("memory", "crash"):
-        return Verdict(0.0, "crash", extracted, path="algebra", version=VERSION)
-    if reply.kind == "host":
-        return Verdict(None, "host_error", extracted, path="algebra", version=VERSION)
-    raise VerifierError(f"math_verify failed: {reply.error}", hint="rlvr doctor shows what is installed")
+    return failed_verdict(reply, _COMPARE, path="algebra", extracted=extracted, version=VERSION)
 
 
 def _exact_leaf(reference: str, answer: str) -> bool | None:

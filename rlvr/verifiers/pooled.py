@@ -12,17 +12,22 @@ from rlvr.verifiers.pool import Reply, shared
 async def judged_in_pool(
     function: str, payload: Any, *, cpu_seconds: float, extracted: str, version: str, read: Callable[[Reply], Verdict]
 ) -> Verdict:
-    """Gives `read(reply)` for a value; outcome 0 for a timeout or a crash, None where the machine is at fault.
-
-    Raises VerifierError where the function itself failed.
-    """
+    """Gives `read(reply)` for a value, else `failed_verdict`."""
     reply = await asyncio.wrap_future(shared().submit(function, payload, cpu_seconds=cpu_seconds))
     if reply.kind == "value":
         return read(reply)
+    return failed_verdict(reply, function, path="pool", extracted=extracted, version=version)
+
+
+def failed_verdict(reply: Reply, function: str, *, path: str, extracted: str, version: str) -> Verdict:
+    """Gives the verdict where a worker gave no value: outcome 0 for a timeout or a crash, None for the machine's fault.
+
+    Raises VerifierError where the function itself failed.
+    """
     if reply.kind == "timeout":
-        return Verdict(0.0, "timeout", extracted, path="pool", version=version)
+        return Verdict(0.0, "timeout", extracted, path=path, version=version)
     if reply.kind in ("memory", "crash"):
-        return Verdict(0.0, "crash", extracted, path="pool", version=version)
+        return Verdict(0.0, "crash", extracted, path=path, version=version)
     if reply.kind == "host":
-        return Verdict(None, "host_error", extracted, path="pool", version=version)
+        return Verdict(None, "host_error", extracted, path=path, version=version)
     raise VerifierError(f"{function} failed: {reply.error}", hint="rlvr doctor shows what is installed")

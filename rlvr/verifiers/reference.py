@@ -13,7 +13,7 @@ def read_reference(
     """Gives the reference, or in words what is wrong with it; a "slot" that SLOTS holds is always allowed."""
     if not isinstance(reference, dict):
         return f"expected an object with {', '.join(required)}, found {str(reference)[:80]!r}"
-    known = {**keys, "slot": str}
+    known = {**keys, "slot": object}
     for key, value in reference.items():
         if key not in known:
             return f"unknown key {key!r} in the reference; known: {', '.join(sorted(known))}"
@@ -22,9 +22,15 @@ def read_reference(
     for key in required:
         if key not in reference:
             return f"the reference has no {key!r}"
-    if reference.get("slot", "whole") not in SLOTS:
-        return f"unknown slot {reference['slot']!r}; known: {', '.join(SLOTS)}"
-    return reference
+    return slot_fault(reference) or reference
+
+
+def slot_fault(reference: Mapping[str, Any]) -> str | None:
+    """Gives what is wrong with the reference's "slot", or None; a reference without one is right."""
+    slot = reference.get("slot", "whole")
+    if isinstance(slot, str) and slot in SLOTS:
+        return None
+    return f"unknown slot {str(slot)[:80]!r}; known: {', '.join(SLOTS)}"
 
 
 def answered(

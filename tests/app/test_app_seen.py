@@ -62,6 +62,15 @@ def test_what_checkpoints_are_measured_on_is_loaded_once(rows: Path) -> None:
         house.load_held_out("document", data)
 
 
+def test_what_is_held_out_is_not_loaded_a_second_time_to_be_measured(rows: Path) -> None:
+    house = house_of(rows, seen=False)
+    assert house.recipe.evaluation is not None
+    tasks, hashes = house.held_out()
+    rows.unlink()
+    assert house.load_held_out("task", house.recipe.evaluation.data) == tasks
+    assert len(hashes) == len(tasks) == 10
+
+
 def test_training_data_cannot_be_marked_as_seen() -> None:
     with pytest.raises(ValueError, match="seen"):
         DataConfig.model_validate({"source": "gsm8k", "seen": True})

@@ -5,6 +5,7 @@ from typing import Any
 
 from rlvr.verifiers.extract import SLOTS, Answer, after_thinking
 from rlvr.verifiers.judge.template import clean
+from rlvr.verifiers.reference import slot_fault
 
 DEFAULT_SLOT = "whole"
 MAX_SCALE = 1_000_000
@@ -24,9 +25,8 @@ def check_reference(reference: Any) -> str | None:
     for key in ("rubric", "question", "answer"):
         if key in reference and not (isinstance(reference[key], str) and clean(reference[key])):
             return f"the reference's {key} is {str(reference[key])[:80]!r}; expected text"
-    slot = reference.get("slot", DEFAULT_SLOT)
-    if not isinstance(slot, str) or slot not in SLOTS:
-        return f"unknown slot {str(slot)[:80]!r}; known: {', '.join(SLOTS)}"
+    if fault := slot_fault(reference):
+        return fault
     scale = reference.get("scale", [0, 1])
     ends = scale if isinstance(scale, list | tuple) and len(scale) == 2 else ()
     if not ends or not all(type(end) is int and abs(end) <= MAX_SCALE for end in ends) or ends[0] >= ends[1]:
