@@ -25,8 +25,8 @@ from evidence_runs import read_finished
 from evidence_tables import lab_page, results_table, write_between
 
 from rlvr.app.export import ORIGIN, weights_hash
-from rlvr.config.reading import read_recipe, resolved_json
-from rlvr.errors import RlvrError
+from rlvr.config.reading import from_json, read_recipe, resolved_json
+from rlvr.errors import RecipeError, RlvrError
 from rlvr.runs.atomic import replace_file
 from rlvr.runs.folder import PROVENANCE, Run, is_run
 from rlvr.runs.report import read_report
@@ -108,7 +108,12 @@ def mismatch(job: Job) -> str:
     if not is_run(job.folder):
         return "there is no run"
     run, settings = Run(job.folder), job.settings()
-    stored, planned = (dict(flat({**recipe, "replace": None})) for recipe in (run.config()["recipe"], settings))
+    # Read anew, so that keys younger than the run have their defaults, which were in force.
+    try:
+        made = resolved_json(from_json(run.config()))["recipe"]
+    except RecipeError as error:
+        return f"its recipe cannot be read any more: {error.message}"
+    stored, planned = (dict(flat({**recipe, "replace": None})) for recipe in (json.loads(json.dumps(made)), settings))
     other = [key for key in {**stored, **planned} if stored.get(key) != planned.get(key)]
     if other:
         shown = [f"{key} is {stored.get(key)!r}, planned {planned.get(key)!r}" for key in other[:3]]

@@ -20,6 +20,10 @@ IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
 
+Check = Literal["exact", "tested", "constrained", "judged", "preferred"]
+"""How an answer can be checked, from the surest way to the softest: compared with a reference, run against tests, held
+to constraints, judged by a model that reads a rubric, or compared by one that learnt what people prefer."""
+
 Finish = Literal["stop", "length", "abort"]
 Status = Literal[
     "ok",
@@ -47,7 +51,8 @@ class Task:
     """A prompt whose answer a program can check.
 
     `reference` is opaque JSON that only the named verifier reads. A completion with outcome >= `threshold` is solved.
-    `rung` is the task's place on its domain's ladder of difficulty, from 1; 0 where the domain has none.
+    `rung` is the task's place on its domain's ladder of difficulty, from 1; 0 where the domain has none. `check` says
+    how its answer can be checked.
     """
 
     id: str
@@ -58,6 +63,7 @@ class Task:
     domain: str
     threshold: float = 1.0
     rung: int = 0
+    check: Check = "exact"
 
 
 @dataclass(frozen=True, slots=True)

@@ -121,6 +121,7 @@ def make_parts(base: Path, items: Mapping[str, Sequence[Any]], *, start: Path | 
         "load_held_out": lambda kind, data: list(items[f"held-out {kind}"]),
         "scores": Scorer({"emit": emit}),
         "shaping": (),
+        "weights": {},
         "evaluation": None,
         "announce": lambda steps, first: None,
         "seed": 7,

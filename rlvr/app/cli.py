@@ -19,6 +19,7 @@ EXTRAS = {
     "jinja2": "train",
     "matplotlib": "train",
     "reasoning_gym": "train",
+    "openai": "judge",
     "datasets": "hub",
     "tensorboard": "tensorboard",
     "wandb": "wandb",
@@ -162,9 +163,10 @@ def _verify(options: argparse.Namespace) -> int:
         options.verifier,
         options.file,
         fields=Fields(options.completion_field, options.answer_field, options.label_field),
-        options=read_options(options.option),
+        options=read_options(options.option, "--option"),
         output=options.output,
         workers=options.workers,
+        judge=read_options(options.judge, "--judge"),
     )
     print_summary(summary, as_json=options.json)
     return 0
@@ -283,6 +285,13 @@ def _add_verify(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--answer-field", default="", metavar="F", help="default: reference, else answer")
     parser.add_argument("--label-field", default="", metavar="F", help="what is known of each row, for the error rates")
     parser.add_argument("--option", action="append", default=[], metavar="K=V", help="added to each reference")
+    parser.add_argument(
+        "--judge",
+        action="append",
+        default=[],
+        metavar="K=V",
+        help="for NAME judge: model=…, base_url=http://localhost:8000/v1, api_key_env=VARIABLE, …",
+    )
     parser.add_argument(
         "--workers", type=_count, default=0, metavar="N", help="worker processes (default: one per core)"
     )

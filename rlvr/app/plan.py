@@ -14,6 +14,7 @@ from rlvr.algorithms.presets import describe, resolve
 from rlvr.app.importing import import_from
 from rlvr.app.memory import ModelSize, Work, bytes_text, estimate, size_from_numbers, size_of_directory
 from rlvr.app.preflight import check_verifiers, preflight
+from rlvr.app.trust import weights_of, with_named_verifiers
 from rlvr.config.reading import Resolved
 from rlvr.config.schema import (
     DataConfig,
@@ -21,8 +22,10 @@ from rlvr.config.schema import (
     EvaluateConfig,
     ModelConfig,
     PretrainConfig,
+    Recipe,
     RlvrConfig,
     SftConfig,
+    VerifierConfig,
 )
 from rlvr.data import sources
 from rlvr.engines.base import MAX_SLOTS
@@ -73,7 +76,7 @@ def make_plan(resolved: Resolved) -> Plan:
     workers = recipe.pool_workers or usable_cores()
     stages = []
     for number, stage in enumerate(recipe.stage, start=1):
-        lines, work = _stage(stage, size)
+        lines, work = _stage(recipe, stage, size)
         memory = {}
         if size is not None:
             memory = estimate(
@@ -137,24 +140,31 @@ def _heading(resolved: Resolved, size: ModelSize | None) -> list[str]:
     if changed:
         lines.append(f"overridden: {', '.join(changed)}")
     if recipe.evaluation:
-        lines.append(f"measured on the base and after each stage: {_evaluation(recipe.evaluation)}")
+        lines.append(f"measured on the base and after each stage: {_evaluation(recipe, recipe.evaluation)}")
+    lines += [_trust(entry, weight) for entry, weight in zip(recipe.verifier, weights_of(recipe).values(), strict=True)]
     return lines
 
 
-def _stage(stage: Any, size: ModelSize | None) -> tuple[list[str], Work]:
+def _trust(entry: VerifierConfig, weight: float) -> str:
+    verifier = entry.name or "each task's own verifier"
+    audited = f", audited in {entry.audit}" if entry.audit else ""
+    return f"{entry.check} answers: {verifier}, weight {weight:.2f}{audited}"
+
+
+def _stage(recipe: Recipe, stage: Any, size: ModelSize | None) -> tuple[list[str], Work]:
     context = size.context if size else 2**31
     if isinstance(stage, RlvrConfig):
-        return _rlvr(stage, context)
+        return _rlvr(recipe, stage, context)
     if isinstance(stage, EvaluateConfig):
         tokens = min(stage.microbatch_tokens, 2**31)
         work = Work(tokens, tokens, "", False, MAX_SLOTS, _width(stage.max_completion_tokens, context))
-        return [_evaluation(stage)], work
-    return _supervised(stage, context)
+        return [_evaluation(recipe, stage)], work
+    return _supervised(recipe, stage, context)
 
 
-def _supervised(stage: PretrainConfig | SftConfig | DpoConfig, context: int) -> tuple[list[str], Work]:
+def _supervised(recipe: Recipe, stage: PretrainConfig | SftConfig | DpoConfig, context: int) -> tuple[list[str], Work]:
     sampled = isinstance(stage, DpoConfig) and stage.pairs == "policy"
-    count = count_items("task" if sampled else KINDS[stage.kind], stage.data)
+    count = count_items(recipe, "task" if sampled else KINDS[stage.kind], stage.data)
     noun = {"pretrain": "documents", "sft": "demonstrations", "dpo": "pairs"}[stage.kind]
     source = f"{_names(stage.data)}"
     epochs = f"{stage.epochs:g} epoch{'' if stage.epochs == 1 else 's'}"
@@ -180,7 +190,7 @@ def _supervised(stage: PretrainConfig | SftConfig | DpoConfig, context: int) -> 
     return lines, Work(tokens, tokens, stage.optimizer.name, stage.kind == "dpo", slots, width)
 
 
-def _rlvr(stage: RlvrConfig, context: int) -> tuple[list[str], Work]:
+def _rlvr(recipe: Recipe, stage: RlvrConfig, context: int) -> tuple[list[str], Work]:
     row = resolve(stage.algorithm.preset, **stage.algorithm.cells)
     if stage.max_completion_tokens >= context:
         raise RecipeError(
@@ -188,7 +198,7 @@ def _rlvr(stage: RlvrConfig, context: int) -> tuple[list[str], Work]:
             "prompt included",
             hint="lower max_completion_tokens, so that prompts fit as well",
         )
-    count = count_items("task", stage.data)
+    count = count_items(recipe, "task", stage.data)
     completions = stage.prompts_per_step * stage.group_size
     updates = min(row.updates_per_step, stage.prompts_per_step)  # as the stage does: groups stay whole
     refill = f", up to {row.refill_limit}× as many with refill" if row.refill else ""
@@ -212,7 +222,7 @@ def _rlvr(stage: RlvrConfig, context: int) -> tuple[list[str], Work]:
     return lines, Work(tokens, tokens, stage.optimizer.name, row.needs_reference or stage.kl_groups > 0, slots, width)
 
 
-def count_items(kind: str, data: Sequence[DataConfig]) -> int | None:
+def count_items(recipe: Recipe, kind: str, data: Sequence[DataConfig]) -> int | None:
     """Gives how many items the sources have, at most; None where that cannot be told quickly.
 
     Raises DataError for an unknown source, a missing file, or a file without a usable row, and UsageError for a task's
@@ -233,7 +243,8 @@ def count_items(kind: str, data: Sequence[DataConfig]) -> int | None:
             )
             total += len(loaded.items)
             if kind == "task":
-                check_verifiers({item.verifier: None for item in loaded.items})
+                judged = with_named_verifiers(recipe, loaded.items)
+                check_verifiers({item.verifier: None for item in judged}, recipe)
         elif entry.limit:
             total += entry.limit
         else:
@@ -241,9 +252,9 @@ def count_items(kind: str, data: Sequence[DataConfig]) -> int | None:
     return total
 
 
-def _evaluation(config: EvaluateConfig) -> str:
-    count = count_items("task", config.data)
-    count_items("document", config.text)
+def _evaluation(recipe: Recipe, config: EvaluateConfig) -> str:
+    count = count_items(recipe, "task", config.data)
+    count_items(recipe, "document", config.text)
     text = f"; perplexity of {_names(config.text)}" if config.text else ""
     if not config.data:
         return text.removeprefix("; ")

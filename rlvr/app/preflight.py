@@ -8,12 +8,15 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from rlvr.app.trust import check_audits
 from rlvr.config.keys import nearest
 from rlvr.config.schema import DataConfig, Recipe, ShapingConfig
 from rlvr.errors import ModelError, RecipeError
 from rlvr.models.directory import check_directory, has_chat_template
+from rlvr.verifiers.judge.settings import check_settings, settings_from
 from rlvr.verifiers.scorer import Scorer
 from rlvr.verifiers.shaping import SHAPINGS
+from rlvr.verifiers.table import JUDGE, VERSIONS
 
 SINK_PACKAGES = {"tensorboard": "tensorboard", "wandb": "wandb"}
 """What each sink imports; the extra that installs it has the sink's name."""
@@ -32,7 +35,11 @@ def preflight(recipe: Recipe) -> None:
         if ":" in entry.source:
             import_path(entry.source, "source")
         if isinstance(entry.options.get("verifier"), str):
-            check_verifiers([entry.options["verifier"]])
+            check_verifiers([entry.options["verifier"]], recipe)
+    if recipe.judge:
+        check_settings(settings_from(recipe.judge))
+    check_verifiers([entry.name for entry in recipe.verifier if entry.name], recipe)
+    check_audits(recipe, dict(VERSIONS))
     for stage in recipe.stage:
         for step in getattr(stage, "shaping", ()):
             shaping_function(step)
@@ -70,11 +77,12 @@ def import_path(name: str, what: str) -> Callable[..., Any]:
     return function  # type: ignore[no-any-return]
 
 
-def check_verifiers(names: Iterable[str]) -> None:
-    """Raises UsageError for a verifier that is not known and cannot be imported."""
+def check_verifiers(names: Iterable[str], recipe: Recipe) -> None:
+    """Raises UsageError for a verifier that is not known and cannot be imported, or a judge that is not set up."""
     scorer = Scorer()
     for name in names:
-        scorer.resolve(name)
+        if name != JUDGE or not recipe.judge:
+            scorer.resolve(name)
 
 
 def _check_options(step: ShapingConfig, function: Callable[..., Any]) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from rlvr.app.importing import import_from
 from rlvr.app.meter import Meter
 from rlvr.app.wiring import make_engine, make_parts, open_house
-from rlvr.config.reading import from_json
+from rlvr.config.reading import Resolved, from_json
 from rlvr.config.schema import EvaluateConfig, Recipe
 from rlvr.data.chat import encode_prompt, stop_token_ids
 from rlvr.engines.base import Request, Sampling
@@ -19,9 +19,11 @@ from rlvr.stages.evaluate import measure
 
 def evaluate_checkpoint(path: str, config: EvaluateConfig, *, seed: int) -> StageReport:
     """Measures one checkpoint outside of its run, which stays untouched."""
-    import_from(_recipe_folder(Path(path)))
+    trained_by = _recipe_of(Path(path))
+    import_from(trained_by.source.parent if trained_by else Path.cwd())
+    judging = trained_by.recipe.model_dump(include={"judge", "verifier"}) if trained_by else {}
     recipe = Recipe.model_validate(
-        {"name": "evaluate", "seed": seed, "model": {"path": path}, "evaluation": config, "stage": [config]}
+        {"name": "evaluate", "seed": seed, "model": {"path": path}, "evaluation": config, "stage": [config], **judging}
     )
     house = open_house(recipe)
     meter = Meter()
@@ -67,9 +69,9 @@ def generate_text(path: str, prompt: str, *, samples: int, temperature: float, m
     return [texts[index] for index in range(samples)]
 
 
-def _recipe_folder(checkpoint: Path) -> Path:
-    """Gives the folder of the recipe whose run holds the checkpoint, else the folder where rlvr was started."""
+def _recipe_of(checkpoint: Path) -> Resolved | None:
+    """Gives the recipe whose run holds the checkpoint; None for a model that no run here has made."""
     for folder in checkpoint.absolute().parents:
         if is_run(folder) and "recipe" in (content := Run.open(folder).config()):
-            return from_json(content).source.parent
-    return Path.cwd()
+            return from_json(content)
+    return None

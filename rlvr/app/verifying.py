@@ -22,6 +22,7 @@ from rlvr.statistics.intervals import Interval, proportion_interval
 from rlvr.types import Verdict
 from rlvr.verifiers.many import verify_many
 from rlvr.verifiers.pool import configure_shared
+from rlvr.verifiers.scorer import make_scorer
 
 MAX_NAMED = 10
 """So many wrongly judged rows are named in the summary."""
@@ -41,6 +42,7 @@ class Summary:
     """What became of all rows. An outcome counts as right from `threshold` on.
 
     `confusion` counts rows with a label by (labelled right, judged), judged being "right", "wrong" or "not told".
+    `totals` say what a judge did and cost.
     """
 
     verifier: str
@@ -53,6 +55,7 @@ class Summary:
     false_accepts: list[str] = field(default_factory=list)
     false_rejects: list[str] = field(default_factory=list)
     seconds: float = 0.0
+    totals: dict[str, float] = field(default_factory=dict)
 
     def add(self, name: str, verdict: Verdict, label: bool | None) -> None:
         """Counts one verdict."""
@@ -91,6 +94,7 @@ class Summary:
             **{name: None if rate is None else asdict(rate) for name, rate in rates.items()},
             "false_accepts": self.false_accepts,
             "false_rejects": self.false_rejects,
+            **({"judge": self.totals} if self.totals else {}),
         }
 
 
@@ -103,6 +107,7 @@ def verify_file(
     output: Path | None = None,
     workers: int = 0,
     threshold: float = 1.0,
+    judge: Mapping[str, Any] | None = None,
 ) -> Summary:
     """Judges every line of a JSON Lines file (plain or .gz) and gives the summary; `output` gets a row per line.
 
@@ -111,12 +116,17 @@ def verify_file(
     if not path.is_file():
         raise DataError(f"{path} is no file; JSON lines with completions were expected", hint="rlvr verify --help")
     configure_shared(workers)
-    summary = Summary(verifier, threshold)
+    summary, scorer = Summary(verifier, threshold), make_scorer(judge or {})
     waiting: deque[tuple[Any, Any]] = deque()
     rows = _named_rows(path, waiting)
     started = time.monotonic()
     verdicts = verify_many(
-        rows, verifier, options=options, completion_field=fields.completion, answer_field=fields.answer
+        rows,
+        verifier,
+        options=options,
+        completion_field=fields.completion,
+        answer_field=fields.answer,
+        scorer=scorer,
     )
     with _Output(output) as out, _progress() as progress:
         bar = progress.add_task("verify", total=_num_lines(path))
@@ -126,6 +136,7 @@ def verify_file(
             out.write({"id": name, **_judged(verdict)})
             progress.advance(bar)
     summary.seconds = time.monotonic() - started
+    summary.totals = scorer.totals()
     return summary
 
 
@@ -212,13 +223,13 @@ def _progress() -> Progress:
     return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 
 
-def read_options(words: Sequence[str]) -> dict[str, Any]:
-    """Gives what `--option key=value` words say; a value that reads as JSON is that, any other a string."""
+def read_options(words: Sequence[str], flag: str) -> dict[str, Any]:
+    """Gives what the key=value words of a flag say; a value that reads as JSON is that, any other a string."""
     options: dict[str, Any] = {}
     for word in words:
         key, equals, value = word.partition("=")
         if not key or not equals:
-            raise UsageError(f"--option {word}: key=value was expected", hint="--option slot=marked")
+            raise UsageError(f"{flag} {word}: key=value was expected", hint=f"{flag} NAME=VALUE")
         try:
             options[key] = json.loads(value)
         except ValueError:
@@ -236,6 +247,8 @@ def print_summary(summary: Summary, *, as_json: bool) -> None:
     console.print(f"{summary.verifier}: {summary.rows:,} rows, {rate}")
     console.print(_counts("outcome", summary.outcomes, summary.rows))
     console.print(_counts("status", summary.statuses, summary.rows))
+    if spent := [f"{name.removeprefix('judge/')} {amount:,g}" for name, amount in summary.totals.items() if amount]:
+        console.print(f"judge: {', '.join(spent)}", markup=False)
     if summary.confusion:
         console.print(_confusion(summary))
         for what, names in (("wrongly accepted", summary.false_accepts), ("wrongly refused", summary.false_rejects)):

@@ -11,6 +11,7 @@ import torch
 from transformers.utils import logging as transformers_logging
 
 from rlvr.app.preflight import shaping_function
+from rlvr.app.trust import weights_of, with_named_verifiers
 from rlvr.config.schema import DataConfig, EvaluateConfig, EvaluationDataConfig, OptimizerConfig, Recipe, ShapingConfig
 from rlvr.data import sources
 from rlvr.data.sources import Kind
@@ -31,7 +32,7 @@ from rlvr.stages.sft import sft
 from rlvr.training.rollout import Shape
 from rlvr.types import Task
 from rlvr.verifiers.pool import configure_shared
-from rlvr.verifiers.scorer import Scorer
+from rlvr.verifiers.scorer import Scorer, make_scorer
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +59,7 @@ class House:
     def _measured(self, kind: Kind, entry: DataConfig) -> list[Any]:
         key = kind, entry.model_dump_json()
         if key not in self._measured_on:
-            self._measured_on[key] = _load_entry(kind, entry)
+            self._measured_on[key] = with_named_verifiers(self.recipe, _load_entry(kind, entry))
         return self._measured_on[key]
 
     def held_out(self) -> tuple[list[Task], frozenset[str]]:
@@ -79,7 +80,7 @@ def open_house(recipe: Recipe) -> House:
     configure_shared(recipe.pool_workers)
     if recipe.threads:
         torch.set_num_threads(recipe.threads)
-    return House(recipe, pick_device(recipe.model.device), Scorer())
+    return House(recipe, pick_device(recipe.model.device), make_scorer(recipe.judge))
 
 
 def make_parts(house: House, *, start: str | Path, parent: str | Path | None, stage: Any) -> Parts:
@@ -104,6 +105,7 @@ def make_parts(house: House, *, start: str | Path, parent: str | Path | None, st
         load_held_out=house.load_held_out,
         scores=house.scorer,
         shaping=make_shaping(getattr(stage, "shaping", ())),
+        weights=weights_of(recipe),
         evaluation=evaluation,
         announce=lambda steps, first: None,
         seed=recipe.seed,
@@ -167,7 +169,7 @@ def load_for_training(house: House, kind: Kind, data: Sequence[DataConfig]) -> l
     Of documents, those go whose prompt or text, taken whole, is a held-out problem or text; one that merely contains
     a held-out problem is not found.
     """
-    items = load_items(kind, data)
+    items = with_named_verifiers(house.recipe, load_items(kind, data))
     tasks, hashes = house.held_out()
     if kind == "document":
         shared = {item.id for item in items if not hashes.isdisjoint(map(problem_hash, (item.prompt, item.text)))}

@@ -5,6 +5,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
+from rlvr.types import Check
+
 NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
 STAGE_NAME = rf"^({NAME})?$"
 DEVICE = r"^(auto|cpu|cuda(:[0-9]+)?)$"
@@ -301,6 +303,30 @@ StageConfig = Annotated[
 ]
 
 
+class VerifierConfig(Section):
+    """Who judges the tasks whose answers can be checked in one way, and how much its word weighs in RLVR."""
+
+    check: Check = Field(
+        description="The way: exact, tested, constrained, judged or preferred; a row may name its own."
+    )
+    name: str = Field(
+        "", description="A verifier or an import path pkg.module:function for all of them; empty: each task's own."
+    )
+    weight: float | Literal["audited"] = Field(
+        1.0,
+        description="What their advantages are multiplied by; audited: 1 minus both audited error rates, upper bounds.",
+    )
+    audit: str = Field("", description="A file of `rlvr audit --output`; its error rates are recorded with the run.")
+
+    @model_validator(mode="after")
+    def _weight_is_known(self) -> "VerifierConfig":
+        if self.weight == "audited" and not self.audit:
+            raise ValueError('weight = "audited" needs audit = "FILE", as `rlvr audit NAME --output FILE` writes it')
+        if self.weight != "audited" and not self.weight > 0:
+            raise ValueError(f"weight is {self.weight:g}; expected a number above 0")
+        return self
+
+
 class Recipe(Section):
     """A whole run: the model, its stages, and how each stage's checkpoint is evaluated."""
 
@@ -312,6 +338,20 @@ class Recipe(Section):
     pool_workers: int = Field(0, ge=0, le=1024, description="Verifier processes; 0: as many as cores.")
     export: str = Field("", description="Directory that gets a copy of the last checkpoint's model; empty: none.")
     sinks: tuple[Literal["tensorboard", "wandb"], ...] = Field((), description="Where metrics go besides the run.")
+    judge: dict[str, Any] = Field(
+        default_factory=dict, description="The judge of tasks with a rubric: model, base_url, … (docs/verifiers.md)."
+    )
+    verifier: tuple[VerifierConfig, ...] = Field(
+        (), description="Verifiers and weights by how answers can be checked; what is not named weighs 1."
+    )
     model: ModelConfig
     evaluation: EvaluateConfig | None = Field(None, description="What is measured on the base and after each stage.")
     stage: tuple[StageConfig, ...] = Field(min_length=1, description="The stages, in order.")
+
+    @field_validator("verifier")
+    @classmethod
+    def _one_for_each_check(cls, value: tuple[VerifierConfig, ...]) -> tuple[VerifierConfig, ...]:
+        checks = [entry.check for entry in value]
+        if len(set(checks)) < len(checks):
+            raise ValueError(f"each check may stand there once; got {checks}")
+        return value

@@ -1,6 +1,6 @@
 """Rows to items: our own columns and the conventions of Tulu/open-instruct, TRL and verl.
 
-    tasks           {prompt | messages, answer | reference, verifier?, domain?, id?, threshold?}
+    tasks           {prompt | messages, answer | reference, verifier?, check?, domain?, id?, threshold?}
                     TRL {prompt, answer} · Tulu {messages, ground_truth, dataset}
                     (for the verifier "instructions" also as `rlvr.data.constraints` says)
                     verl {prompt: [message, …], reward_model: {ground_truth}, data_source}
@@ -14,13 +14,13 @@ A prompt is a text (one user turn) or a list of messages. Each function raises D
 import dataclasses
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, cast, get_args
 
 from rlvr.data.constraints import reference_from_label
 from rlvr.data.rows import BadRow, Row, parsed
 from rlvr.data.split import problem_of, split_of
 from rlvr.errors import DataError
-from rlvr.types import Demonstration, Document, Message, Preference, Task
+from rlvr.types import Check, Demonstration, Document, Message, Preference, Task
 
 Item = TypeVar("Item", Task, Demonstration, Preference, Document)
 
@@ -42,11 +42,18 @@ VERIFIER_OF_LABEL: dict[str, str] = {
 """The verifier for a row that names, in `dataset` (Tulu) or `data_source` (verl), the data it came from."""
 
 
+CHECK_OF_VERIFIER: dict[str, Check] = {"instructions": "constrained", "judge": "judged"}
+"""How each verifier checks where a row does not say; "exact" for all others."""
+
+VERIFIER_OF_CHECK: dict[str, str] = {check: verifier for verifier, check in CHECK_OF_VERIFIER.items()}
+"""The verifier for a row that says how its answer can be checked, and no more."""
+
+
 def task_from_row(row: Row, *, domain: str, verifier: str | None = None) -> Task:
     """Gives the task of a row.
 
-    Its verifier is the row's own, else the given one, else that of its `dataset` or `data_source`, else "math" where
-    it names none of these. Its domain is the row's own, else the given one.
+    Its verifier is the row's own, else the given one, else that of its `check`, `dataset` or `data_source`, else "math"
+    where it names none of these. Its domain is the row's own, else the given one.
     """
     values = row.values
     messages = _prompt_of(values)
@@ -54,7 +61,8 @@ def task_from_row(row: Row, *, domain: str, verifier: str | None = None) -> Task
         raise DataError("the last message of the prompt is the assistant's")
     domain = _text(values, "domain") or domain
     reference = _reference_of(values)
-    verifier = _text(values, "verifier") or verifier or _labelled_verifier(values)
+    check = _check_of(values)
+    verifier = _text(values, "verifier") or verifier or _verifier_of(values, check)
     return Task(
         id=_id_of(row, domain),
         messages=messages,
@@ -63,6 +71,7 @@ def task_from_row(row: Row, *, domain: str, verifier: str | None = None) -> Task
         source=row.where.rpartition(":")[0],
         domain=domain,
         threshold=_threshold_of(values),
+        check=check or CHECK_OF_VERIFIER.get(verifier, "exact"),
     )
 
 
@@ -207,6 +216,26 @@ def _reference_of(values: Mapping[str, Any]) -> Any:
     if answer is None or answer in ("", [], {}) or (isinstance(answer, str) and not answer.strip()):
         raise DataError("no answer and no reference")
     return answer
+
+
+def _verifier_of(values: Mapping[str, Any], check: Check | Literal[""]) -> str:
+    if check in ("", "exact"):
+        return _labelled_verifier(values)
+    if check not in VERIFIER_OF_CHECK:
+        raise DataError(
+            f'no verifier is known for a check {check!r}: name one, as verifier = "package.module:function"'
+        )
+    return VERIFIER_OF_CHECK[check]
+
+
+def _check_of(values: Mapping[str, Any]) -> Check | Literal[""]:
+    check = _text(values, "check")
+    for known in get_args(Check):
+        if check == known:
+            return cast(Check, check)
+    if check:
+        raise DataError(f"check is {check!r}; expected one of {', '.join(get_args(Check))}")
+    return ""
 
 
 def _labelled_verifier(values: Mapping[str, Any]) -> str:

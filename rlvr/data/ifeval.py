@@ -47,4 +47,5 @@ def task_from_row(row: Row, *, name: str, mode: str = "strict", score: str = "al
     key = row.values.get("key")
     reference = reference_of(row.values.get("instruction_id_list"), row.values.get("kwargs"), mode=mode, score=score)
     messages = ({"role": "user", "content": prompt},)
-    return Task(f"{name}/{row.where if key is None else key}", messages, reference, "instructions", name, name)
+    id_ = f"{name}/{row.where if key is None else key}"
+    return Task(id_, messages, reference, "instructions", name, name, check="constrained")

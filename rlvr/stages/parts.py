@@ -16,7 +16,7 @@ from rlvr.models.policy import context_length
 from rlvr.runs.folder import Run
 from rlvr.training.intake import Intake, take_in
 from rlvr.training.rollout import Scores, Shape, complete_groups
-from rlvr.types import Group, IntArray, Task
+from rlvr.types import Check, Group, IntArray, Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,7 @@ class Parts:
     `policy` is the network with the weights to go on from, loaded from `origin`; `make_reference` loads the frozen
     weights that the stage began with, None where nothing came before. `load(kind, sources)` gives the items of all
     sources to train on, without any whose prompt is held out; `load_held_out` those to measure.
+    `weights` multiply the advantages of tasks by how their answers can be checked; one that is not named weighs 1.
     `make_engine(max_length)` gives an engine for sequences of up to that many tokens. A stage calls
     `announce(steps, first)` once it knows how many steps it has and with which it goes on.
     """
@@ -49,6 +50,7 @@ class Parts:
     load_held_out: Callable[[Kind, Sequence[DataConfig]], list[Any]]
     scores: Scores
     shaping: Sequence[Shape]
+    weights: Mapping[Check, float]
     evaluation: EvaluateConfig | None
     announce: Callable[[int, int], None]
     seed: int

@@ -51,9 +51,10 @@ def rlvr(parts: Parts, config: RlvrConfig, run: Run) -> Checkpoint:
             lesson = _lesson(rollout, config, row, seed=parts.seed, step=step)
             samples = to_samples(lesson.kept if row.refill else lesson.groups, drop_truncated=row.drop_truncated)
             measured = learner.measure(samples)
-            kept = frozenset(group.draw_index for group in lesson.kept)
-            report = learner.update(with_advantages(samples, row, kept), measured)
+            weights = {group.draw_index: parts.weights.get(group.task.check, 1.0) for group in lesson.kept}
+            report = learner.update(with_advantages(samples, row, weights), measured)
             record.metrics({"train/loss": report.loss, **report.stats, **rollout_metrics(rollout)})
+            record.metrics(parts.scores.totals())
             if parent is not None:
                 record.metrics({"train/kl": _kl(parts, parent, rollout, config)})
             if parts.evaluation and config.evaluate_every and (step + 1) % config.evaluate_every == 0:

@@ -30,6 +30,14 @@ class Scores(Protocol):
         """Scores the completions; never raises for a bad one."""
         ...
 
+    async def settle(self) -> None:
+        """Ends what belongs to the running event loop. Raises VerifierError where verdicts must not be trusted."""
+        ...
+
+    def totals(self) -> dict[str, float]:
+        """Gives running totals as metrics."""
+        ...
+
     def check_references(self, tasks: Sequence[Task]) -> list[str | None]:
         """Says for each task what is wrong with its reference, None where nothing is."""
         ...
@@ -137,6 +145,7 @@ async def _play(
         await asyncio.sleep(0)
     for draw_index, work in scoring.items():
         await _verdicts(work, tasks[draw_index])
+    await scores.settle()
     return completed, {draw_index: work.result() for draw_index, work in scoring.items()}
 
 

@@ -3,7 +3,7 @@
 P groups, G completions per group, T tokens.
 """
 
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -43,10 +43,11 @@ def _sample(group: Group, index: int, drop_truncated: bool) -> Sample:
     )
 
 
-def with_advantages(samples: Sequence[Sample], row: Algorithm, kept: Set[int]) -> list[Sample]:
-    """Gives the samples with each group's advantages on their trainable tokens; 0 in groups that are not `kept`.
+def with_advantages(samples: Sequence[Sample], row: Algorithm, weights: Mapping[int, float]) -> list[Sample]:
+    """Gives the samples with each group's advantages, times its weight, on their trainable tokens; 0 without a weight.
 
-    A group that the filter refused still counts in the update's denominators, unless another was drawn in its place.
+    The weight comes after the row's normalisation, which would undo that of a reward. A group without one, which the
+    filter refused, still counts in the update's denominators, unless another was drawn in its place.
     Samples of one group must be neighbours, and all groups of one size.
     """
     if not samples:
@@ -55,9 +56,11 @@ def with_advantages(samples: Sequence[Sample], row: Algorithm, kept: Set[int]) -
     rewards = torch.tensor([sample.reward for sample in samples], dtype=torch.float64).reshape(-1, size)
     valid = ~rewards.isnan()
     advantages = ADVANTAGES[row.advantage](rewards.nan_to_num(0.0), valid).reshape(-1).tolist()
-    return [
-        replace(
-            sample, advantages=read_only(np.where(sample.trainable & (sample.group_id in kept), value, 0.0), np.float32)
-        )
+    weighed = [
+        value * weights[sample.group_id] if sample.group_id in weights else 0.0
         for sample, value in zip(samples, advantages, strict=True)
+    ]
+    return [
+        replace(sample, advantages=read_only(np.where(sample.trainable, value, 0.0), np.float32))
+        for sample, value in zip(samples, weighed, strict=True)
     ]

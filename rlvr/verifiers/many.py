@@ -5,6 +5,7 @@ for verdict in verify_many([{"completion": r"So \\boxed{4}", "answer": "4"}], "m
 """
 
 import asyncio
+import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -19,6 +20,8 @@ from rlvr.verifiers.scorer import Scorer
 
 WINDOW = 4096
 """Rows that are read ahead of the oldest one without a verdict."""
+
+CLOSE_SECONDS = 10.0
 
 AT_ONCE: Mapping[str, Callable[[Task, Completion], Verdict | None]] = {"math": math.at_once}
 """Verifiers that can tell most verdicts without waiting; None sends the row the long way."""
@@ -37,15 +40,17 @@ def verify_many(
     options: Mapping[str, Any] | None = None,
     completion_field: str = "completion",
     answer_field: str = "",
+    scorer: Scorer | None = None,
 ) -> Iterator[Verdict]:
     """Gives one verdict per row, in their order, as they become known.
 
     A row is an object with the completion's text and its reference, under `answer_field`, by default "reference" or
     "answer"; `options` are added to each reference. A row that is no such object gets outcome None and status
-    "bad_row", `extracted` saying why. `verifier` is a name of the house or "package.module:function".
+    "bad_row", `extracted` saying why. `verifier` is a name of the house or "package.module:function"; one of your own
+    making comes with its `scorer`, which is closed at the end; `make_scorer` makes one with a judge.
     Raises UsageError for an unknown verifier, before the first row is read.
     """
-    scorer = Scorer()
+    scorer = scorer or Scorer()
     scorer.resolve(verifier)
     return _verdicts(scorer, rows, verifier, dict(options or {}), completion_field, answer_field)
 
@@ -130,7 +135,9 @@ class _Loop:
     def close(self) -> None:
         """Ends the thread; what is still under way is dropped."""
         if self._loop is not None and self._thread is not None:
+            with contextlib.suppress(TimeoutError):
+                asyncio.run_coroutine_threadsafe(self._scorer.aclose(), self._loop).result(CLOSE_SECONDS)
             self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join(timeout=10)
+            self._thread.join(CLOSE_SECONDS)
             if not self._thread.is_alive():
                 self._loop.close()

@@ -17,7 +17,9 @@ from typing import Any, cast
 
 from rlvr.errors import UsageError, VerifierError
 from rlvr.types import Completion, Task, Verdict
-from rlvr.verifiers.table import REFERENCE_CHECKS, VERIFIERS, Verifier
+from rlvr.verifiers.judge.judge import Judge
+from rlvr.verifiers.judge.settings import settings_from
+from rlvr.verifiers.table import JUDGE, REFERENCE_CHECKS, VERIFIERS, Verifier
 
 log = logging.getLogger(__name__)
 
@@ -80,8 +82,14 @@ class Scorer:
     """Scores groups. A plain function runs in one thread, one completion after the other; an async one overlaps."""
 
     def __init__(
-        self, verifiers: Mapping[str, Verifier] | None = None, *, deadline_seconds: float = DEADLINE_SECONDS
+        self,
+        verifiers: Mapping[str, Verifier] | None = None,
+        *,
+        judges: Sequence[Judge] = (),
+        deadline_seconds: float = DEADLINE_SECONDS,
     ) -> None:
+        """Makes a scorer; `judges` are those whose connections it closes and whose canaries it heeds."""
+        self._judges = tuple(judges)
         self._verifiers: dict[str, Verifier] = dict(VERIFIERS if verifiers is None else verifiers)
         self._deadline_seconds = deadline_seconds
         self._failed: set[str] = set()
@@ -125,6 +133,28 @@ class Scorer:
             verdict = self._failure(task, error)
             return [verdict] * len(completions)
 
+    async def settle(self) -> None:
+        """Closes the connections of the running event loop, once its verdicts are there.
+
+        Raises VerifierError where a judge was fooled by too many canaries.
+        """
+        await self.aclose()
+        for judge in self._judges:
+            judge.refuse_fooled()
+
+    async def aclose(self) -> None:
+        """Closes the connections of the running event loop."""
+        for judge in self._judges:
+            await judge.aclose()
+
+    def totals(self) -> dict[str, float]:
+        """Gives what the judges have done and cost so far, as metrics "judge/NAME"."""
+        totals: dict[str, float] = {}
+        for judge in self._judges:
+            for name, amount in judge.counts.totals().items():
+                totals[f"judge/{name}"] = totals.get(f"judge/{name}", 0.0) + amount
+        return totals
+
     def close(self) -> None:
         """Ends the thread of plain verifiers; the shared worker pool stays, it ends with the program."""
         if self._lane is not None:
@@ -164,12 +194,28 @@ class Scorer:
         return Verdict(None, "crash")
 
 
+def make_scorer(judge: Mapping[str, Any]) -> Scorer:
+    """Gives a scorer with the verifiers of the house and a judge of these settings; without any, it has no judge.
+
+    Raises UsageError for settings that no judge can have.
+    """
+    if not judge:
+        return Scorer()
+    made = Judge(settings_from(judge))
+    return Scorer({**VERIFIERS, JUDGE: made.verify}, judges=[made])
+
+
 def _reference_fault(task: Task) -> str | None:
     check = REFERENCE_CHECKS.get(task.verifier)
     return None if check is None else check(task.reference)
 
 
 def _imported(name: str, known: Mapping[str, Verifier]) -> Verifier:
+    if name == JUDGE:
+        raise UsageError(
+            "an answer is to be judged by a language model, and none is named",
+            hint='[judge] in the recipe, or --judge: model = "…", base_url = "http://localhost:8000/v1"',
+        )
     module_name, colon, attribute = name.partition(":")
     if not colon or not module_name or not attribute:
         near = get_close_matches(name, known, n=1)

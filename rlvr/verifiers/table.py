@@ -15,6 +15,7 @@ from rlvr.verifiers import (
     string_set,
 )
 from rlvr.verifiers.instructions import verify as instructions
+from rlvr.verifiers.judge import screening
 
 Verifier = Callable[[Task, Completion], Verdict | Awaitable[Verdict]]
 """A plain or an async function from a task and a completion to a verdict."""
@@ -32,12 +33,17 @@ VERIFIERS: Mapping[str, Verifier] = {
 }
 """Verifiers of the house; any other is named by its import path, "package.module:function"."""
 
+JUDGE = "judge"
+"""The name of the one verifier that needs settings first; see `make_scorer`."""
+
+
 REFERENCE_CHECKS: Mapping[str, Callable[[Any], str | None]] = {
     "choice": choice.check_reference,
     "exact": exact.check_reference,
     "gym": gym.check_reference,
     "instructions": instructions.check_reference,
     "json_schema": json_schema.check_reference,
+    JUDGE: screening.check_reference,
     "math": math.check_reference,
     "numeric": numeric.check_reference,
     "regex": regex.check_reference,

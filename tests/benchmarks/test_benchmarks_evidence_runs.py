@@ -85,6 +85,17 @@ def test_whether_a_run_replaced_another_makes_no_difference(evidence: Any) -> No
     assert evidence.is_done(job)
 
 
+def test_a_run_from_before_a_key_was_added_counts_with_that_keys_default(evidence: Any) -> None:
+    job = job_named(evidence, "base1-seed1")
+    evidence.starting(job)
+    run = store(job)
+    recipe = {key: value for key, value in run.config()["recipe"].items() if key not in ("verifier", "sinks")}
+    run.write_json("config.json", {**run.config(), "recipe": recipe})
+    assert evidence.is_done(job)
+    run.write_json("config.json", {**run.config(), "recipe": {**recipe, "younger": 1}})
+    assert "cannot be read any more" in evidence.mismatch(job)
+
+
 def test_a_run_from_other_base_weights_counts_as_no_run(evidence: Any) -> None:
     job = job_named(evidence, "base1-seed1")
     store(job, started="old")

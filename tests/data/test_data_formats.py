@@ -52,6 +52,24 @@ def test_the_row_says_more_than_the_options_and_the_options_more_than_the_label(
 
 
 @pytest.mark.parametrize(
+    ("values", "check", "verifier"),
+    [
+        ({"answer": "3"}, "exact", "math"),
+        ({"answer": "3", "verifier": "mine:verify"}, "exact", "mine:verify"),
+        ({"answer": "3", "verifier": "mine:verify", "check": "tested"}, "tested", "mine:verify"),
+        ({"reference": {"rubric": "kind"}, "check": "judged"}, "judged", "judge"),
+        ({"reference": {"rubric": "kind"}, "verifier": "judge"}, "judged", "judge"),
+        ({"reference": {"constraints": []}, "verifier": "instructions"}, "constrained", "instructions"),
+    ],
+)
+def test_a_row_says_how_its_answer_can_be_checked_or_its_verifier_does(
+    values: dict[str, Any], check: str, verifier: str
+) -> None:
+    task = task_from_row(row(prompt="q", **values), domain="d")
+    assert (task.check, task.verifier) == (check, verifier)
+
+
+@pytest.mark.parametrize(
     ("values", "reason"),
     [
         ({"prompt": "q"}, "no answer and no reference"),
@@ -71,6 +89,8 @@ def test_the_row_says_more_than_the_options_and_the_options_more_than_the_label(
         ({"messages": [USER], "ground_truth": "3", "dataset": "code"}, "no verifier is known for dataset 'code'"),
         ({"prompt": "q", "answer": "3", "verifier": 7}, "verifier is int"),
         ({"prompt": "q", "answer": "3", "threshold": 0}, "threshold is 0"),
+        ({"prompt": "q", "answer": "3", "check": "guessed"}, "check is 'guessed'; expected one of exact, tested"),
+        ({"prompt": "q", "answer": "3", "check": "tested"}, "no verifier is known for a check 'tested'"),
     ],
 )
 def test_a_task_row_that_cannot_be_used_says_why(values: dict[str, Any], reason: str) -> None:

@@ -52,8 +52,8 @@ def samples_of(row, outcomes_of_groups):
         verdicts = tuple(Verdict(o, "ok") for o in outcomes)
         rewards = tuple(float("nan") if o is None else o for o in outcomes)
         groups.append(Group(task(index), index, read_only([1, 3, 9, 2, 4], "int64"), completions, verdicts, rewards))
-    kept = frozenset(group.draw_index for group in groups)
-    return with_advantages(to_samples(groups, drop_truncated=row.drop_truncated), row, kept)
+    weights = {group.draw_index: 1.0 for group in groups}
+    return with_advantages(to_samples(groups, drop_truncated=row.drop_truncated), row, weights)
 
 
 def weights(learner):

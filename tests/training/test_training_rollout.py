@@ -48,6 +48,12 @@ class Scores:
         self.log.append(("scored", task.id))
         return [Verdict(float(i < self.solved(task)), "ok") for i in range(len(completions))]
 
+    async def settle(self):
+        self.log.append(("settled", len(self.log)))
+
+    def totals(self):
+        return {}
+
     def check_references(self, tasks):
         return [None] * len(tasks)
 

@@ -12,7 +12,7 @@ from rlvr.types import Group, Verdict, read_only
 
 
 def with_advantages(samples, row, kept=range(100)):
-    return module.with_advantages(samples, row, frozenset(kept))
+    return module.with_advantages(samples, row, dict.fromkeys(kept, 1.0))
 
 
 def group(rewards, *, draw_index=0, finishes=None, prompt=(1, 3, 9)):
@@ -82,3 +82,14 @@ def test_a_group_that_the_filter_refused_has_no_advantage_and_keeps_its_tokens()
     samples = with_advantages(to_samples(groups, drop_truncated=False), resolve("dr_grpo"), kept=[6])
     assert [s.advantages[-1] for s in samples] == [0.0, 0.0, 0.5, -0.5]
     assert all(s.trainable.sum() == 3 for s in samples)
+
+
+@pytest.mark.parametrize("name", ["dr_grpo", "grpo"])
+def test_a_weight_multiplies_advantages_after_their_normalisation(name):
+    groups = [group([1.0, 0.0], draw_index=4), group([1.0, 0.0], draw_index=6)]
+    samples = to_samples(groups, drop_truncated=False)
+    plain, other = (
+        module.with_advantages(samples, resolve(name), weights) for weights in ({4: 1, 6: 1}, {4: 1, 6: 0.25})
+    )
+    assert [s.advantages[-1] for s in other[:2]] == [s.advantages[-1] for s in plain[:2]]
+    assert [s.advantages[-1] for s in other[2:]] == pytest.approx([s.advantages[-1] / 4 for s in plain[2:]])

@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Iterator, Mapping
 from functools import partial
 
+from rlvr.data.formats import CHECK_OF_VERIFIER
 from rlvr.data.synthetic import arithmetic, forms, instructions, shipped
 from rlvr.data.synthetic.dice import Dice
 from rlvr.data.synthetic.exercise import Domain, Exercise
@@ -47,6 +48,7 @@ def tasks(
             source=name,
             domain=name,
             rung=exercise.rung,
+            check=CHECK_OF_VERIFIER.get(exercise.verifier, "exact"),
         )
 
 

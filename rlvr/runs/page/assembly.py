@@ -122,11 +122,24 @@ def _origin(facts: Facts) -> dict[str, Any]:
         "no_gpu": "gpu" in known and known["gpu"] is None,
         "libraries": {name: version for name, version in _mapping(known.get("libraries")).items() if version},
         "verifiers": _mapping(known.get("verifier_versions")),
+        "audits": {check: _audit(_mapping(audit)) for check, audit in _mapping(known.get("audits")).items()},
         "data": _mapping(known.get("data_hashes")),
         "source": facts.config.get("source"),
         "seed": _mapping(facts.config.get("recipe")).get("seed"),
         "recipe": strict_json(facts.config.get("recipe"), indent=2) if facts.config.get("recipe") else None,
     }
+
+
+def _audit(known: Mapping[str, Any]) -> str:
+    """Gives an audit's verifier, error rates with intervals, and file in words."""
+    rates = []
+    for name in ("false_accept_rate", "false_reject_rate"):
+        rate = _mapping(known.get(name))
+        if rate:
+            low, mean, high = (f"{100 * float(rate[part]):.1f}" for part in ("low", "mean", "high"))
+            rates.append(f"{name.replace('_', ' ')} {mean}% [{low}, {high}]")
+    verifier = known.get("version") or known.get("verifier")
+    return f"{verifier}: {', '.join(rates) or 'no error rates'} ({known.get('file')})"
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

@@ -8,7 +8,7 @@ import sqlite3
 import time
 from collections.abc import Awaitable, Callable
 
-from rlvr.errors import UsageError
+from rlvr.errors import UsageError, VerifierError
 from rlvr.types import Completion, Status, Task, Verdict
 from rlvr.verifiers.extract import Answer
 from rlvr.verifiers.judge.cache import Cache
@@ -16,7 +16,7 @@ from rlvr.verifiers.judge.canaries import CANARIES, canary
 from rlvr.verifiers.judge.client import Client
 from rlvr.verifiers.judge.counts import Counts
 from rlvr.verifiers.judge.screening import check_reference, screen
-from rlvr.verifiers.judge.settings import JudgeSettings, check_settings
+from rlvr.verifiers.judge.settings import MIN_CANARIES, JudgeSettings, check_settings
 from rlvr.verifiers.judge.template import VERSION, Inquiry, digest, pairwise, pointwise
 
 log = logging.getLogger(__name__)
@@ -54,6 +54,17 @@ class Judge:
     async def aclose(self) -> None:
         """Closes the connections of the running event loop; the judge can be asked again and then opens new ones."""
         await self._client.aclose()
+
+    def refuse_fooled(self) -> None:
+        """Raises VerifierError where too large a share of the canaries scored: such a judge teaches to fool it."""
+        totals = self.counts.totals()
+        seen, alarmed = totals["canaries_seen"], totals["canaries_alarmed"]
+        if seen >= MIN_CANARIES and alarmed > self.settings.max_canary_rate * seen:
+            raise VerifierError(
+                f"the judge {self.settings.model} gave good marks to {alarmed:.0f} of {seen:.0f} canaries, "
+                f"answers that deserve none (limit {self.settings.max_canary_rate:.0%})",
+                hint="take a stronger judge, or a stricter rubric; max_canary_rate in [judge] sets the limit",
+            )
 
     async def verify(self, task: Task, completion: Completion) -> Verdict:
         """Gives how well the answer meets the task's rubric, in [0, 1]; see `check_reference` for the reference.

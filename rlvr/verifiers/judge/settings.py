@@ -3,13 +3,16 @@
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
 from typing import Any
 from urllib.parse import urlsplit
 
 from rlvr.errors import UsageError
 
 NO_KEY = "no-key-needed"
+MIN_CANARIES = 8
+"""So many canaries have to be judged before a judge is refused for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +25,8 @@ class JudgeSettings:
     `deadline_seconds` for a verdict with its retries, the wait for its turn excluded. `retries` counts transport
     trouble, `rereadings` replies that hold no verdict. 0 requests or tokens per minute is no limit, an empty
     `cache_path` no cache. `canary_rate` of the questions that reach the model is asked again with an answer that must
-    not score `canary_alarm_outcome` or more. Prices are per million tokens, in any currency.
+    not score `canary_alarm_outcome` or more; above `max_canary_rate` of MIN_CANARIES or more such answers a
+    judge is refused. Prices are per million tokens, in any currency.
     """
 
     model: str
@@ -44,6 +48,7 @@ class JudgeSettings:
     canary_alarm_outcome: float = 0.5
     price_in_per_million: float = 0.0
     price_out_per_million: float = 0.0
+    max_canary_rate: float = 0.2
     min_answer_characters: int = 1
     max_answer_characters: int = 4000
     seed: int = 0
@@ -61,12 +66,47 @@ _AT_LEAST: Mapping[str, float] = {
     "tokens_per_minute": 0.0,
     "canary_rate": 0.0,
     "canary_alarm_outcome": 0.0,
+    "max_canary_rate": 0.0,
     "price_in_per_million": 0.0,
     "price_out_per_million": 0.0,
     "min_answer_characters": 1,
     "max_answer_characters": 1,
 }
-_AT_MOST: Mapping[str, float] = {"canary_rate": 1.0, "canary_alarm_outcome": 1.0}
+_AT_MOST: Mapping[str, float] = {"canary_rate": 1.0, "canary_alarm_outcome": 1.0, "max_canary_rate": 1.0}
+
+
+def settings_from(values: Mapping[str, Any]) -> JudgeSettings:
+    """Gives the settings of a table such as a recipe's [judge]. Raises UsageError for an unknown key or wrong type."""
+    known = {item.name: item for item in fields(JudgeSettings)}
+    for name, value in values.items():
+        if name not in known:
+            close = get_close_matches(name, known, n=1)
+            raise UsageError(
+                f"the judge has no setting {name!r}",
+                hint=f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}",
+            )
+        kind, wanted = _kind(name)
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+            raise UsageError(
+                f"the judge's {name} is {value!r}, a {type(value).__name__}; expected {wanted}",
+                hint=f"set {name} in [judge], or --judge {name}=…",
+            )
+    for name in ("model", "base_url"):
+        if name not in values:
+            raise UsageError(f"the judge has no {name}", hint=f'[judge] {name} = "…", or --judge {name}=…')
+    return JudgeSettings(**values)
+
+
+def _kind(name: str) -> tuple[Any, str]:
+    """Gives the type of a setting, by its default, and in words; those without a default are texts."""
+    if name == "request_fields":
+        return Mapping, "a table"
+    default = getattr(JudgeSettings("", ""), name)
+    if isinstance(default, bool):
+        return bool, "true or false"
+    if isinstance(default, float):
+        return int | float, "a number"
+    return (int, "a whole number") if isinstance(default, int) else (str, "text")
 
 
 def check_settings(settings: JudgeSettings) -> None:
