@@ -40,7 +40,7 @@ SECOND = RUNS / "second-base"
 SECOND_BASE_SEED = 2
 SEEDS = (1, 2, 3)
 TASKS = 256
-STEPS = 360
+STEPS = 400
 """Of RLVR, in every run."""
 TRIES = 3
 """How often a run is taken up again after it ended with an error or by a signal."""
