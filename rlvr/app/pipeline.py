@@ -46,7 +46,7 @@ from rlvr.runs.sinks import SINKS
 from rlvr.stages.beyond import beyond_ancestors
 from rlvr.stages.conditions import problem_lines, read_conditions
 from rlvr.stages.evaluate import RESULT, Change, Measurement, changes_between, measure, read_measurement
-from rlvr.verifiers.judge.judge import Judge
+from rlvr.verifiers.judge.judge import version_of
 from rlvr.verifiers.judge.settings import settings_from
 from rlvr.verifiers.table import JUDGE, VERSIONS
 
@@ -276,7 +276,7 @@ def _provenance(recipe: Recipe) -> dict[str, Any]:
     files = {file for place in places if place.exists() for file in data_files(place)}
     hashes = {str(file): hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(files)}
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
-    judge = {JUDGE: Judge(settings_from(recipe.judge)).version} if recipe.judge else {}
+    judge = {JUDGE: version_of(settings_from(recipe.judge))} if recipe.judge else {}
     return collect(data_hashes=hashes, verifier_versions={**VERSIONS, **judge}) | {
         "audits": audits_of(recipe),
         "folder": str(Path.cwd()),

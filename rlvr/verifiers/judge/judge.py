@@ -28,7 +28,7 @@ Probe = Callable[[str], Awaitable[float | None]]
 class Judge:
     """A judge with its connections, cache and counts; `async with Judge(settings) as judge` closes it.
 
-    `version` names the template, the model and a hash of all that can change a verdict. `counts` are running totals.
+    `version` is that of `version_of`. `counts` are running totals.
     """
 
     def __init__(self, settings: JudgeSettings) -> None:
@@ -37,7 +37,7 @@ class Judge:
         self.settings = settings
         self.counts = Counts()
         self._identity = _identity(settings)
-        self.version = f"{VERSION}+{settings.model}+{hashlib.sha256(self._identity.encode()).hexdigest()[:8]}"
+        self.version = version_of(settings)
         self._client = Client(settings, self.counts)
         self._cache = Cache(settings.cache_path) if settings.cache_path else None
         self._pending: dict[tuple[asyncio.AbstractEventLoop, str], asyncio.Task[float | None]] = {}
@@ -176,6 +176,11 @@ class Judge:
         if not self._cache_failed:
             self._cache_failed = True
             log.error("the judge's cache %s fails, verdicts are not kept: %s", self.settings.cache_path, error)
+
+
+def version_of(settings: JudgeSettings) -> str:
+    """Gives the name of the template, the model and a hash of all that can change a verdict."""
+    return f"{VERSION}+{settings.model}+{hashlib.sha256(_identity(settings).encode()).hexdigest()[:8]}"
 
 
 def _agreed(there: float | None, back: float | None) -> float | None:
