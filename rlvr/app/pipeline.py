@@ -18,7 +18,7 @@ from rlvr.app.export import export_model
 from rlvr.app.importing import import_from
 from rlvr.app.meter import Meter
 from rlvr.app.progress import Progress
-from rlvr.app.trust import audits_of
+from rlvr.app.trust import audits_of, versions_of
 from rlvr.app.wiring import STAGES, House, load_items, make_parts, open_house
 from rlvr.config.reading import Resolved, from_json, resolved_json
 from rlvr.config.schema import EvaluateConfig, NewModelConfig, PretrainConfig, Recipe
@@ -46,9 +46,6 @@ from rlvr.runs.sinks import SINKS
 from rlvr.stages.beyond import beyond_ancestors
 from rlvr.stages.conditions import problem_lines, read_conditions
 from rlvr.stages.evaluate import RESULT, Change, Measurement, changes_between, measure, read_measurement
-from rlvr.verifiers.judge.judge import version_of
-from rlvr.verifiers.judge.settings import settings_from
-from rlvr.verifiers.table import JUDGE, VERSIONS
 
 log = logging.getLogger(__name__)
 
@@ -276,8 +273,7 @@ def _provenance(recipe: Recipe) -> dict[str, Any]:
     files = {file for place in places if place.exists() for file in data_files(place)}
     hashes = {str(file): hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(files)}
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
-    judge = {JUDGE: version_of(settings_from(recipe.judge))} if recipe.judge else {}
-    return collect(data_hashes=hashes, verifier_versions={**VERSIONS, **judge}) | {
+    return collect(data_hashes=hashes, verifier_versions=versions_of(recipe)) | {
         "audits": audits_of(recipe),
         "folder": str(Path.cwd()),
         "gpu": gpu,

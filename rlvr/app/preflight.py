@@ -16,7 +16,7 @@ from rlvr.models.directory import check_directory, has_chat_template
 from rlvr.verifiers.judge.settings import check_settings, settings_from
 from rlvr.verifiers.scorer import Scorer
 from rlvr.verifiers.shaping import SHAPINGS
-from rlvr.verifiers.table import JUDGE, VERSIONS
+from rlvr.verifiers.table import JUDGE
 
 SINK_PACKAGES = {"tensorboard": "tensorboard", "wandb": "wandb"}
 """What each sink imports; the extra that installs it has the sink's name."""
@@ -39,7 +39,7 @@ def preflight(recipe: Recipe) -> None:
     if recipe.judge:
         check_settings(settings_from(recipe.judge))
     check_verifiers([entry.name for entry in recipe.verifier if entry.name], recipe)
-    check_audits(recipe, dict(VERSIONS))
+    check_audits(recipe)
     for stage in recipe.stage:
         for step in getattr(stage, "shaping", ()):
             shaping_function(step)

@@ -10,6 +10,9 @@ from typing import Any
 from rlvr.config.schema import Recipe, VerifierConfig
 from rlvr.errors import RecipeError
 from rlvr.types import Check, Task
+from rlvr.verifiers.judge.judge import version_of
+from rlvr.verifiers.judge.settings import settings_from
+from rlvr.verifiers.table import JUDGE, VERSIONS
 
 RATES = ("false_accept_rate", "false_reject_rate")
 
@@ -44,8 +47,14 @@ def audits_of(recipe: Recipe) -> dict[str, Any]:
     }
 
 
-def check_audits(recipe: Recipe, versions: dict[str, str]) -> None:
+def versions_of(recipe: Recipe) -> dict[str, str]:
+    """Gives the version of every verifier of the house, and of the recipe's judge where it has one."""
+    return {**VERSIONS, **({JUDGE: version_of(settings_from(recipe.judge))} if recipe.judge else {})}
+
+
+def check_audits(recipe: Recipe) -> None:
     """Raises RecipeError where an audit is missing, of another verifier, or of another version of it."""
+    versions = versions_of(recipe)
     for entry in recipe.verifier:
         _weight(entry)
         if not entry.audit:

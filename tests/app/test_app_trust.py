@@ -13,6 +13,8 @@ from rlvr.config.schema import Recipe
 from rlvr.errors import RecipeError, VerifierError
 from rlvr.runs.folder import Run
 from rlvr.types import Task
+from rlvr.verifiers.judge.judge import version_of
+from rlvr.verifiers.judge.settings import settings_from
 from rlvr.verifiers.table import VERSIONS
 
 BASE = Path(__file__).parents[2] / "models" / "laptop-base"
@@ -66,7 +68,7 @@ def test_an_audit_that_does_not_fit_is_refused(
 ) -> None:
     entries = [{"check": "exact", "weight": "audited", "audit": audit(tmp_path, **changes), **entry}]
     with pytest.raises(RecipeError, match=said):
-        check_audits(recipe(verifier=entries), dict(VERSIONS))
+        check_audits(recipe(verifier=entries))
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"rows": 3}'])
@@ -74,7 +76,7 @@ def test_a_file_that_is_no_audit_is_refused_with_the_command_that_makes_one(cont
     (tmp_path / "audit.json").write_text(content)
     entries = [{"check": "exact", "audit": str(tmp_path / "audit.json")}]
     with pytest.raises(RecipeError) as caught:
-        check_audits(recipe(verifier=entries), {})
+        check_audits(recipe(verifier=entries))
     assert "rlvr audit NAME --output" in caught.value.hint
 
 
@@ -105,6 +107,7 @@ def write_recipe(folder: Path, url: str, **judge: Any) -> Path:
     ]
     (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     settings = {"model": "stub", "base_url": url, "canary_rate": 0.0, **judge}
+    version = version_of(settings_from(settings))
     lines = "\n".join(f"{name} = {json.dumps(value)}" for name, value in settings.items())
     path = folder / "judged.toml"
     path.write_text(
@@ -118,7 +121,7 @@ path = {json.dumps(str(BASE))}
 [[verifier]]
 check = "judged"
 weight = 0.5
-audit = {json.dumps(audit(folder, verifier="judge", version="judge-x"))}
+audit = {json.dumps(audit(folder, verifier="judge", version=version))}
 [[stage]]
 kind = "rlvr"
 algorithm = "dr_grpo"
