@@ -15,6 +15,7 @@ A unit may be left out or added; a different one is wrong. A reference may ask f
 
 import asyncio
 import functools
+import os
 import re
 import threading
 from collections import OrderedDict
@@ -53,6 +54,10 @@ class _Memory:
 
     def __init__(self, size: int) -> None:
         self._size = size
+        self.forget()
+
+    def forget(self) -> None:
+        """Starts anew, with a lock that nobody holds."""
         self._lock = threading.Lock()
         self._replies: OrderedDict[tuple[str, str, str, Policy], Future[Reply]] = OrderedDict()
 
@@ -72,6 +77,8 @@ class _Memory:
 
 
 _memory = _Memory(MAX_REMEMBERED)
+# A reply that the parent waits for never comes in its forked child.
+os.register_at_fork(after_in_child=_memory.forget)
 
 
 def too_heavy(text: str) -> bool:
