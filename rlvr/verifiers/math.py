@@ -15,6 +15,7 @@ A unit may be left out or added; a different one is wrong. A reference may ask f
 
 import asyncio
 import functools
+import os
 import re
 import threading
 from collections import OrderedDict
@@ -26,7 +27,7 @@ from typing import Any
 
 from rlvr.types import Completion, Task, Verdict
 from rlvr.verifiers.equality import LENIENT, Leaf, Policy, number, same, same_leaf
-from rlvr.verifiers.extract import Answer, balanced, extract
+from rlvr.verifiers.extract import Answer, balanced, box, extract, marked
 from rlvr.verifiers.forms import Form, parse
 from rlvr.verifiers.guard import looks_like_code
 from rlvr.verifiers.latex import depth, normalise, squeezed
@@ -53,6 +54,10 @@ class _Memory:
 
     def __init__(self, size: int) -> None:
         self._size = size
+        self.forget()
+
+    def forget(self) -> None:
+        """Starts anew, with a lock that nobody holds."""
         self._lock = threading.Lock()
         self._replies: OrderedDict[tuple[str, str, str, Policy], Future[Reply]] = OrderedDict()
 
@@ -72,6 +77,8 @@ class _Memory:
 
 
 _memory = _Memory(MAX_REMEMBERED)
+# A reply that the parent waits for never comes in its forked child.
+os.register_at_fork(after_in_child=_memory.forget)
 
 
 def too_heavy(text: str) -> bool:
@@ -104,7 +111,8 @@ _POLICIES = {"units": ("optional", "required"), "percent": ("either", "exact"), 
 def read_question(reference: Any) -> Question | str:
     """Gives the question of a reference, or what is wrong with it."""
     if isinstance(reference, str):
-        return Question(reference) if normalise(reference) else "the reference answer is empty"
+        answer = _stated(reference)
+        return Question(answer) if normalise(answer) else "the reference answer is empty"
     if not isinstance(reference, dict) or not isinstance(reference.get("answer"), str):
         return f'expected a string or {{"answer": string}}, found {str(reference)[:80]!r}'
     if unknown := reference.keys() - _KEYS:
@@ -117,13 +125,21 @@ def read_question(reference: Any) -> Question | str:
     choices = reference.get("choices", [])
     if not isinstance(choices, list) or not all(isinstance(choice, str) and choice for choice in choices):
         return f"choices has to be a list of strings, found {str(choices)[:80]!r}"
-    answer = reference["answer"]
+    answer = _stated(reference["answer"])
     if not normalise(answer):
         return "the reference answer is empty"
     if len(choices) > len(ascii_uppercase) or (choices and _letter(answer, len(choices)) is None):
         return f"the answer has to be the letter of one of the {len(choices)} choices, A the first, found {answer!r}"
     policy = Policy(**{key: reference[key] for key in _POLICIES if key in reference})
     return Question(answer, reference.get("slot", "boxed"), policy, tuple(choices))
+
+
+def _stated(reference: str) -> str:
+    """Gives the answer of a reference; of a whole solution, as MATH and GSM8K publish them, its box or "####" line."""
+    if "\\boxed" in reference or "\\fbox" in reference:
+        found = box(reference)
+        return found.text if found.status == "ok" else ""
+    return marked(reference).text if "####" in reference else reference
 
 
 def _letter(text: str, num_choices: int) -> int | None:

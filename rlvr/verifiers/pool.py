@@ -142,14 +142,18 @@ class _Worker:
         """Ends the whole process group and frees the pipes."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                with contextlib.suppress(OSError):
-                    pipe.close()
+        self.close_pipes()
         try:
             self._process.wait(timeout=10)
         except subprocess.TimeoutExpired:  # stuck in the kernel; it cannot be waited for and holds nothing of ours
             return
+
+    def close_pipes(self) -> None:
+        """Closes this process's ends of the pipes."""
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                with contextlib.suppress(OSError):
+                    pipe.close()
 
     def _send(self, frame: bytes, seconds: float) -> None:
         deadline = time.monotonic() + seconds
@@ -267,6 +271,11 @@ class Pool:
             if thread is not threading.current_thread():
                 thread.join(timeout=15)
 
+    def leave_to_parent(self) -> None:
+        """Frees, in a forked child, its copies of the pipes: the workers belong to the parent and end with it."""
+        for worker in list(self._workers.values()):
+            worker.close_pipes()
+
     def worker_pids(self) -> list[int]:
         """Gives the process ids of the workers that are up."""
         return [worker.pid for worker in list(self._workers.values())]
@@ -342,8 +351,6 @@ def shared() -> Pool:
     """Gives the pool of this process, sized by `configure_shared`; made on first use and closed at exit."""
     with _shared_lock:
         if os.getpid() not in _shared:
-            # A fork has the parent's table but none of its threads.
-            _shared.clear()
             _shared[os.getpid()] = Pool(_shared_size or usable_cores())
         return _shared[os.getpid()]
 
@@ -356,7 +363,19 @@ def close_shared() -> None:
         pool.close()
 
 
+def _after_fork() -> None:
+    """In a forked child: none of the parent's threads is there to serve its pool or to give back the lock.
+
+    The parent's pool stays in the table: Python warns of a running process whose handle is dropped.
+    """
+    global _shared_lock
+    _shared_lock = threading.Lock()
+    for pool in _shared.values():
+        pool.leave_to_parent()
+
+
 atexit.register(close_shared)
+os.register_at_fork(after_in_child=_after_fork)
 
 
 def usable_cores() -> int:

@@ -356,3 +356,22 @@ async def _timed(poison: str) -> float:
     start = loop.time()
     await Scorer().score(task(r"\frac{\pi^2}{7}"), [completion(rf"So it is $\boxed{{{poison}}}$.")])
     return loop.time() - start
+
+
+@pytest.mark.parametrize(
+    "reference",
+    [
+        "She sold 48/2 = <<48/2=24>>24 clips in May.\nThat is 24 and 48 more.\n#### 72",
+        r"We have $x=2$, so $\boxed{70}$ and two more. Therefore the answer is $\boxed{72}$.",
+        {"answer": "#### 72"},
+    ],
+)
+def test_a_reference_may_be_a_whole_solution_as_math_and_gsm8k_publish_them(reference: Any) -> None:
+    assert math_verifier.check_reference(reference) is None
+    assert [v.outcome for v in verdicts([(reference, r"\boxed{72}"), (reference, r"\boxed{24}")])] == [1.0, 0.0]
+
+
+@pytest.mark.parametrize("reference", [r"\boxed{72} or \boxed{73}", r"\boxed{72", "so\n####", "It costs #### dollars"])
+def test_a_solution_that_states_no_single_answer_is_a_bad_reference(reference: str) -> None:
+    assert math_verifier.check_reference(reference) == "the reference answer is empty"
+    assert [(v.outcome, v.status) for v in verdicts([(reference, r"\boxed{72}")])] == [(None, "bad_reference")]
