@@ -7,10 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from evidence_runs import CHILD, HARD_FROM, PARENT, Finished
 
 from rlvr.runs.report import BEYOND_DOMAINS, BEYOND_POINTS, DomainReport, is_beyond
+from rlvr.statistics.intervals import paired_difference_interval
 
 MEAN_GAIN, DOMAIN_GAIN, NUM_DOMAINS = 0.25, 0.15, 3
 KEPT_POINTS, KEPT_PERPLEXITY = 0.02, 0.03
 STAGED, NUM_WORST = 0.02, 5
+LADDER, LONGER, HARDER_FROM = "arithmetic", 10.0, 5
+"""The domain whose right working grows at least tenfold over its rungs, and the rung from which it has to pay."""
 CONTROL_SHARE, CONTROL_BASE = 0.25, "base1"
 NOT_MEASURED = "not measured"
 
@@ -26,6 +29,7 @@ def claims(true: Sequence[Finished], control: Sequence[Finished]) -> Iterator[Cl
     yield _stories(true)
     yield _control(true, control)
     yield _staged(true)
+    yield _ladder(true)
     yield _beyond(true)
     yield _hard(true)
 
@@ -81,7 +85,7 @@ def _stories(runs: Sequence[Finished]) -> Claim:
     for run in runs:
         before, after = run.stage(PARENT).perplexity, run.stage(CHILD).perplexity
         changes[run.name] = None if before is None or after is None else after / before - 1
-    text = f"story perplexity moves by at most {100 * KEPT_PERPLEXITY:.0f}%"
+    text = f"story perplexity moves by at most {100 * KEPT_PERPLEXITY:.0f}% from DPO to RLVR"
     return _at_most(changes, KEPT_PERPLEXITY), f"{text}: {_named(changes)}"
 
 
@@ -102,11 +106,13 @@ def _staged(runs: Sequence[Finished]) -> Claim:
     changes = {run.name: staged_changes(run) for run in runs}
     single = {f"{name} {s} {d}": change for name, of_run in changes.items() for (s, d), change in of_run.items()}
     means: dict[str, float | None] = {}
-    for stage, domain in dict.fromkeys(key for of_run in changes.values() for key in of_run):
-        found = [of_run[stage, domain] for of_run in changes.values() if (stage, domain) in of_run]
-        means[f"{stage} {domain}"] = statistics.mean(found) if len(found) == len(runs) else None
+    bases = {base: [run.name for run in runs if run.base == base] for base in dict.fromkeys(run.base for run in runs)}
+    for base, names in bases.items():
+        for stage, domain in dict.fromkeys(key for of_run in changes.values() for key in of_run):
+            found = [changes[name][stage, domain] for name in names if (stage, domain) in changes[name]]
+            means[f"{base} {stage} {domain}"] = statistics.mean(found) if len(found) == len(names) else None
     text = (
-        f"as a mean over the {len(runs)} runs, no stage's greedy accuracy lies more than {100 * STAGED:.0f} points "
+        f"as a mean over the seeds of each base, no stage's greedy accuracy lies more than {100 * STAGED:.0f} points "
         "below its best ancestor's under any prompt, in any domain, RLVR and the domains never trained on included "
         "(a single difference has an error of about 2 points itself, so single runs are listed, not judged); "
         "lowest means: "
@@ -119,6 +125,33 @@ def _lowest(values: Mapping[str, float | None] | Mapping[str, float]) -> str:
     """What was not measured comes first."""
     order = sorted(values.items(), key=lambda item: -math.inf if item[1] is None else item[1])
     return _named(dict(order[:NUM_WORST]))
+
+
+def _ladder(runs: Sequence[Finished]) -> Claim:
+    """Right working on the highest rung against the lowest, and right with working against without, paired by task."""
+    rungs = sorted({rung for run in runs for rung in run.work.get(LADDER, {})})
+    lengths = {rung: [n for run in runs for n in run.work[LADDER][rung].working] for rung in rungs}
+    pairs = [
+        pair
+        for run in runs
+        for rung, work in run.work.get(LADDER, {}).items()
+        if rung >= HARDER_FROM
+        for pair in work.paired
+    ]
+    text = (
+        f"{LADDER} is a ladder: right working is at least {LONGER:.0f} times as long on its highest rung as on its "
+        f"lowest, and from rung {HARDER_FROM} on an answer with working is more often right than one without, on the "
+        "same tasks: "
+    )
+    if not rungs or not lengths[rungs[0]] or not lengths[rungs[-1]] or not pairs:
+        return False, text + NOT_MEASURED
+    short, long = (statistics.median(lengths[rung]) for rung in (rungs[0], rungs[-1]))
+    pays = paired_difference_interval([without for _, without in pairs], [shown for shown, _ in pairs])
+    figures = (
+        f"{short:.0f} tokens on rung {rungs[0]}, {long:.0f} on rung {rungs[-1]}; working pays "
+        f"{100 * pays.mean:+.1f} points [{100 * pays.low:+.1f}, {100 * pays.high:+.1f}]"
+    )
+    return long >= LONGER * short and pays.low > 0, text + figures
 
 
 def _beyond(runs: Sequence[Finished]) -> Claim:

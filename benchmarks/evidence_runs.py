@@ -1,17 +1,23 @@
 """A finished run of the evidence: its report, and what only its measurements and samples tell."""
 
+import math
 import re
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any
+
+from transformers import AutoTokenizer
 
 from rlvr.app.wiring import load_items
 from rlvr.config.reading import from_json
 from rlvr.config.schema import RlvrConfig
-from rlvr.runs.folder import ROLLOUTS, Run, rollout_name
+from rlvr.runs.folder import PROVENANCE, ROLLOUTS, Run, rollout_name
 from rlvr.runs.report import Beyond, StageReport, read_report
 from rlvr.runs.rollouts import read_rollouts
 from rlvr.stages.beyond import beyond_ancestors
+from rlvr.stages.conditions import shows_working
 from rlvr.stages.evaluate import Measurement, read_measurement
 from rlvr.statistics.intervals import Interval
 
@@ -19,7 +25,10 @@ PARENT, CHILD = "dpo", "rlvr"
 HARD_FROM = {"arithmetic": 9, "chain_sum": 9}
 """By domain the first rung that no written text has, neither corpus nor demonstrations; a model's own samples may."""
 
-_WORKING = re.compile(r"<think>(?!\s*</think>)\s*\S")
+LINES = "instructions"
+"""The domain whose answers are lines of text."""
+
+_WORD = re.compile(r"\w+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,27 +41,45 @@ class Hard:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """DPO's samples on one rung: the tokens of each right one; whether each is right, of those with working and not."""
+    """DPO's samples on one rung.
+
+    `lengths` are the tokens of each right one; `working` those of its working alone, where it has any; `shown` and
+    `at_once` say whether each sample with working is right, and each without. `paired` has, for each task with samples
+    of both kinds, the shares right with working and without.
+    """
 
     lengths: tuple[int, ...]
+    working: tuple[int, ...]
     shown: tuple[bool, ...]
     at_once: tuple[bool, ...]
+    paired: tuple[tuple[float, float], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """One run of the protocol: "base1-seed2", "shuffled-seed1", …, its RLVR steps, its report, its rungs by domain."""
+    """One run of the protocol: "base1-seed2", "shuffled-seed1", …, its RLVR steps, its report, its rungs by domain.
+
+    `repeated` has by stage the share of right lines written to order in which a word stands twice in a row. `origin`
+    says where it comes from: when it was started, with which commit, on which processor.
+    """
 
     name: str
     steps: int
     stages: Sequence[StageReport]
     hard: Mapping[str, Hard]
     work: Mapping[str, Mapping[int, Work]]
+    repeated: Mapping[str, float]
+    origin: Mapping[str, str]
 
     @property
     def is_control(self) -> bool:
         """Whether its rewards were shuffled."""
         return self.name.startswith("shuffled")
+
+    @property
+    def is_true(self) -> bool:
+        """Whether it is the recipe itself: no control, and no other demonstrations."""
+        return self.name.startswith("base")
 
     @property
     def base(self) -> str:
@@ -100,7 +127,23 @@ def read_finished(name: str, run: Run) -> Finished:
     }
     measured = [(stage.name, read_measurement(places[stage.name])) for stage in stages]
     steps = next(stage.steps for stage in recipe.stage if isinstance(stage, RlvrConfig))
-    return Finished(name, steps, stages, hard=hard_rungs(measured, rungs), work=work_by_rung(places[PARENT], rungs))
+    return Finished(
+        name,
+        steps,
+        stages,
+        hard=hard_rungs(measured, rungs),
+        work=work_by_rung(samples_of(places[PARENT]), rungs, think_ids(stages[0].checkpoint)),
+        repeated={stage: repeated_share(samples_of(places[stage])) for stage in (PARENT, CHILD)},
+        origin=_origin(run),
+    )
+
+
+def _origin(run: Run) -> dict[str, str]:
+    known = run.read_json(PROVENANCE)
+    code = known["code"] or {}
+    changes = f" with {code['diff_bytes']} bytes of changes" if code.get("diff_bytes") else ""
+    commit = f"{str(code.get('commit'))[:10]}{changes}" if code else "no checkout"
+    return {"started": known["started"], "commit": commit, "processor": known["cpu"]["model"]}
 
 
 def hard_rungs(measured: Sequence[tuple[str, Measurement]], rungs: Mapping[str, int]) -> dict[str, Hard]:
@@ -124,24 +167,63 @@ def _only_hard(found: Measurement, rungs: Mapping[str, int]) -> Measurement:
     return replace(found, rates=tuple(rates))
 
 
-def work_by_rung(evaluation: Run, rungs: Mapping[str, int]) -> dict[str, dict[int, Work]]:
-    """Gives by domain and rung what a checkpoint's chat samples say of working; samples without an outcome are out."""
+def think_ids(model: str) -> tuple[int, int]:
+    """Gives the token ids between which a model's working stands."""
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    opening, closing = tokenizer.convert_tokens_to_ids(["<think>", "</think>"])
+    return int(opening), int(closing)
+
+
+def samples_of(evaluation: Run) -> list[dict[str, Any]]:
+    """Gives a checkpoint's samples under the chat prompt that have an outcome."""
     table = read_rollouts(evaluation.path / ROLLOUTS / rollout_name("evaluate", 0))
-    rows = table.select(["domain", "task_id", "token_ids", "text", "outcome", "threshold"]).to_pylist()
-    samples: dict[str, dict[int, list[tuple[int, bool, bool]]]] = {}
-    for row in rows:
-        rung = rungs[row["task_id"]]
-        if rung > 0 and row["outcome"] is not None:
-            sample = len(row["token_ids"]), bool(_WORKING.search(row["text"])), row["outcome"] >= row["threshold"]
-            samples.setdefault(row["domain"], {}).setdefault(rung, []).append(sample)
+    columns = ["domain", "task_id", "token_ids", "text", "outcome", "threshold"]
+    return [row for row in table.select(columns).to_pylist() if row["outcome"] is not None]
+
+
+def _right(row: Mapping[str, Any]) -> bool:
+    return bool(row["outcome"] >= row["threshold"])
+
+
+def repeated_share(samples: Sequence[Mapping[str, Any]], domain: str = LINES) -> float:
+    """Gives the share of a domain's right answers in which a word stands twice in a row; NaN where none is right."""
+    answers = [
+        row["text"].rpartition("</think>")[2].lower() for row in samples if row["domain"] == domain and _right(row)
+    ]
+    words = [_WORD.findall(answer) for answer in answers]
+    return statistics.mean(any(a == b for a, b in pairwise(found)) for found in words) if words else math.nan
+
+
+def work_by_rung(
+    samples: Sequence[Mapping[str, Any]], rungs: Mapping[str, int], thinking: tuple[int, int]
+) -> dict[str, dict[int, Work]]:
+    """Gives by domain and rung what a checkpoint's chat samples say of working; `thinking` are the ids around it."""
+    found: dict[str, dict[int, list[Mapping[str, Any]]]] = {}
+    for row in samples:
+        if (rung := rungs[row["task_id"]]) > 0:
+            found.setdefault(row["domain"], {}).setdefault(rung, []).append(row)
     return {
-        domain: {
-            rung: Work(
-                lengths=tuple(length for length, _, right in found if right),
-                shown=tuple(right for _, working, right in found if working),
-                at_once=tuple(right for _, working, right in found if not working),
-            )
-            for rung, found in sorted(by_rung.items())
-        }
-        for domain, by_rung in samples.items()
+        domain: {rung: _work(rows, thinking) for rung, rows in sorted(by_rung.items())}
+        for domain, by_rung in found.items()
     }
+
+
+def _work(rows: Sequence[Mapping[str, Any]], thinking: tuple[int, int]) -> Work:
+    tasks: dict[str, tuple[list[bool], list[bool]]] = {}
+    for row in rows:
+        shown, at_once = tasks.setdefault(row["task_id"], ([], []))
+        (shown if shows_working(row["text"]) else at_once).append(_right(row))
+    right = [row for row in rows if _right(row)]
+    tokens = [_working_tokens(row["token_ids"], thinking) for row in right]
+    return Work(
+        lengths=tuple(len(row["token_ids"]) for row in right),
+        working=tuple(count for count in tokens if count),
+        shown=tuple(one for shown, _ in tasks.values() for one in shown),
+        at_once=tuple(one for _, at_once in tasks.values() for one in at_once),
+        paired=tuple((statistics.mean(a), statistics.mean(b)) for a, b in tasks.values() if a and b),
+    )
+
+
+def _working_tokens(ids: Sequence[int], thinking: tuple[int, int]) -> int:
+    opening, closing = thinking
+    return ids.index(closing) - ids.index(opening) - 1 if opening in ids and closing in ids else 0

@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
-from evidence_claims import NOT_MEASURED, best_greedy, claims, staged_changes
+from evidence_claims import CONTROL_BASE, NOT_MEASURED, best_greedy, claims, staged_changes
 from evidence_runs import CHILD, HARD_FROM, PARENT, Finished
 
 from rlvr.runs.report import Beyond, StageReport
@@ -23,6 +23,15 @@ SPREAD_NOTES = """Standard deviations, in points of the gain in pass@1.
 - The second base shares the text of the corpus and the tokenizer with the first."""
 
 
+DEMONSTRATIONS_NOTES = """Some of SFT's demonstrations only say the answer, so after SFT and DPO a share of the
+samples does. The recipe keeps that share as high as greedy answers bear without a loss
+(docs/lab/2026-11-23-laptop-gain-against-honesty.md); much of RLVR's gain in pass@1 is that it goes. In the run named
+working all demonstrations show their working; nothing else is changed."""
+
+REPEATED_NOTES = """Share of the right answers, in per cent. The verifier reads constraints, not sense: what it does not
+forbid may grow."""
+
+
 def write_between(path: Path, text: str) -> None:
     """Puts `text` between the two marks of a file. Raises SystemExit where the marks are missing."""
     content = path.read_text()
@@ -33,8 +42,8 @@ def write_between(path: Path, text: str) -> None:
 
 
 def results_table(runs: Sequence[Finished]) -> str:
-    """Gives the README's table: each domain's pass@1 after every stage, mean and range over all runs."""
-    true = [run for run in runs if not run.is_control]
+    """Gives the README's table: each domain's pass@1 after every stage over all runs, and the claims."""
+    true, control = [run for run in runs if run.is_true], [run for run in runs if run.is_control]
     names = [stage.name for stage in true[0].stages]
     rows = [f"| domain | {' | '.join(names)} | RLVR over DPO |", "|---" * (len(names) + 2) + "|"]
     for domain in true[0].stages[-1].domains:
@@ -42,19 +51,29 @@ def results_table(runs: Sequence[Finished]) -> str:
         rows.append(f"| {domain} | {' | '.join(cells)} | {_range([run.gain(domain).mean for run in true], sign='+')} |")
     perplexities = [_spread([run.stage(name).perplexity for run in true], "{:.3f}") for name in names]
     rows.append(f"| story perplexity | {' | '.join(perplexities)} | |")
-    return "\n".join(rows)
+    return "\n".join([*rows, "", _verdicts(true, control)])
+
+
+def _verdicts(true: Sequence[Finished], control: Sequence[Finished]) -> str:
+    return "\n".join(
+        f"- **{'holds' if holds else 'DOES NOT HOLD'}**: {claim}" for holds, claim in claims(true, control)
+    )
 
 
 def lab_page(runs: Sequence[Finished], second_base: Sequence[StageReport]) -> str:
     """Gives the whole page: the verdict on each claim first, then the figures."""
-    true, control = [r for r in runs if not r.is_control], [r for r in runs if r.is_control]
+    true, control = [r for r in runs if r.is_true], [r for r in runs if r.is_control]
+    others = [r for r in runs if not r.is_true and not r.is_control]
     parts = [
         "# Evidence for the laptop recipe",
         _introduction(true, control, second_base),
         "## The claims",
-        "\n".join(f"- **{'holds' if holds else 'DOES NOT HOLD'}**: {claim}" for holds, claim in claims(true, control)),
+        _verdicts(true, control),
         "## Gain of RLVR over DPO, pass@1, paired by task",
-        _gains([*true, *control]),
+        _gains([*true, *control, *others]),
+        "## How much of the gain the demonstrations leave",
+        DEMONSTRATIONS_NOTES,
+        _levels([*(run for run in true if run.base == CONTROL_BASE), *others]),
         "## Gain of every stage over the one before, pass@1",
         _stage_gains(true),
         "## Spread",
@@ -72,10 +91,16 @@ def lab_page(runs: Sequence[Finished], second_base: Sequence[StageReport]) -> st
         "## Longer work: DPO's chat samples by rung, all runs together",
         *(_work(true, domain) for domain in true[0].work),
         "Working is what stands between `<think>` and `</think>`, when anything does.",
+        "## Lines to order: a word twice in a row",
+        _repeated(runs),
         "## What was never trained on",
-        _kept(true),
+        _kept([*true, *others]),
+        "## The controls after RLVR",
+        _controls(control),
         "## Cost",
         _cost(true),
+        "## Where each run comes from",
+        _origins(runs),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -199,6 +224,10 @@ def _work(runs: Sequence[Finished], domain: str) -> str:
     at_once = [[right for work in found[rung] for right in work.at_once] for rung in rungs]
     lines = {
         "tokens of right completions": [f"{statistics.mean(some):.0f}" if some else MISSING for some in lengths],
+        "tokens of their working": [
+            f"{statistics.mean(some):.0f}" if (some := [n for work in found[rung] for n in work.working]) else MISSING
+            for rung in rungs
+        ],
         "working shown": [
             _points(len(some) / (len(some) + len(others))) for some, others in zip(shown, at_once, strict=True)
         ],
@@ -211,6 +240,38 @@ def _work(runs: Sequence[Finished], domain: str) -> str:
 
 def _share(right: Sequence[bool]) -> str:
     return _points(statistics.mean(right)) if right else MISSING
+
+
+def _levels(runs: Sequence[Finished]) -> str:
+    rows = ["| run | domain | SFT, pass@1 | DPO | RLVR | RLVR, greedy |", "|---" * 6 + "|"]
+    for run in runs:
+        for domain in run.trained:
+            levels = [_points(run.stage(name).domains[domain].pass_at_1.mean) for name in ("sft", PARENT, CHILD)]
+            greedy = _points(run.stage(CHILD).domains[domain].greedy.mean)
+            rows.append(f"| {run.name} | {domain} | {' | '.join(levels)} | {greedy} |")
+    return "\n".join(rows)
+
+
+def _repeated(runs: Sequence[Finished]) -> str:
+    rows = [f"| run | {PARENT} | {CHILD} |", "|---" * 3 + "|"]
+    rows += [f"| {run.name} | {_points(run.repeated[PARENT])} | {_points(run.repeated[CHILD])} |" for run in runs]
+    return "\n".join([*rows, "", REPEATED_NOTES])
+
+
+def _controls(runs: Sequence[Finished]) -> str:
+    rows = ["| run | mean gain of the RL domains | story perplexity | KL to DPO, nats a token |", "|---" * 4 + "|"]
+    for run in runs:
+        last = run.stage(CHILD)
+        kl = NOT_MEASURED if last.kl is None else f"{last.kl:.3f}"
+        stories = " → ".join(_spread([run.stage(name).perplexity], "{:.3f}") for name in (PARENT, CHILD))
+        rows.append(f"| {run.name} | {_interval(run.mean_gain)} | {stories} | {kl} |")
+    return "\n".join([*rows, "", "A mean far below 0 would be a model that broke, not a control that learnt nothing."])
+
+
+def _origins(runs: Sequence[Finished]) -> str:
+    rows = ["| run | started | commit | processor |", "|---" * 4 + "|"]
+    rows += [f"| {r.name} | {r.origin['started']} | {r.origin['commit']} | {r.origin['processor']} |" for r in runs]
+    return "\n".join(rows)
 
 
 def _kept(runs: Sequence[Finished]) -> str:

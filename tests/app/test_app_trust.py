@@ -167,7 +167,7 @@ def test_a_run_on_judged_tasks_counts_what_the_judge_did_and_records_how_far_it_
 def test_a_run_whose_judge_falls_for_canaries_stops(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with endpoint(says("yes")) as server:
         path = write_recipe(tmp_path, server.url, canary_rate=1.0)
-        # Few of these completions have an answer that is shown to the judge, so it takes some steps to see eight canaries.
+        # Few of these completions have an answer to show, so it takes some steps until eight canaries are judged.
         code = main(["train", str(path), "rlvr.prompts_per_step=12", "rlvr.steps=12"])
     said = capsys.readouterr().err
     assert code == VerifierError("").exit_code, said

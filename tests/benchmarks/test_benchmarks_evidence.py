@@ -91,6 +91,8 @@ def run(
     stories: float | None = 4.0,
     untouched: bool = True,
     rlvr_greedy: float = 0.7,
+    ladder: int = 55,
+    paired: tuple[tuple[float, float], ...] = ((0.5, 0.0), (0.75, 0.25)) * 20,
 ) -> Any:
     """A run in which every claim holds; `greedy` is the chat accuracy of base, SFT and DPO, `plain` the base's."""
     runs = importlib.import_module("evidence_runs")
@@ -119,7 +121,15 @@ def run(
         360,
         [stage("base", base), stage("sft", sft), stage("dpo", dpo, perplexity=stories), last],
         hard={place: runs.Hard(66, found) for place, found in harder.items()},
-        work={"sums": {1: runs.Work((10, 20), (True, True, False), (False,)), 2: runs.Work((), (), (False, False))}},
+        work={
+            "arithmetic": {1: runs.Work((8, 12), (5, 5), (), (), ()), 10: runs.Work((66,), (ladder,), (), (), paired)},
+            "sums": {
+                1: runs.Work((10, 20), (4, 8), (True, True, False), (False,), ()),
+                2: runs.Work((), (), (), (False, False), ()),
+            },
+        },
+        repeated={"dpo": 0.05, "rlvr": 0.2},
+        origin={"started": "2026-11-23", "commit": "abc", "processor": "a processor"},
     )
 
 
@@ -142,7 +152,7 @@ def test_the_mean_gain_and_its_interval_by_hand(tables: Any) -> None:
 
 def test_every_claim_holds_and_says_its_figures(tables: Any) -> None:
     found = list(tables.claims([run(tables)], [control(tables)]))
-    assert [holds for holds, _ in found] == [True] * 8
+    assert [holds for holds, _ in found] == [True] * 9
     ends = [
         "in every run: base1-seed1 +26.5",
         "in every run: base1-seed1 4",
@@ -153,6 +163,8 @@ def test_every_claim_holds_and_says_its_figures(tables: Any) -> None:
         "on the same base (6.6): shuffled-seed1 +4.0",
         # DPO's 44 beside SFT's 45, in four domains; the fifth lowest is facts, 90 beside 90
         "; base1-seed1 dpo spell -1.0; base1-seed1 sft facts-seen +0.0",
+        # 40 differences of 50 points, and three pseudo-pairs, 1, -1 and 0
+        "5 tokens on rung 1, 55 on rung 10; working pays +46.5 points [+39.2, +53.9]",
         "in 2 domains, in every run: base1-seed1 sums, rows",
         "in every run: base1-seed1 arithmetic +20.0 [+8.0, +32.0], chain_sum +5.0 [-2.0, +12.0]",
     ]
@@ -172,11 +184,11 @@ def test_every_claim_holds_and_says_its_figures(tables: Any) -> None:
         (3, {"perplexity": 3.86}, "bad-run -3.5"),
         # No text to measure perplexity on.
         (3, {"stories": None}, "bad-run not measured"),
-        (6, {"beyond": {**BEYOND, "rows": (0.12, -0.01)}}, "bad-run sums"),
-        (6, {"beyond": {"sums": (0.09, 0.05)}}, "bad-run none"),
-        (6, {"beyond": {}}, "bad-run not measured"),
-        (7, {"hard": {"arithmetic": (0.20, -0.01)}}, "bad-run arithmetic +20.0 [-1.0, +41.0]"),
-        (7, {"hard": {}}, "bad-run not measured"),
+        (7, {"beyond": {**BEYOND, "rows": (0.12, -0.01)}}, "bad-run sums"),
+        (7, {"beyond": {"sums": (0.09, 0.05)}}, "bad-run none"),
+        (7, {"beyond": {}}, "bad-run not measured"),
+        (8, {"hard": {"arithmetic": (0.20, -0.01)}}, "bad-run arithmetic +20.0 [-1.0, +41.0]"),
+        (8, {"hard": {}}, "bad-run not measured"),
     ],
 )
 def test_a_claim_fails_when_one_run_of_two_fails_it(
@@ -191,39 +203,39 @@ def test_a_claim_fails_when_one_run_of_two_fails_it(
     ("changes", "figures"),
     [
         # Beside SFT's 45 DPO is 1 point lower in one run and 4 in the other.
-        ({"greedy": (0.10, 0.45, 0.41)}, ("dpo sums -2.5;", "lowest single ones: bad-run dpo sums -4.0;")),
+        ({"greedy": (0.10, 0.45, 0.41)}, ("base1 dpo sums -2.5;", "lowest single ones: base1-bad dpo sums -4.0;")),
         # The base, asked in plain text, has 50: DPO's 44 is 6 below it, SFT's 45 is 5; in the other run DPO is 1 below.
-        ({"plain": 0.50}, ("dpo sums -3.5;", "; bad-run sft sums -5.0")),
+        ({"plain": 0.50}, ("base1 dpo sums -3.5;", "; base1-bad sft sums -5.0")),
         # RLVR counts as any stage: 45 before, 40 after, and +25 in the other run.
-        ({"rlvr_greedy": 0.15}, ("rlvr sums -2.5;", "lowest single ones: bad-run rlvr sums -30.0;")),
+        ({"rlvr_greedy": 0.15}, ("base1 rlvr sums -2.5;", "lowest single ones: base1-bad rlvr sums -30.0;")),
     ],
 )
 def test_a_stage_below_its_best_ancestor_on_average_fails_the_claim_and_is_named(
     tables: Any, changes: dict[str, Any], figures: tuple[str, str]
 ) -> None:
-    found = list(tables.claims([run(tables), run(tables, "bad-run", **changes)], [control(tables)]))
+    found = list(tables.claims([run(tables), run(tables, "base1-bad", **changes)], [control(tables)]))
     assert [index for index, (holds, _) in enumerate(found) if not holds] == [5]
-    assert "as a mean over the 2 runs" in found[5][1]
+    assert "as a mean over the seeds of each base" in found[5][1]
     assert [figure for figure in figures if figure not in found[5][1]] == []
 
 
 def test_without_a_domain_that_was_never_trained_on_nothing_is_said_to_be_kept(tables: Any) -> None:
     for true, failing in (
         ([run(tables, untouched=False)], [2]),
-        ([run(tables), run(tables, "x", untouched=False)], [2, 5]),
+        ([run(tables), run(tables, "base1-x", untouched=False)], [2, 5]),
     ):
         found = list(tables.claims(true, [control(tables)]))
         assert [index for index, (holds, _) in enumerate(found) if not holds] == failing
         assert found[2][1].endswith("not measured")
-    # In one of the two runs there is no such domain, so it has no mean over the runs.
-    assert "lowest means: sft facts-seen not measured;" in found[5][1]
+    # In one of the base's two runs there is no such domain, so it has no mean over them.
+    assert "lowest means: base1 sft facts-seen not measured;" in found[5][1]
 
 
 def test_one_run_below_does_not_fail_the_staged_claim_but_is_listed(tables: Any) -> None:
     # DPO at 42.5 beside 45 in one run, at 44 in the other: -1.75 on average
-    found = list(tables.claims([run(tables), run(tables, "low", greedy=(0.10, 0.45, 0.425))], [control(tables)]))
+    found = list(tables.claims([run(tables), run(tables, "base1-low", greedy=(0.10, 0.45, 0.425))], [control(tables)]))
     assert found[5][0]
-    assert "lowest single ones: low dpo sums -2.5;" in found[5][1]
+    assert "lowest single ones: base1-low dpo sums -2.5;" in found[5][1]
 
 
 def test_facts_that_a_stage_forgets_count_as_staged_too(tables: Any) -> None:
@@ -231,7 +243,22 @@ def test_facts_that_a_stage_forgets_count_as_staged_too(tables: Any) -> None:
     made.stages[1].domains["facts-seen"] = domain(0.9, chat=0.85, trained=False)
     found = list(tables.claims([made], [control(tables)]))
     assert not found[5][0]
-    assert "lowest means: sft facts-seen -5.0;" in found[5][1]
+    assert "lowest means: base1 sft facts-seen -5.0;" in found[5][1]
+
+
+def test_a_loss_on_one_base_is_not_made_good_by_the_other(tables: Any) -> None:
+    # DPO at 41 beside SFT's 45 on one base, at 44 on the other
+    found = list(tables.claims([run(tables), run(tables, "base2-seed1", greedy=(0.10, 0.45, 0.41))], [control(tables)]))
+    assert not found[5][0]
+    assert "lowest means: base2 dpo sums -4.0;" in found[5][1]
+
+
+@pytest.mark.parametrize("changes", [{"ladder": 49}, {"paired": ((0.5, 0.5),) * 40}, {"paired": ()}])
+def test_a_ladder_that_does_not_rise_tenfold_or_whose_working_does_not_pay_fails_its_claim(
+    tables: Any, changes: dict[str, Any]
+) -> None:
+    found = list(tables.claims([run(tables, **changes)], [control(tables)]))
+    assert [index for index, (holds, _) in enumerate(found) if not holds] == [6]
 
 
 def test_the_control_is_held_against_the_smallest_gain_on_its_own_base(tables: Any) -> None:
@@ -255,7 +282,7 @@ def test_a_control_that_gains_too_much_fails_its_claim(tables: Any) -> None:
     # 0.03 on average and 0.04 above it: 0.07, and a quarter of 0.265 is 0.06625
     gaining = control(tables, "shuffled-seed2", gains=dict.fromkeys(GAINS, 0.03))
     found = list(tables.claims([run(tables)], [control(tables), gaining]))
-    assert [holds for holds, _ in found] == [True] * 4 + [False] + [True] * 3
+    assert [holds for holds, _ in found] == [True] * 4 + [False] + [True] * 4
     assert found[4][1].endswith("shuffled-seed1 +4.0; shuffled-seed2 +7.0")
 
 
@@ -265,24 +292,27 @@ def four_runs(tables: Any) -> list[Any]:
 
 
 def test_the_readme_s_table_has_mean_and_range_over_the_runs_that_are_no_controls(tables: Any) -> None:
-    lines = tables.results_table([*four_runs(tables), control(tables)]).splitlines()
+    others = [control(tables), run(tables, "working-seed1")]
+    lines = tables.results_table([*four_runs(tables), *others]).splitlines()
     assert lines[0] == "| domain | base | sft | dpo | rlvr | RLVR over DPO |"
     # (0.70 + 0.74 + 0.60 + 0.64) / 4 = 0.67
     last = "67.0 (60.0 … 74.0) | +27.0 (+20.0 … +34.0)"
     assert lines[2] == f"| sums | 10.0 (10.0 … 10.0) | 35.0 (35.0 … 35.0) | 40.0 (40.0 … 40.0) | {last} |"
-    assert lines[-1] == "| story perplexity | 4.000 | 4.000 | 4.000 | 4.080 | |"
-    assert len(lines) == 2 + 5 + 1
+    assert lines[7] == "| story perplexity | 4.000 | 4.000 | 4.000 | 4.080 | |"
+    # An empty line, and the nine claims.
+    assert len(lines) == 2 + 5 + 1 + 1 + 9
+    assert [line.startswith("- **holds**: ") for line in lines[-9:]] == [False] + [True] * 8
 
 
 def test_the_page_says_first_what_holds_and_then_the_figures_of_every_run(tables: Any) -> None:
     page = tables.lab_page(
-        [*four_runs(tables), control(tables)], [stage("base", {}), stage("pretrain", {}, cpu_seconds=1234.0)]
+        [*four_runs(tables), control(tables), run(tables, "working-seed1")], [stage("base", {}), stage("pretrain", {}, cpu_seconds=1234.0)]
     )
     assert "4 runs of recipes/laptop.toml on 2 bases, 1 controls" in page
     assert "(1234 CPU-seconds of pretraining)" in page
     # The runs of the second base rise by (0.20 + 0.30 + 0.30 + 0.16) / 4 = 24 and by 25 points.
     assert "sums 256, rows 256, lines 256, spell 256, facts-seen 256;" in page
-    assert page.count("- **holds**: ") == 7
+    assert page.count("- **holds**: ") == 8
     assert page.count("- **DOES NOT HOLD**: pass@1 over the RL domains rises") == 1
     assert "| shuffled-seed1 | +0.0 [-8.0, +8.0] |" in page
     # Seeds: 2 points to both sides of each base's mean, sqrt(2² + 2²) = 2.8; bases: 32 and 22, sqrt(5² + 5²) = 7.1;
@@ -303,6 +333,11 @@ def test_the_page_says_first_what_holds_and_then_the_figures_of_every_run(tables
     assert "| right without | 0.0 | 0.0 |" in page
     assert "| seconds elapsed | 110 | 110 | 110 |\n| CPU-seconds | 100 | 100 | 900 |" in page
     assert "one degree of freedom" in page
+    assert "| tokens of their working | 6 | – |" in page
+    assert "| working-seed1 | sums | 35.0 | 40.0 | 70.0 | 70.0 |" in page
+    assert "| base1-seed1 | 5.0 | 20.0 |" in page
+    assert "| shuffled-seed1 | +0.0 [-4.0, +4.0] | 4.000 → 4.080 | not measured |" in page
+    assert "| base1-seed1 | 2026-11-23 | abc | a processor |" in page
     assert "| base1-seed1 | 90.0 → 90.0 → 90.0 → 91.0 | 4.000 → 4.000 → 4.000 → 4.080 |" in page
 
 
@@ -336,11 +371,14 @@ def test_the_plan_has_three_seeds_on_two_bases_and_three_controls_and_each_can_b
     assert {job.name for job in jobs} == {
         "base-2",
         *(f"{b}-{s}" for b in ("base1", "base2", "shuffled") for s in seeds),
+        "working-seed1",
     }
     recipes = {job.name: read_recipe(job.recipe, [f"name={job.name}", *job.overrides]).recipe for job in jobs}
     for job in jobs:
         recipe = recipes[job.name]
-        assert tables.Finished(job.name, 0, [], {}, {}).is_control == job.name.startswith("shuffled")
+        finished = tables.Finished(job.name, 0, [], {}, {}, {}, {})
+        assert finished.is_control == job.name.startswith("shuffled")
+        assert finished.is_true == (job.name.startswith("base") and job.name != "base-2")
         assert job.needs == (("base-2",) if job.name.startswith("base2") else ())
         if job.name == "base-2":
             assert (recipe.seed, recipe.export) == (2, recipe_export_of_second(recipes))
@@ -349,6 +387,8 @@ def test_the_plan_has_three_seeds_on_two_bases_and_three_controls_and_each_can_b
         assert recipe.evaluation is not None
         assert next(stage.steps for stage in recipe.stage if isinstance(stage, RlvrConfig)) == evidence.STEPS
         assert {data.limit for data in recipe.evaluation.data} == {128}
+        # Not the tasks on which the recipe was chosen.
+        assert [data.options.get("seed") for data in recipe.evaluation.data] == [evidence.TASK_SEED] * 4 + [None]
         assert (len(recipe.evaluation.prompts) == 1) == job.name.startswith("shuffled")
         names = [stage.name or stage.kind for stage in recipe.stage]
         # The gain is over the stage before, and the tables call that one DPO.
