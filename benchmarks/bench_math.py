@@ -81,8 +81,8 @@ def cpu_seconds() -> float:
     alive = 0.0
     for pid in shared().worker_pids():
         stat = Path(f"/proc/{pid}/stat")
-        fields = stat.read_text().rpartition(")")[2].split() if stat.exists() else ["0"] * 13
-        alive += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        fields = stat.read_text().rpartition(")")[2].split() if stat.exists() else ["0"] * 15
+        alive += sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
     return own.ru_utime + own.ru_stime + ended.ru_utime + ended.ru_stime + alive
 
 

@@ -6,9 +6,11 @@ for verdict in verify_many([{"completion": r"So \\boxed{4}", "answer": "4"}], "m
 
 import asyncio
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -97,8 +99,10 @@ def _bad_row(reason: str) -> Verdict:
 
 
 def _now(function: Callable[[Task, Completion], Verdict | None], task: Task, completion: Completion) -> Verdict | None:
+    start = time.perf_counter()
     try:
-        return function(task, completion)
+        verdict = function(task, completion)
+        return None if verdict is None else replace(verdict, seconds=time.perf_counter() - start)
     except Exception:  # the long way says so, with the trace, and counts it
         return None
 

@@ -30,10 +30,11 @@ from rlvr.verifiers.extract import Answer, balanced, extract
 from rlvr.verifiers.forms import Form, parse
 from rlvr.verifiers.guard import looks_like_code
 from rlvr.verifiers.latex import depth, normalise, squeezed
-from rlvr.verifiers.pool import Reply, shared
+from rlvr.verifiers.pool import shared
 from rlvr.verifiers.pooled import failed_verdict
 from rlvr.verifiers.rational import MAX_DEPTH
 from rlvr.verifiers.reference import slot_fault
+from rlvr.verifiers.worker_handle import Reply
 
 VERSION = "math-2"
 CPU_SECONDS = 1.5
