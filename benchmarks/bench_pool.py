@@ -7,8 +7,9 @@ which computer algebra does not come to an end. Two batches: one where the poiso
 the pool lets pass, so that worker processes have to be killed, and one with the hostile corpus's hanging answers.
 Service seconds are those that a verdict says: the work on the row, without its waiting. Both workers are up before the
 clock starts. The bound for a batch is ceil(poison x tries / workers) x deadline + 1 s; the deadline is the verifier's
-limit of CPU seconds. On a busy machine the clock runs faster than the work; the CPU-seconds of all processes, divided by
-the workers, say how long the batch takes where each worker has a core. Exit code 1 where a target is missed.
+limit of CPU seconds. On a busy machine the clock outruns the work; so CPU-seconds stand beside it: those of the batch
+in all processes (divided by the workers, what it takes where each has a core) and those of each row, in this process.
+Exit code 1 where a target is missed by the clock.
 """
 
 import argparse
@@ -27,9 +28,11 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from rlvr.types import Verdict
+from rlvr.types import Completion, Task, Verdict, read_only
+from rlvr.verifiers.extract import extract
+from rlvr.verifiers.latex import normalise
 from rlvr.verifiers.many import verify_many
-from rlvr.verifiers.math import CPU_SECONDS
+from rlvr.verifiers.math import CPU_SECONDS, at_once
 from rlvr.verifiers.pool import close_shared, configure_shared, shared
 
 NUM_ROWS, NUM_POISON, NUM_TRIES = 1000, 10, 2
@@ -50,6 +53,11 @@ class Batch:
     name: str
     rows: Sequence[Row]
     poison: frozenset[int]
+
+    @property
+    def others(self) -> list[Row]:
+        """The rows without poison."""
+        return [row for place, row in enumerate(self.rows) if place not in self.poison]
 
 
 def passing() -> list[Row]:
@@ -89,6 +97,28 @@ def warm(num_workers: int) -> None:
         future.result(timeout=120)
 
 
+def row_cpu_seconds(rows: Sequence[Row]) -> list[float]:
+    """Gives for each row the CPU-seconds of its verdict, computer algebra in this process instead of a worker."""
+    from rlvr.verifiers.math_worker import compare, prepare
+
+    prepare()
+    spent = []
+    for row in rows:
+        task, completion = as_task(row)
+        start = time.process_time()
+        if at_once(task, completion) is None:
+            answer = normalise(extract(row.completion, "boxed").text)
+            compare({"reference": row.reference, "answer": answer, "policy": {}})
+        spent.append(time.process_time() - start)
+    return spent
+
+
+def as_task(row: Row) -> tuple[Task, Completion]:
+    """Gives the task and the completion of a row."""
+    nothing = (read_only([], kind) for kind in (np.int64, np.float32, np.bool_))
+    return Task(row.id, (), row.reference, "math", "rows", "rows"), Completion(*nothing, row.completion, "stop", 0)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path("../shared"), help="the folder with data/ and corpora/")
@@ -118,7 +148,7 @@ def main() -> int:
         verdicts = list(verify_many(rows, "math"))
         elapsed, spent = time.monotonic() - start, cpu_seconds() - before
         missed += not _report(table, batch, verdicts, (elapsed, spent), given.workers)
-    Console(width=130).print(table)
+    Console(width=150).print(table)
     close_shared()
     return 1 if missed else 0
 
@@ -130,7 +160,8 @@ def _report(table: Table, batch: Batch, verdicts: Sequence[Verdict], took: tuple
     p50, p99 = np.quantile(others, [0.5, 0.99])
     bound = math.ceil(len(poisoned) * NUM_TRIES / workers) * CPU_SECONDS + 1
     met = p50 < MAX_P50_SECONDS and p99 < MAX_P99_SECONDS and elapsed <= bound
-    milliseconds = [f"{1000 * value:.3f}" for value in (p50, p99, max(others))]
+    cpu = np.quantile(row_cpu_seconds(batch.others), [0.5, 0.99])
+    milliseconds = [f"{1000 * value:.3f}" for value in (p50, p99, *cpu)]
     counts = (str(len(verdicts)), str(len(poisoned)))
     table.add_row(
         batch.name, *counts, *milliseconds, f"{elapsed:.1f}", f"{spent:.1f}", f"{bound:.1f}", "yes" if met else "no"

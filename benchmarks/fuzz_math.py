@@ -227,6 +227,8 @@ def agrees_with_library(left: str, right: str) -> str:
         return ""
     future = shared().submit("fuzz_math:library_says", {"left": left, "right": right}, cpu_seconds=5.0)
     theirs = future.result(timeout=600)
+    if theirs.kind == "error":
+        return theirs.error
     return "" if theirs.kind != "value" or theirs.value == ours else f"{ours} here, {theirs.value} there"
 
 

@@ -111,7 +111,6 @@ def _signs(text: str) -> str:
     if text.isascii():
         return text
     text = text.translate(_INVISIBLE)
-    text = _ROOT.sub(lambda m: rf"\sqrt{{{m.group(1) or m.group(2)}}}", text)
     text = _SUPERSCRIPT_RUN.sub(lambda m: f"^{{{m.group().translate(_SUPERSCRIPTS)}}}", text)
     text = _SUBSCRIPT_RUN.sub(lambda m: f"_{{{m.group().translate(_SUBSCRIPTS)}}}", text)
     return "".join(_SIGNS[c] if c in _SIGNS else str(unicodedata.decimal(c)) if c.isdecimal() else c for c in text)
@@ -124,7 +123,7 @@ def normalise(text: str) -> str:
     text = _signs(text)
     for pattern, replacement in _RULES:
         text = pattern.sub(replacement, text)
-    text = " ".join(text.split())
+    text = _ROOT.sub(lambda m: rf"\sqrt{{{m.group(1) or m.group(2)}}}", " ".join(text.split()))
     if len(text) > 1 and text[0] == text[-1] == '"':
         text = text[1:-1].strip()
     if _GROUPED.fullmatch(text):

@@ -5,6 +5,7 @@ for verdict in verify_many([{"completion": r"So \\boxed{4}", "answer": "4"}], "m
 """
 
 import asyncio
+import contextlib
 import threading
 import time
 from collections import deque
@@ -18,6 +19,7 @@ import numpy as np
 from rlvr.types import Completion, Task, Verdict, read_only
 from rlvr.verifiers import math
 from rlvr.verifiers.scorer import Scorer
+from rlvr.verifiers.table import REFERENCE_CHECKS
 
 WINDOW = 4096
 """Rows that are read ahead of the oldest one without a verdict."""
@@ -50,6 +52,13 @@ def verify_many(
     scorer = Scorer()
     scorer.resolve(verifier)
     return _verdicts(scorer, rows, verifier, dict(options or {}), completion_field, answer_field)
+
+
+def reference_fault(row: Row, verifier: str, *, options: Mapping[str, Any], answer_field: str = "") -> str | None:
+    """Gives what is wrong with a row's reference, or None; verifiers from outside the house have no check."""
+    read = _read({**row, "completion": ""}, verifier, dict(options), "completion", answer_field)
+    check = REFERENCE_CHECKS.get(verifier)
+    return None if check is None or isinstance(read, Verdict) else check(read[0].reference)
 
 
 def _verdicts(
@@ -134,7 +143,16 @@ class _Loop:
     def close(self) -> None:
         """Ends the thread; what is still under way is dropped."""
         if self._loop is not None and self._thread is not None:
+            with contextlib.suppress(TimeoutError):
+                asyncio.run_coroutine_threadsafe(_cancel_others(), self._loop).result(timeout=10)
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join(timeout=10)
             if not self._thread.is_alive():
                 self._loop.close()
+
+
+async def _cancel_others() -> None:
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)

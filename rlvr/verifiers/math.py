@@ -107,7 +107,7 @@ def read_question(reference: Any) -> Question | str:
     if isinstance(reference, str):
         return Question(reference) if normalise(reference) else "the reference answer is empty"
     if not isinstance(reference, dict) or not isinstance(reference.get("answer"), str):
-        return f'expected a string or {{"answer": string}}, found {str(reference)[:80]!r}'
+        return f'expected a string or {{"answer": string}}, found {repr(reference)[:80]}'
     if unknown := reference.keys() - _KEYS:
         return f"unknown key {min(map(str, unknown))!r} in the reference; known: {', '.join(sorted(_KEYS))}"
     if fault := slot_fault(reference):
