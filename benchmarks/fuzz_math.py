@@ -18,7 +18,7 @@ from pathlib import Path
 from random import Random
 
 import numpy as np
-from fuzz_math_cases import FORMS, NUMERIC, answer, completion, expression, rational, spelled
+from fuzz_math_cases import FORMS, NUMERIC, altered, answer, completion, expression, rational, spelled
 
 from rlvr.types import Completion, Task, Verdict, read_only
 from rlvr.verifiers.equality import same
@@ -213,11 +213,16 @@ ATTACKS = (
 def _attack(draw: Random, _: Sequence[str]) -> Case:
     # Whole numbers from 2 on: none of the attacks is by chance the right value (1^x, x + 0).
     right = draw.randint(2, 5000)
-    wrong = right + draw.choice((-1, 1)) * draw.randint(5001, 9000)
-    text = spelled(draw, Fraction(wrong))
-    if draw.random() < 0.3:
-        text = "\u200b".join(text) if "\\" not in text else text
-    return str(right), text, draw.choice(ATTACKS)
+    wrong = spelled(draw, Fraction(right + draw.choice((-1, 1)) * draw.randint(5001, 9000)))
+    spread = draw.random() < 0.3 and "\\" not in wrong
+    return str(right), "\u200b".join(wrong) if spread else wrong, draw.choice(ATTACKS)
+
+
+def _attack_on_a_form(draw: Random, _: Sequence[str]) -> Case:
+    right = FORMS[draw.choice(("tuple", "list", "set", "root", "of pi", "text", "choice", "polynomial", "complex"))](
+        draw
+    )
+    return right, altered(draw, right), draw.choice(ATTACKS)
 
 
 def agrees_with_library(left: str, right: str) -> str:
@@ -282,6 +287,7 @@ PROPERTIES: dict[str, Property] = {
         shrinks=False,
     ),
     "a wrong answer stays wrong": Property(_attack, wrong_stays_wrong, timed=False, shrinks=False),
+    "a wrong form stays wrong": Property(_attack_on_a_form, wrong_stays_wrong, timed=False, shrinks=False),
     "math_verify agrees": Property(_plain_pair, agrees_with_library, timed=False, shrinks=False),
 }
 """Everything that has to hold."""

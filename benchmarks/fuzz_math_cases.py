@@ -3,6 +3,7 @@
 Everything is drawn from one `random.Random`, so that a seed and a number name a case.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -244,6 +245,20 @@ FORMS: dict[str, Callable[[Random], str]] = {
     "power": lambda draw: f"{draw.randint(2, 9)}^{{{draw.randint(2, 40)}}}",
 }
 """The forms that reference answers have."""
+
+# No denominator: 0/1 and 0/5004 are the same.
+_WHOLE = re.compile(r"(?<![/\d])(?<!\}\{)\d+")
+
+
+def altered(draw: Random, text: str) -> str:
+    """Gives a form with another value: one number of it far larger, another word or letter."""
+    for words in (NAMES, [f"({letter})" for letter in "ABCDE"]):
+        if said := [word for word in words if rf"\text{{{word}}}" in text]:
+            return text.replace(said[0], draw.choice([word for word in words if word not in said]))
+    numbers = list(_WHOLE.finditer(text))
+    one = draw.choice(numbers)
+    return f"{text[: one.start()]}{int(one.group()) + 5003}{text[one.end() :]}"
+
 
 NUMERIC = ("number", "percent", "tuple", "list", "set", "interval")
 """Forms whose equality exact arithmetic decides."""

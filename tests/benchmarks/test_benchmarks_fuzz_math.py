@@ -28,6 +28,7 @@ NAMES = (
     "equality is symmetric",
     "a reference equals itself",
     "a wrong answer stays wrong",
+    "a wrong form stays wrong",
     "math_verify agrees",
 )
 
