@@ -246,6 +246,7 @@ FORMS: dict[str, Callable[[Random], str]] = {
 }
 """The forms that reference answers have."""
 
+_DIGITS = re.compile(r"\d+")
 # No denominator: 0/1 and 0/5004 are the same.
 _WHOLE = re.compile(r"(?<![/\d])(?<!\}\{)\d+")
 
@@ -255,7 +256,7 @@ def altered(draw: Random, text: str) -> str:
     for words in (NAMES, [f"({letter})" for letter in "ABCDE"]):
         if said := [word for word in words if rf"\text{{{word}}}" in text]:
             return text.replace(said[0], draw.choice([word for word in words if word not in said]))
-    numbers = list(_WHOLE.finditer(text))
+    numbers = list(_WHOLE.finditer(text)) or list(_DIGITS.finditer(text))
     one = draw.choice(numbers)
     return f"{text[: one.start()]}{int(one.group()) + 5003}{text[one.end() :]}"
 
