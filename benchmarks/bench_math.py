@@ -11,22 +11,19 @@ Mistakes are wrongly accepted / wrongly refused rows.
 """
 
 import argparse
-import gzip
-import json
 import os
 import resource
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
+from math_sets import LABELLED, Row, Set, labelled, long_solutions
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from rlvr.verifiers.extract import balanced
 from rlvr.verifiers.many import verify_many
 from rlvr.verifiers.pool import close_shared, configure_shared, shared
 
@@ -34,53 +31,16 @@ SLICE = 100
 WARM_UP = 20
 
 
-@dataclass(frozen=True, slots=True)
-class Set:
-    """Labelled rows: (reference, completion, label); label None where nobody has labelled it."""
-
-    name: str
-    rows: Sequence[tuple[str, str, bool | None]]
-    slot: str = "boxed"
-
-
-def read(path: Path) -> list[dict[str, Any]]:
-    text = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    return [json.loads(line) for line in text.splitlines()]
-
-
 def sets(shared_folder: Path) -> Iterator[Set]:
     """Gives the sets in the shared folder."""
-    labelled = shared_folder / "data" / "labelled"
-    for name, slot in (
-        ("gsm8k_model_solutions_boxed.jsonl.gz", "boxed"),
-        ("gsm8k_model_solutions.jsonl.gz", "marked"),
-        ("math500_gold_self.jsonl", "boxed"),
-        ("math500_solution_self.jsonl", "boxed"),
-        ("math500_mismatch.jsonl", "boxed"),
-    ):
-        rows = [(row["gold"], row["pred"], row["label"]) for row in read(labelled / name)]
-        yield Set(name.partition(".")[0], rows, slot)
-    solutions = read(shared_folder / "data" / "math_test_5000.jsonl.gz")
-    yield Set("math_test_solutions", [(last_box(row["solution"]), row["solution"], True) for row in solutions])
-    tora = read(shared_folder / "data" / "tora70b_gsm8k_outputs.jsonl.gz")
-    yield Set("tora_gsm8k", [(row["gt"], row["code"][0], None) for row in tora])
-    variants = read(shared_folder / "corpora" / "math_variants.jsonl.gz")
-    yield Set("math_variants", [(row["gold"], row["pred"], row["label"]) for row in variants])
+    for name in LABELLED:
+        yield labelled(shared_folder, name)
+    yield from long_solutions(shared_folder)
 
 
-def last_box(solution: str) -> str:
-    """Gives what stands in the last box of a reference solution."""
-    start = solution.rfind("\\boxed")
-    rest = solution[start + len("\\boxed") :].lstrip()
-    if not rest.startswith("{"):
-        return rest[:1]
-    ends = (end for end in range(1, len(rest) + 1) if rest[end - 1] == "}" and balanced(rest[:end]))
-    return rest[1 : next(ends) - 1]
-
-
-def ours(rows: Sequence[tuple[str, str, bool | None]], slot: str) -> list[bool]:
+def ours(rows: Sequence[Row], slot: str) -> list[bool]:
     """Judges rows with the verifier of the house."""
-    given = [{"completion": text, "answer": reference} for reference, text, _ in rows]
+    given = [{"completion": row.completion, "answer": row.reference} for row in rows]
     return [verdict.outcome == 1.0 for verdict in verify_many(given, "math", options={"slot": slot})]
 
 
@@ -100,12 +60,12 @@ def _latex() -> Any:
     return (LatexExtractionConfig(boxed_match_priority=0, try_extract_without_anchor=False),)
 
 
-def theirs(rows: Sequence[tuple[str, str, bool | None]], slot: str, read_reference: Callable[[str], Any]) -> list[bool]:
+def theirs(rows: Sequence[Row], slot: str, read_reference: Callable[[str], Any]) -> list[bool]:
     """Judges rows with math_verify; where the answer stands in a marked line it gets its default extraction."""
     from math_verify import parse, verify
 
     config = {"extraction_config": _latex(), "extraction_mode": "first_match"} if slot == "boxed" else {}
-    return [verify(read_reference(reference), parse(text, **config)) for reference, text, _ in rows]
+    return [verify(read_reference(row.reference), parse(row.completion, **config)) for row in rows]
 
 
 SIDES: dict[str, Callable[..., list[bool]]] = {
@@ -121,8 +81,8 @@ def cpu_seconds() -> float:
     alive = 0.0
     for pid in shared().worker_pids():
         stat = Path(f"/proc/{pid}/stat")
-        fields = stat.read_text().rpartition(")")[2].split() if stat.exists() else ["0"] * 13
-        alive += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        fields = stat.read_text().rpartition(")")[2].split() if stat.exists() else ["0"] * 15
+        alive += sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
     return own.ru_utime + own.ru_stime + ended.ru_utime + ended.ru_stime + alive
 
 
@@ -161,7 +121,7 @@ def main() -> None:
         found = compare(one)
         cells = [one.name, str(len(one.rows))]
         for name, (spent, judged) in found.items():
-            pairs = [(right, label) for right, (_, _, label) in zip(judged, one.rows, strict=True) if label is not None]
+            pairs = [(right, row.label) for right, row in zip(judged, one.rows, strict=True) if row.label is not None]
             accepted, refused = sum(r and not lab for r, lab in pairs), sum(lab and not r for r, lab in pairs)
             cells.append(f"{accepted} / {refused}" if pairs else f"{sum(judged)} right")
             cells.append(f"{len(judged) / spent:,.0f}")

@@ -5,6 +5,7 @@ import json
 import os
 import sys
 import time
+import zlib
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -20,7 +21,7 @@ from rlvr.errors import DataError, UsageError
 from rlvr.runs.atomic import TEMPORARY, encode, strict_json, writing
 from rlvr.statistics.intervals import Interval, proportion_interval
 from rlvr.types import Verdict
-from rlvr.verifiers.many import verify_many
+from rlvr.verifiers.many import reference_fault, verify_many
 from rlvr.verifiers.pool import configure_shared
 from rlvr.verifiers.scorer import make_scorer
 
@@ -43,6 +44,7 @@ class Summary:
 
     `confusion` counts rows with a label by (labelled right, judged), judged being "right", "wrong" or "not told".
     `totals` say what a judge did and cost.
+    `unusable` says for the statuses "bad_row" and "bad_reference" which row was the first and what is wrong with it.
     """
 
     verifier: str
@@ -54,6 +56,7 @@ class Summary:
     confusion: Counter[tuple[bool, str]] = field(default_factory=Counter)
     false_accepts: list[str] = field(default_factory=list)
     false_rejects: list[str] = field(default_factory=list)
+    unusable: dict[str, str] = field(default_factory=dict)
     seconds: float = 0.0
     totals: dict[str, float] = field(default_factory=dict)
 
@@ -95,6 +98,7 @@ class Summary:
             "false_accepts": self.false_accepts,
             "false_rejects": self.false_rejects,
             **({"judge": self.totals} if self.totals else {}),
+            "unusable": self.unusable,
         }
 
 
@@ -133,6 +137,9 @@ def verify_file(
         for verdict in verdicts:
             name, row = waiting.popleft()
             summary.add(str(name), verdict, _label(row, fields.label))
+            if verdict.outcome is None and verdict.status not in summary.unusable:
+                fault = verdict.extracted or reference_fault(row, verifier, options=options, answer_field=fields.answer)
+                summary.unusable |= {verdict.status: f"{name}: {fault}"} if fault else {}
             out.write({"id": name, **_judged(verdict)})
             progress.advance(bar)
     summary.seconds = time.monotonic() - started
@@ -150,14 +157,20 @@ def _named_rows(path: Path, waiting: deque[tuple[Any, Any]]) -> Iterator[Any]:
 
 def read_rows(path: Path) -> Iterator[Any]:
     """Gives what each line holds, empty ones passed over; a line that is no JSON comes as a string that says so."""
-    with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as lines:
-        for line in lines:
-            if not line.strip():
-                continue
-            try:
-                yield json.loads(line)
-            except (ValueError, RecursionError) as error:
-                yield f"no JSON: {error}"
+    try:
+        with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as lines:
+            for line in lines:
+                if line.strip():
+                    yield _read_line(line)
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise DataError(f"{path} cannot be unzipped: {error}", hint=f"gzip -t {path}") from error
+
+
+def _read_line(line: bytes) -> Any:
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError) as error:
+        return f"no JSON: {error}"
 
 
 def _num_lines(path: Path) -> int | None:
@@ -193,6 +206,8 @@ class _Output:
 
     def __enter__(self) -> "_Output":
         if self._path is not None:
+            if self._path.is_dir():
+                raise UsageError(f"{self._path} is a folder; a file to write was expected", hint="--output OUT.jsonl")
             with writing(self._path):
                 self._file = self._temporary.open("wb")
         return self
@@ -209,11 +224,12 @@ class _Output:
     def __exit__(self, kind: object, *rest: object) -> None:
         if self._file is None:
             return
-        self._file.close()
         assert self._path is not None
-        if kind is None:
-            os.replace(self._temporary, self._path)
-        else:
+        try:
+            self._file.close()
+            if kind is None:
+                os.replace(self._temporary, self._path)
+        finally:
             self._temporary.unlink(missing_ok=True)
 
 
@@ -249,6 +265,8 @@ def print_summary(summary: Summary, *, as_json: bool) -> None:
     console.print(_counts("status", summary.statuses, summary.rows))
     if spent := [f"{name.removeprefix('judge/')} {amount:,g}" for name, amount in summary.totals.items() if amount]:
         console.print(f"judge: {', '.join(spent)}", markup=False)
+    for status, fault in summary.unusable.items():
+        console.print(f"{status}, the first: {fault}", markup=False)
     if summary.confusion:
         console.print(_confusion(summary))
         for what, names in (("wrongly accepted", summary.false_accepts), ("wrongly refused", summary.false_rejects)):

@@ -7,6 +7,8 @@ from rlvr.types import Status
 
 MAX_ANSWER_CHARACTERS = 2000
 MAX_NESTED_BOXES = 8
+MAX_BOX_DISTANCE = 1_000_000
+"""Characters from the end of a text within which a box is looked for."""
 
 _BOX = re.compile(r"\\(?:boxed|fbox)(?![a-zA-Z])\s*")
 _SHORT = re.compile(r"\{[^\\{}]{0,200}\}")
@@ -104,6 +106,7 @@ def _is_working(gap: str) -> bool:
 
 def box(text: str) -> Answer:
     """Gives the last balanced `\\boxed{…}` of `text`; differing boxes with no working between them are a hedge."""
+    text = text[-MAX_BOX_DISTANCE:]
     found = _boxes(text)
     if not found:
         return NO_ANSWER

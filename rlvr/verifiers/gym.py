@@ -4,9 +4,10 @@ from typing import Any
 
 from rlvr.types import Completion, Task, Verdict
 from rlvr.verifiers.guard import looks_like_code
-from rlvr.verifiers.pool import Reply, shared
+from rlvr.verifiers.pool import shared
 from rlvr.verifiers.pooled import judged_in_pool
 from rlvr.verifiers.reference import answered, slot_fault
+from rlvr.verifiers.worker_handle import Reply
 
 VERSION = "gym-1"
 CPU_SECONDS = 3.0

@@ -6,9 +6,10 @@ import re
 from typing import Any
 
 from rlvr.types import Completion, Task, Verdict
-from rlvr.verifiers.pool import Reply, shared
+from rlvr.verifiers.pool import shared
 from rlvr.verifiers.pooled import judged_in_pool
 from rlvr.verifiers.reference import answered, read_reference
+from rlvr.verifiers.worker_handle import Reply
 
 VERSION = "json_schema-1"
 CPU_SECONDS = 2.0

@@ -67,12 +67,8 @@ _SIGNS = {
     "\u202f": r"\,",
     "\u2002": " ",
     "\u2003": " ",
-    "\u200b": "",
-    "\u200c": "",
-    "\u200d": "",
-    "\u2060": "",
-    "\ufeff": "",
 }
+_INVISIBLE = dict.fromkeys(map(ord, "\u200b\u200c\u200d\u2060\ufeff"))
 _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺ⁿ", "0123456789-+n")
 _SUBSCRIPTS = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
 _SUPERSCRIPT_RUN = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺ⁿ]+")
@@ -98,14 +94,14 @@ _RULES: list[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]] = [
     (re.compile(r"\\(?:mathbb|mathbf|Bbb)\s*\{?R\}?|\\R(?![a-zA-Z])"), r"\\mathbb{R}"),
     (re.compile(r"\^\s*\{?\s*\\(?:circ|degree)\s*\}?|\\degree(?![a-zA-Z])"), r"^\\circ "),
     (re.compile(r"\\(?:text|mathrm|mbox)\s*\{\s*(and|or)\s*\}"), r" \1 "),
-    (re.compile(r"\\\$"), "$"),
-    (re.compile(r"\\%"), "%"),
+    (re.compile(r"(?<!\\)\\\$"), "$"),
+    (re.compile(r"(?<!\\)\\%"), "%"),
     (re.compile(r"\{,\}"), ","),
     (re.compile(r",\s*\\!\s*"), ","),
     # A thin space between groups of three digits belongs to the number.
     (re.compile(r"(?<=\d)(?:\\[,;: ]|~)+(?=\d{3}(?!\d))"), ""),
     (re.compile(r"(?<!\\)\\!"), ""),
-    (re.compile(r"(?<!\\)\\[,;:> ]|\\(?:quad|qquad)(?![a-zA-Z])|~|[\s\x00]+"), " "),
+    (re.compile(r"(?<!\\)\\[,;:>\s~]|\\(?:quad|qquad)(?![a-zA-Z])|~|[\s\x00]+"), " "),
     (re.compile(r"(?<!\\)\\[()\[\]]|\$"), " "),
 ]
 _OPENING = {"(": ")", "[": "]", "{": "}"}
@@ -114,7 +110,7 @@ _OPENING = {"(": ")", "[": "]", "{": "}"}
 def _signs(text: str) -> str:
     if text.isascii():
         return text
-    text = _ROOT.sub(lambda m: rf"\sqrt{{{m.group(1) or m.group(2)}}}", text)
+    text = text.translate(_INVISIBLE)
     text = _SUPERSCRIPT_RUN.sub(lambda m: f"^{{{m.group().translate(_SUPERSCRIPTS)}}}", text)
     text = _SUBSCRIPT_RUN.sub(lambda m: f"_{{{m.group().translate(_SUBSCRIPTS)}}}", text)
     return "".join(_SIGNS[c] if c in _SIGNS else str(unicodedata.decimal(c)) if c.isdecimal() else c for c in text)
@@ -127,7 +123,7 @@ def normalise(text: str) -> str:
     text = _signs(text)
     for pattern, replacement in _RULES:
         text = pattern.sub(replacement, text)
-    text = " ".join(text.split())
+    text = _ROOT.sub(lambda m: rf"\sqrt{{{m.group(1) or m.group(2)}}}", " ".join(text.split()))
     if len(text) > 1 and text[0] == text[-1] == '"':
         text = text[1:-1].strip()
     if _GROUPED.fullmatch(text):

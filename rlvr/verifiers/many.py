@@ -7,9 +7,11 @@ for verdict in verify_many([{"completion": r"So \\boxed{4}", "answer": "4"}], "m
 import asyncio
 import contextlib
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,7 @@ import numpy as np
 from rlvr.types import Completion, Task, Verdict, read_only
 from rlvr.verifiers import math
 from rlvr.verifiers.scorer import Scorer
+from rlvr.verifiers.table import REFERENCE_CHECKS
 
 WINDOW = 4096
 """Rows that are read ahead of the oldest one without a verdict."""
@@ -53,6 +56,13 @@ def verify_many(
     scorer = scorer or Scorer()
     scorer.resolve(verifier)
     return _verdicts(scorer, rows, verifier, dict(options or {}), completion_field, answer_field)
+
+
+def reference_fault(row: Row, verifier: str, *, options: Mapping[str, Any], answer_field: str = "") -> str | None:
+    """Gives what is wrong with a row's reference, or None; verifiers from outside the house have no check."""
+    read = _read({**row, "completion": ""}, verifier, dict(options), "completion", answer_field)
+    check = REFERENCE_CHECKS.get(verifier)
+    return None if check is None or isinstance(read, Verdict) else check(read[0].reference)
 
 
 def _verdicts(
@@ -102,8 +112,10 @@ def _bad_row(reason: str) -> Verdict:
 
 
 def _now(function: Callable[[Task, Completion], Verdict | None], task: Task, completion: Completion) -> Verdict | None:
+    start = time.perf_counter()
     try:
-        return function(task, completion)
+        verdict = function(task, completion)
+        return None if verdict is None else replace(verdict, seconds=time.perf_counter() - start)
     except Exception:  # the long way says so, with the trace, and counts it
         return None
 
@@ -136,8 +148,16 @@ class _Loop:
         """Ends the thread; what is still under way is dropped."""
         if self._loop is not None and self._thread is not None:
             with contextlib.suppress(TimeoutError):
-                asyncio.run_coroutine_threadsafe(self._scorer.aclose(), self._loop).result(CLOSE_SECONDS)
+                asyncio.run_coroutine_threadsafe(_end(self._scorer), self._loop).result(CLOSE_SECONDS)
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join(CLOSE_SECONDS)
             if not self._thread.is_alive():
                 self._loop.close()
+
+
+async def _end(scorer: Scorer) -> None:
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
+    await scorer.aclose()

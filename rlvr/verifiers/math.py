@@ -31,10 +31,11 @@ from rlvr.verifiers.extract import Answer, balanced, box, extract, marked
 from rlvr.verifiers.forms import Form, parse
 from rlvr.verifiers.guard import looks_like_code
 from rlvr.verifiers.latex import depth, normalise, squeezed
-from rlvr.verifiers.pool import Reply, shared
+from rlvr.verifiers.pool import shared
 from rlvr.verifiers.pooled import failed_verdict
 from rlvr.verifiers.rational import MAX_DEPTH
 from rlvr.verifiers.reference import slot_fault
+from rlvr.verifiers.worker_handle import Reply
 
 VERSION = "math-3"
 CPU_SECONDS = 1.5
@@ -114,7 +115,7 @@ def read_question(reference: Any) -> Question | str:
         answer = _stated(reference)
         return Question(answer) if normalise(answer) else "the reference answer is empty"
     if not isinstance(reference, dict) or not isinstance(reference.get("answer"), str):
-        return f'expected a string or {{"answer": string}}, found {str(reference)[:80]!r}'
+        return f'expected a string or {{"answer": string}}, found {repr(reference)[:80]}'
     if unknown := reference.keys() - _KEYS:
         return f"unknown key {min(map(str, unknown))!r} in the reference; known: {', '.join(sorted(_KEYS))}"
     if fault := slot_fault(reference):

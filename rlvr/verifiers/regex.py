@@ -4,9 +4,9 @@ import re
 from typing import Any
 
 from rlvr.types import Completion, Task, Verdict
-from rlvr.verifiers.pool import Reply
 from rlvr.verifiers.pooled import judged_in_pool
 from rlvr.verifiers.reference import answered, read_reference
+from rlvr.verifiers.worker_handle import Reply
 
 VERSION = "regex-1"
 CPU_SECONDS = 1.0

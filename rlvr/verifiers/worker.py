@@ -3,9 +3,14 @@
 A frame is four bytes of big-endian length and that many bytes of JSON. A call names a function as "package.module:name"
 and is answered by one frame: {"id", "value"}, or {"id", "error", "kind"} where the function raised. The parent starts
 it as `python -m rlvr.verifiers.worker MEMORY_BYTES`; it ends with its parent.
+
+This process imports; a fork of it calls, so that after a call that had to be ended a fresh one is there in
+milliseconds. The fork says {"pid"} first; when it dies this process says {"ended": exit code}.
 """
 
+import contextlib
 import ctypes
+import gc
 import importlib
 import json
 import math
@@ -14,6 +19,7 @@ import resource
 import signal
 import struct
 import sys
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -106,6 +112,32 @@ def _answer(call: Any, loaded: dict[str, Callable[[Any], Any]]) -> bytes:
         return pack({"id": call["id"], "kind": kind, "error": f"{type(error).__name__}: {error}"[:2000]})
 
 
+def _serve(call: Any, requests: int, answers: int, loaded: dict[str, Callable[[Any], Any]]) -> None:
+    """Answers `call` and all that follow."""
+    while call is not None:
+        _write(answers, _answer(call, loaded))
+        call = _read_message(requests)
+
+
+def _serve_in_fork(call: Any, requests: int, answers: int, loaded: dict[str, Callable[[Any], Any]]) -> None:
+    """Leaves the calls to a fork for as long as it lives."""
+    parent = os.getpid()
+    gc.freeze()
+    child = os.fork()
+    if child == 0:
+        try:
+            _die_with_parent()
+            if os.getppid() == parent:
+                _write(answers, pack({"pid": os.getpid()}))
+                _serve(call, requests, answers, loaded)
+        finally:
+            os._exit(0)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    if code:
+        with contextlib.suppress(BrokenPipeError):  # the pool has ended it and listens no more
+            _write(answers, pack({"ended": code}))
+
+
 def main() -> None:
     """Serves calls until standard input closes."""
     _die_with_parent()
@@ -118,7 +150,11 @@ def main() -> None:
     loaded: dict[str, Callable[[Any], Any]] = {}
     _write(answers, pack({"id": 0, "value": "ready"}))
     while (call := _read_message(requests)) is not None:
-        _write(answers, _answer(call, loaded))
+        if "payload" in call and threading.active_count() == 1:
+            _serve_in_fork(call, requests, answers, loaded)
+        else:  # a fork has none of the threads that an import started
+            _write(answers, _answer(call, loaded))
+    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,11 @@
 
 import gzip
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -65,6 +70,58 @@ def test_broken_lines_cost_only_themselves(tmp_path: Path, capsys: pytest.Captur
     assert json.loads(capsys.readouterr().out)["outcomes"] == {"not told": 4, "right": 1}
 
 
+def test_the_first_unusable_row_of_each_kind_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = write(
+        tmp_path / "rows.jsonl", [ROWS[0], {"answer": "4"}, {"completion": 5}, {"completion": "", "answer": 4}]
+    )
+    assert main(["verify", "math", str(rows), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["unusable"] == {
+        "bad_row": "row 2: 'completion' is 'None'; expected a string",
+        "bad_reference": 'row 4: expected a string or {"answer": string}, found 4',
+    }
+    assert main(["verify", "math", str(rows), "--option", "slto=boxed"]) == 0
+    assert "bad_reference, the first: right: unknown key 'slto'" in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize("keep", [0.5, 0.0])
+def test_a_broken_zip_is_said_and_leaves_nothing(
+    keep: float, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "rows.jsonl.gz"
+    whole = gzip.compress("".join(json.dumps({**ROWS[0], "id": n}) + "\n" for n in range(3000)).encode())
+    path.write_bytes(whole[: int(keep * len(whole))] or b"no gzip")
+    assert main(["verify", "math", str(path), "--output", str(tmp_path / "out.jsonl")]) == 2
+    assert "cannot be unzipped" in capsys.readouterr().err
+    assert [found.name for found in tmp_path.iterdir()] == [path.name]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is always full")
+def test_a_full_disk_leaves_no_half_written_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = write(tmp_path / "rows.jsonl", ROWS)
+    (tmp_path / ".tmp-out.jsonl").symlink_to("/dev/full")
+    assert main(["verify", "math", str(rows), "--output", str(tmp_path / "out.jsonl")]) == 1
+    assert "the disk is full" in capsys.readouterr().err
+    assert [found.name for found in tmp_path.iterdir()] == ["rows.jsonl"]
+
+
+def test_an_interrupt_ends_it_cleanly_and_leaves_nothing(tmp_path: Path) -> None:
+    # Every row asks computer algebra, so that it is still at it.
+    rows = write(
+        tmp_path / "rows.jsonl", [{"completion": rf"\boxed{{{n}+x}}", "answer": f"x+{n}"} for n in range(20_000)]
+    )
+    command = [sys.executable, "-m", "rlvr.app.cli", "verify", "math", str(rows), "--output", str(tmp_path / "out")]
+    root = str(Path(__file__).parents[2])
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": root}) as verify:
+        deadline = time.monotonic() + 120
+        while not (tmp_path / ".tmp-out").exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        time.sleep(1)
+        verify.send_signal(signal.SIGINT)
+        said = verify.communicate(timeout=120)[1]
+    assert (verify.returncode, said) == (130, "error: interrupted\n")
+    assert [found.name for found in tmp_path.iterdir()] == ["rows.jsonl"]
+
+
 def test_zipped_rows_other_fields_and_options_are_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "rows.jsonl.gz"
     path.write_bytes(gzip.compress(json.dumps({"text": "A: 26", "gold": "26"}).encode()))
@@ -80,6 +137,7 @@ def test_zipped_rows_other_fields_and_options_are_read(tmp_path: Path, capsys: p
         (["math", "nowhere.jsonl"], "nowhere.jsonl is no file"),
         (["math", "FILE", "--option", "slot"], "key=value was expected"),
         (["math", "FILE", "--output", "nowhere/out.jsonl"], "nowhere"),
+        (["math", "FILE", "--output", "."], "is a folder"),
     ],
 )
 def test_wrong_use_is_said_and_leaves_nothing(

@@ -306,7 +306,8 @@ def test_the_readme_s_table_has_mean_and_range_over_the_runs_that_are_no_control
 
 def test_the_page_says_first_what_holds_and_then_the_figures_of_every_run(tables: Any) -> None:
     page = tables.lab_page(
-        [*four_runs(tables), control(tables), run(tables, "working-seed1")], [stage("base", {}), stage("pretrain", {}, cpu_seconds=1234.0)]
+        [*four_runs(tables), control(tables), run(tables, "working-seed1")],
+        [stage("base", {}), stage("pretrain", {}, cpu_seconds=1234.0)],
     )
     assert "4 runs of recipes/laptop.toml on 2 bases, 1 controls" in page
     assert "(1234 CPU-seconds of pretraining)" in page

@@ -63,3 +63,7 @@ def chatter(value: object) -> object:
 
 def environment(_: object) -> list[str | None]:
     return [os.environ.get("OMP_NUM_THREADS"), os.environ.get("PYTHONHASHSEED")]
+
+
+def processes(_: object) -> list[int]:
+    return [os.getppid(), os.getpid()]

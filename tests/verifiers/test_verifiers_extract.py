@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from rlvr.verifiers.extract import MAX_ANSWER_CHARACTERS, after_thinking, extract
+from rlvr.verifiers.extract import MAX_ANSWER_CHARACTERS, MAX_BOX_DISTANCE, after_thinking, extract
 
 
 def test_only_text_after_the_last_think_counts() -> None:
@@ -78,6 +78,12 @@ def test_an_answer_over_the_length_cap_is_refused() -> None:
     # A box of exactly the cap passes, one more character does not.
     assert extract(r"\boxed{" + "1" * MAX_ANSWER_CHARACTERS + "}", "boxed").status == "ok"
     assert extract(r"\boxed{" + "1" * (MAX_ANSWER_CHARACTERS + 1) + "}", "boxed").status == "wrong_format"
+
+
+def test_a_box_is_looked_for_in_the_last_million_characters() -> None:
+    # The box is 9 characters long.
+    assert extract(r"\boxed{4}" + "x" * (MAX_BOX_DISTANCE - 9), "boxed").text == "4"
+    assert extract(r"\boxed{4}" + "x" * (MAX_BOX_DISTANCE - 8), "boxed").status == "no_answer"
 
 
 @pytest.mark.parametrize(

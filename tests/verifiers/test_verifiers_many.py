@@ -1,6 +1,7 @@
 """Many rows at once: order is kept, a bad row costs only itself, from any thread and inside a running loop."""
 
 import asyncio
+import gc
 import threading
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 
 from rlvr.errors import UsageError
 from rlvr.types import Completion, Task, Verdict
-from rlvr.verifiers.many import WINDOW, verify_many
+from rlvr.verifiers.many import WINDOW, reference_fault, verify_many
 
 BAD = [None, 7, "text", [], {}, {"completion": 5, "answer": "4"}, {"completion": r"\boxed{4}"}, {"answer": "4"}]
 
@@ -60,6 +61,28 @@ def test_options_and_field_names_reach_the_verifier() -> None:
 
 def test_a_reference_is_preferred_to_an_answer() -> None:
     assert outcomes([{"completion": r"\boxed{4}", "reference": {"answer": "4"}, "answer": "5"}]) == [1.0]
+
+
+def test_every_verdict_says_its_seconds_without_the_waiting() -> None:
+    fast, _, algebra = verify_many([row("4", "4"), row("x+1", "1+x"), row("x+2", "2+x")])
+    assert 0 < fast.seconds < 1
+    assert 0 < algebra.seconds < 60
+
+
+def test_verdicts_that_nobody_waits_for_are_dropped(caplog: pytest.LogCaptureFixture) -> None:
+    verdicts = verify_many([row(f"x+{n}", f"{n}+x") for n in range(200)])
+    assert next(verdicts).outcome == 1.0
+    verdicts.close()
+    gc.collect()
+    assert [record.getMessage() for record in caplog.records] == []
+
+
+def test_what_is_wrong_with_a_reference_is_said() -> None:
+    fault = reference_fault({"answer": "4"}, "math", options={"slto": "boxed"})
+    assert "unknown key 'slto'" in (fault or "")
+    assert reference_fault({"answer": "4"}, "math", options={}) is None
+    assert reference_fault({"answer": "4"}, f"{__name__}:raising", options={}) is None
+    assert reference_fault({}, "math", options={}) is None
 
 
 def test_an_unknown_verifier_is_named_before_a_row_is_read() -> None:

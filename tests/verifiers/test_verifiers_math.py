@@ -214,6 +214,24 @@ def test_references_that_cannot_be_checked_are_named(reference: Any) -> None:
     assert math_verifier.check_reference(reference)
 
 
+@pytest.mark.parametrize(
+    ("text", "settled"),
+    [
+        # A command's backslash is none that a line break has, and a root reaches over what does not show.
+        (r"\\%", r"\\%"),
+        (r"\\$0", r"\\ 0"),
+        ("\\\tn", "n"),
+        (r"\~y", "y"),
+        ("√\u200b1", r"\sqrt{1}"),
+        (r"√\,y", r"\sqrt{y}"),
+        ("√$x", r"\sqrt{x}"),
+    ],
+)
+def test_one_normalisation_settles_the_spelling(text: str, settled: str) -> None:
+    assert normalise(text) == settled
+    assert normalise(settled) == settled
+
+
 def test_the_same_question_goes_to_the_pool_once(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
     pool = math_verifier.shared()

@@ -15,7 +15,8 @@ import pytest
 
 from rlvr.errors import UsageError, VerifierError
 from rlvr.verifiers import pool as pool_module
-from rlvr.verifiers.pool import Pool, Reply, close_shared, configure_shared, shared, usable_cores
+from rlvr.verifiers.pool import Pool, close_shared, configure_shared, shared, usable_cores
+from rlvr.verifiers.worker_handle import Reply
 
 HERE = str(Path(__file__).parent)
 FUNCTIONS = "pool_functions"
@@ -47,6 +48,24 @@ def test_an_endless_loop_is_ended_and_the_others_are_answered(pool: Pool) -> Non
     assert [f.result(timeout=60).value for f in good] == [2 * n for n in range(50)]
     assert bad.result(timeout=60).kind == "timeout"
     assert time.monotonic() - start < 30
+
+
+def test_after_an_item_that_was_ended_a_fresh_fork_of_the_same_process_answers(pool: Pool) -> None:
+    ask(pool, "double", 1)
+    ended = pool.submit(f"{FUNCTIONS}:spin", None, cpu_seconds=0.3).result(timeout=60)
+    seen = [tuple(ask(pool, "processes").value) for _ in range(20)]
+    assert ended.kind == "timeout"
+    assert ended.seconds > 0.3  # both tries
+    # Two slots: two importing processes, each with one fork that answers.
+    assert len({importing for importing, _ in seen}) == len({calling for _, calling in seen}) <= 2
+    assert {pid for pair in seen for pid in pair} <= set(pool.worker_pids())
+
+
+def test_a_function_asked_for_by_a_fork_is_there_after_its_end(pool: Pool) -> None:
+    other = "statistics:median"
+    assert pool.submit(other, [1, 2, 9]).result(timeout=60).value == 2
+    assert ask(pool, "spin", cpu_seconds=0.3).kind == "timeout"
+    assert [pool.submit(other, [n, n, n]).result(timeout=60).value for n in range(8)] == list(range(8))
 
 
 def test_a_sleeping_item_is_ended_by_the_wall_clock(pool: Pool) -> None:
@@ -167,7 +186,7 @@ def test_workers_end_when_their_parent_is_killed() -> None:
         pool = Pool(1)
         pool.submit("pool_functions:double", 1).result(60)
         pool.submit("pool_functions:spin", None, cpu_seconds=600)
-        print(pool.worker_pids()[0], flush=True)
+        print(*pool.worker_pids(), flush=True)
         time.sleep(600)
     """)
     root = str(Path(__file__).parents[2])
@@ -176,14 +195,15 @@ def test_workers_end_when_their_parent_is_killed() -> None:
     )
     assert parent.stdout is not None
     with parent.stdout:
-        worker = int(parent.stdout.readline())
+        workers = [int(word) for word in parent.stdout.readline().split()]
+    assert len(workers) == 2  # the process that imports and its fork
     time.sleep(0.3)
     parent.kill()
     parent.wait(timeout=30)
     deadline = time.monotonic() + 10
-    while _alive(worker) and time.monotonic() < deadline:
+    while any(map(_alive, workers)) and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert not _alive(worker)
+    assert not any(map(_alive, workers))
 
 
 def _alive(pid: int) -> bool:
