@@ -128,12 +128,12 @@ def mismatch(job: Job) -> str:
         return f"its recipe cannot be read any more: {error.message}"
     stored, planned = (dict(flat({**recipe, "replace": None})) for recipe in (json.loads(json.dumps(made)), settings))
     other = [key for key in {**stored, **planned} if stored.get(key) != planned.get(key)]
-    provenance = run.read_json(PROVENANCE)
-    if foreign := [word for word in job.words if word not in provenance["command"]]:
-        return f"it was started without {', '.join(foreign[:3])}"
     if other:
         shown = [f"{key} is {stored.get(key)!r}, planned {planned.get(key)!r}" for key in other[:3]]
         return "; ".join([*shown, *([f"and {len(other) - 3} more"] if len(other) > 3 else [])])
+    provenance = run.read_json(PROVENANCE)
+    if missing := [word for word in job.words if word not in provenance["command"]]:
+        return f"it was started without {', '.join(missing[:3])}"
     if not settings["model"]["path"]:
         return ""
     try:

@@ -3,8 +3,9 @@
 import hashlib
 import importlib
 import json
+import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,10 +46,18 @@ def job_named(evidence: Any, name: str, tasks: int = 256) -> Any:
     return next(job for job in evidence.plan(tasks) if job.name == name)
 
 
-def store(job: Any, *, started: str = "now", stages: tuple[str, ...] = NAMES, checkpoint: Path = Path("none")) -> Run:
+def store(
+    job: Any,
+    *,
+    started: str = "now",
+    stages: tuple[str, ...] = NAMES,
+    checkpoint: Path = Path("none"),
+    command: Sequence[str] = (),
+) -> Run:
     """Makes the run's folder as the command line would."""
     resolved = resolved_json(read_recipe(job.recipe, job.words))
-    run = Run.create(job.folder, config=resolved, provenance={"started": started}, replace=True)
+    provenance = {"started": started, "command": list(command or ["rlvr", "train", str(job.recipe), *job.words])}
+    run = Run.create(job.folder, config=resolved, provenance=provenance, replace=True)
     reports = [StageReport(n, n, str(checkpoint), 1.0, 1.0, {}, None, None, None, {}, ()) for n in stages]
     write_report(run, reports)
     return run
@@ -155,12 +164,22 @@ def test_domains_without_hard_tasks_give_no_comparison() -> None:
     assert runs.hard_rungs([("base", easy), ("rlvr", easy)], {"a": 8}) == {}
 
 
-def group(id_: str, *samples: tuple[str, int, float | None]) -> Group:
-    """A task with samples of (text, tokens, outcome)."""
-    task = Task(id_, ({"role": "user", "content": "?"},), None, "exact", "made", "sums")
+THINK = (7, 8)
+
+
+def group(id_: str, *samples: tuple[str, Sequence[int], float | None], domain: str = "sums") -> Group:
+    """A task with samples of (text, token ids, outcome)."""
+    task = Task(id_, ({"role": "user", "content": "?"},), None, "exact", "made", domain)
     completions = [
-        Completion(read_only([1] * n, int), read_only([0.0] * n, "float32"), read_only([True] * n, bool), t, "stop", 0)
-        for t, n, _ in samples
+        Completion(
+            read_only(ids, int),
+            read_only([0.0] * len(ids), "float32"),
+            read_only([True] * len(ids), bool),
+            t,
+            "stop",
+            0,
+        )
+        for t, ids, _ in samples
     ]
     verdicts = [Verdict(outcome, "ok") for _, _, outcome in samples]
     return Group(task, 0, read_only([1], int), tuple(completions), tuple(verdicts), tuple(0.0 for _ in samples))
@@ -169,12 +188,45 @@ def group(id_: str, *samples: tuple[str, int, float | None]) -> Group:
 def test_samples_with_and_without_working_are_told_apart_by_rung(tmp_path: Path) -> None:
     runs = importlib.import_module("evidence_runs")
     groups = [
-        group("one", ("<think>1+1=2</think>2", 9, 1.0), ("<think></think>2", 4, 1.0), ("3", 2, 0.0), ("", 1, None)),
-        group("two", ("<think> \n</think>5", 5, 0.0), ("<think>2+2", 7, 0.0)),
-        group("flat", ("<think>x</think>", 3, 1.0)),
+        group(
+            "one",
+            ("<think>1+1=2</think>2", [7, 1, 2, 1, 3, 8, 9], 1.0),
+            ("<think></think>2", [7, 8, 9], 1.0),
+            ("3", [1, 2], 0.0),
+            ("", [1], None),
+        ),
+        group("two", ("<think> \n</think>5", [7, 1, 8, 5], 0.0)),
+        group("flat", ("<think>x</think>", [7, 1, 8], 1.0)),
     ]
     write_rollouts(tmp_path / "rollouts" / "evaluate-000000.parquet", groups, step=0, split="evaluate")
-    found = runs.work_by_rung(Run(tmp_path), {"one": 1, "two": 2, "flat": 0})
+    found = runs.work_by_rung(runs.samples_of(Run(tmp_path)), {"one": 1, "two": 2, "flat": 0}, THINK)
     assert found == {
-        "sums": {1: runs.Work((9, 4), (True,), (True, False)), 2: runs.Work((), (False,), (False,))},
+        "sums": {
+            # Working of four tokens; right in one of one sample with working, in one of two without.
+            1: runs.Work((7, 3), (4,), (True,), (True, False), ((1.0, 0.5),)),
+            2: runs.Work((), (), (), (False,), ()),
+        },
     }
+
+
+def test_a_right_line_that_repeats_a_word_at_once_is_counted(tmp_path: Path) -> None:
+    runs = importlib.import_module("evidence_runs")
+    lines = [("<think>red red</think>a red hen", 1.0), ("Red red hens", 1.0), ("hen hen", 0.0), ("red. A red", 1.0)]
+    groups = [group("one", *((text, [1], right) for text, right in lines), domain=runs.LINES)]
+    write_rollouts(tmp_path / "rollouts" / "evaluate-000000.parquet", groups, step=0, split="evaluate")
+    assert runs.repeated_share(runs.samples_of(Run(tmp_path))) == pytest.approx(1 / 3)
+    assert math.isnan(runs.repeated_share([]))
+
+
+def test_the_ids_around_the_working_are_those_of_the_model() -> None:
+    runs = importlib.import_module("evidence_runs")
+    opening, closing = runs.think_ids(str(ROOT / "models" / "laptop-base"))
+    assert opening != closing
+    assert min(opening, closing) >= 0
+
+
+def test_a_run_that_was_started_by_another_command_is_not_taken(evidence: Any) -> None:
+    job = job_named(evidence, "base1-seed1")
+    evidence.starting(job)
+    store(job, command=["rlvr", "train", str(job.recipe), *job.words[:-1]])
+    assert evidence.mismatch(job) == f"it was started without {job.words[-1]}"
