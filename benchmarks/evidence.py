@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from evidence_runs import read_finished
-from evidence_tables import lab_page, results_table, write_between
+from evidence_tables import NAME, lab_page, results_table, write_between
 
 from rlvr.app.export import ORIGIN, weights_hash
 from rlvr.config.reading import from_json, read_recipe, resolved_json
@@ -226,7 +226,7 @@ def main() -> None:
     page = ROOT / "docs" / "lab" / "laptop-evidence.md"
     page.write_text(lab_page(finished, base))
     for readme in ("README.md", "README.zh-CN.md"):
-        write_between(ROOT / readme, results_table(finished))
+        write_between(ROOT / readme, results_table(finished), NAME)
     print(f"written: {page.relative_to(ROOT)}, README.md, README.zh-CN.md")
 
 

@@ -10,7 +10,7 @@ from evidence_runs import CHILD, HARD_FROM, PARENT, Finished
 from rlvr.runs.report import Beyond, StageReport
 from rlvr.statistics.intervals import Interval
 
-BEGIN, END = "<!-- evidence: written by make evidence -->", "<!-- end of evidence -->"
+NAME = "evidence: written by make evidence"
 Z = 1.96
 MISSING = "–"
 
@@ -32,13 +32,18 @@ REPEATED_NOTES = """Share of the right answers, in per cent. The verifier reads 
 forbid may grow."""
 
 
-def write_between(path: Path, text: str) -> None:
-    """Puts `text` between the two marks of a file. Raises SystemExit where the marks are missing."""
-    content = path.read_text()
-    if BEGIN not in content or END not in content:
-        raise SystemExit(f"{path} has no place for the results: expected the lines {BEGIN!r} and {END!r}")
-    before, _, rest = content.partition(BEGIN)
-    path.write_text(f"{before}{BEGIN}\n{text}\n{END}{rest.partition(END)[2]}")
+def marks(name: str) -> tuple[str, str]:
+    """Gives the two lines between which a script writes."""
+    return f"<!-- {name} -->", f"<!-- end of {name.partition(':')[0]} -->"
+
+
+def write_between(path: Path, text: str, name: str) -> None:
+    """Puts `text` between the two marks of that name. Raises SystemExit where they are missing."""
+    content, (begin, end) = path.read_text(encoding="utf-8"), marks(name)
+    if begin not in content or end not in content:
+        raise SystemExit(f"{path} has no place for the results: expected the lines {begin!r} and {end!r}")
+    before, _, rest = content.partition(begin)
+    path.write_text(f"{before}{begin}\n{text}\n{end}{rest.partition(end)[2]}", encoding="utf-8")
 
 
 def results_table(runs: Sequence[Finished]) -> str:

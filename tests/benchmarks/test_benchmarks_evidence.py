@@ -8,8 +8,6 @@ from typing import Any
 
 import pytest
 
-from rlvr.config.reading import read_recipe
-from rlvr.config.schema import RlvrConfig
 from rlvr.runs.report import Beyond, DomainReport, Readout, StageReport
 from rlvr.statistics.intervals import Interval
 
@@ -343,65 +341,3 @@ def test_the_page_says_first_what_holds_and_then_the_figures_of_every_run(tables
     assert "| shuffled-seed1 | +0.0 [-4.0, +4.0] | 4.000 → 4.080 | not measured |" in page
     assert "| base1-seed1 | 2026-11-23 | abc | a processor |" in page
     assert "| base1-seed1 | 90.0 → 90.0 → 90.0 → 91.0 | 4.000 → 4.000 → 4.000 → 4.080 |" in page
-
-
-def test_text_goes_between_the_marks_of_a_file_however_often(tables: Any, tmp_path: Path) -> None:
-    path = tmp_path / "README.md"
-    path.write_text(f"before\n{tables.BEGIN}\nold\n\nold\n{tables.END}\nafter\n")
-    for text in ("| a |", "| b |\n| c |"):
-        tables.write_between(path, text)
-        assert path.read_text() == f"before\n{tables.BEGIN}\n{text}\n{tables.END}\nafter\n"
-
-
-@pytest.mark.parametrize("kept", ["BEGIN", "END"])
-def test_a_file_without_one_of_the_marks_is_left_alone(kept: str, tables: Any, tmp_path: Path) -> None:
-    path = tmp_path / "README.md"
-    path.write_text(f"{getattr(tables, kept)}\n")
-    with pytest.raises(SystemExit, match="no place for the results"):
-        tables.write_between(path, "new")
-    assert path.read_text() == f"{getattr(tables, kept)}\n"
-
-
-@pytest.mark.parametrize("readme", ["README.md", "README.zh-CN.md"])
-def test_both_readmes_have_a_place_for_the_results(readme: str, tables: Any) -> None:
-    text = (ROOT / readme).read_text(encoding="utf-8")
-    assert -1 < text.find(tables.BEGIN) < text.find(tables.END)
-
-
-def test_the_plan_has_three_seeds_on_two_bases_and_three_controls_and_each_can_be_read(tables: Any) -> None:
-    evidence = importlib.import_module("evidence")
-    jobs = evidence.plan(128)
-    seeds = ("seed1", "seed2", "seed3")
-    assert {job.name for job in jobs} == {
-        "base-2",
-        *(f"{b}-{s}" for b in ("base1", "base2", "shuffled") for s in seeds),
-        "working-seed1",
-    }
-    recipes = {job.name: read_recipe(job.recipe, [f"name={job.name}", *job.overrides]).recipe for job in jobs}
-    for job in jobs:
-        recipe = recipes[job.name]
-        finished = tables.Finished(job.name, 0, [], {}, {}, {}, {})
-        assert finished.is_control == job.name.startswith("shuffled")
-        assert finished.is_true == job.name.startswith("base")
-        assert job.needs == (("base-2",) if job.name.startswith("base2") else ())
-        if job.name == "base-2":
-            assert (recipe.seed, recipe.export) == (2, recipe_export_of_second(recipes))
-            continue
-        assert f"seed{recipe.seed}" == job.name.partition("-")[2]
-        assert recipe.evaluation is not None
-        assert next(stage.steps for stage in recipe.stage if isinstance(stage, RlvrConfig)) == evidence.STEPS
-        assert {data.limit for data in recipe.evaluation.data} == {128}
-        # Not the tasks on which the recipe was chosen.
-        assert [data.options.get("seed") for data in recipe.evaluation.data] == [evidence.TASK_SEED] * 4 + [None]
-        assert (len(recipe.evaluation.prompts) == 1) == job.name.startswith("shuffled")
-        names = [stage.name or stage.kind for stage in recipe.stage]
-        # The gain is over the stage before, and the tables call that one DPO.
-        assert names[-2:] == [tables.PARENT, tables.CHILD]
-        (learning,) = [stage for stage in recipe.stage if isinstance(stage, RlvrConfig)]
-        assert learning.rewards == ("shuffled" if job.name.startswith("shuffled") else "verified")
-
-
-def recipe_export_of_second(recipes: Mapping[str, Any]) -> str:
-    """Where the runs on the second base look for it."""
-    (path,) = {recipe.model.path for name, recipe in recipes.items() if name.startswith("base2")}
-    return str(path)

@@ -1,0 +1,107 @@
+"""Writes what `make demo` has found into both READMEs: the table, the report's first line, the cost.
+
+make demo && .venv/bin/python benchmarks/demo_table.py
+"""
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from evidence_tables import write_between
+
+from rlvr.app.memory import bytes_text
+from rlvr.runs.folder import PROVENANCE, Run
+from rlvr.runs.report import Beyond, StageReport, headline, read_report
+from rlvr.statistics.intervals import Interval
+
+ROOT = Path(__file__).parent.parent
+NAME = "demo: written by benchmarks/demo_table.py"
+WITH_INTERVAL = ("dpo", "rlvr")
+
+WORDS: Mapping[str, Mapping[str, str]] = {
+    "README.md": {
+        "domain": "domain",
+        "beyond": "strongest earlier readout → RLVR, greedy",
+        "stories": "story perplexity",
+        "cpu": "CPU-seconds of training",
+        "cost": (
+            "RLVR took {minutes} minutes ({cpu:.0f} CPU-seconds, {steps} steps) on one core of this machine "
+            "({processor}); the process held {memory} at most. Made with commit {commit}. The run's first line: *{headline}*"
+        ),
+    },
+    "README.zh-CN.md": {
+        "domain": "领域",
+        "beyond": "此前最强读出 → RLVR 贪心",
+        "stories": "故事困惑度",
+        "cpu": "训练的 CPU 秒",
+        "cost": (
+            "RLVR 在这台机器({processor})的一个核上用了 {minutes} 分钟({cpu:.0f} CPU 秒,{steps} 步);"
+            "进程最多占 {memory} 内存。所用提交:{commit}。运行的第一行:*{headline}*"
+        ),
+    },
+}
+"""The words of each README."""
+
+
+def table(stages: Sequence[StageReport], words: Mapping[str, str]) -> str:
+    """Gives pass@1 by stage, the strongest earlier readout beside RLVR's greedy answers, and the cost."""
+    heads = [words["domain"], *(stage.name for stage in stages), words["beyond"]]
+    rows = [heads, ["---"] * len(heads)]
+    for domain in stages[0].domains:
+        cells = [_rate(stage.domains[domain].pass_at_1, stage.name in WITH_INTERVAL) for stage in stages]
+        over = stages[-1].beyond.get(domain)
+        rows.append([domain, *cells, "" if over is None else _from_to(over)])
+    stories = ["–" if stage.perplexity is None else f"{stage.perplexity:.3f}" for stage in stages]
+    rows.append([words["stories"], *stories, ""])
+    rows.append([words["cpu"], *(f"{stage.cpu_seconds:.0f}" for stage in stages), ""])
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def cost(run: Run, stages: Sequence[StageReport], words: Mapping[str, str]) -> str:
+    """Gives what RLVR cost, on what machine, and the report's first line."""
+    known, last = run.read_json(PROVENANCE), stages[-1]
+    metrics = list(run.child(f"{len(stages) - 1}-{last.name}").metrics())
+    minutes, seconds = divmod(round(last.seconds), 60)
+    return words["cost"].format(
+        minutes=f"{minutes}:{seconds:02d}",
+        cpu=last.cpu_seconds,
+        steps=len(metrics),
+        processor=known["cpu"]["model"],
+        memory=bytes_text(max(line["memory/peak_bytes"] for line in metrics)),
+        commit=_commit(known),
+        headline=headline(stages),
+    )
+
+
+def _commit(known: Mapping[str, Any]) -> str:
+    code = known["code"] or {}
+    return f"{str(code.get('commit'))[:10]}{' and changes' if code.get('diff_bytes') else ''}"
+
+
+def _from_to(over: Beyond) -> str:
+    return f"{_points(over.accuracy.mean)} → {_points(over.accuracy.mean + over.gain.mean)}"
+
+
+def _rate(rate: Interval, with_interval: bool) -> str:
+    shown = _points(rate.mean)
+    return f"{shown} [{100 * rate.low:.0f}, {100 * rate.high:.0f}]" if with_interval else shown
+
+
+def _points(value: float) -> str:
+    return f"{100 * value:.1f}"
+
+
+def main() -> None:
+    run = Run.open(Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "runs" / "demo")
+    stages = read_report(run)
+    if stages[-1].kind != "rlvr":
+        raise SystemExit(f"{run.path} has not ended; make demo")
+    for readme, words in WORDS.items():
+        write_between(ROOT / readme, f"{table(stages, words)}\n\n{cost(run, stages, words)}", NAME)
+    print(json.dumps({"written": list(WORDS), "run": str(run.path)}))
+
+
+if __name__ == "__main__":
+    main()
