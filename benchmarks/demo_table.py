@@ -28,7 +28,8 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "cpu": "CPU-seconds of training",
         "cost": (
             "RLVR took {minutes} minutes ({cpu:.0f} CPU-seconds, {steps} steps) on one core of this machine "
-            "({processor}); the process held {memory} at most. Made with commit {commit}. The run's first line: *{headline}*"
+            "({processor}); the process held {memory} at most. Made with commit {commit}. "
+            "The run's first line: *{headline}*"
         ),
     },
     "README.zh-CN.md": {

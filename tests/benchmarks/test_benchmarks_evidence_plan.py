@@ -1,6 +1,7 @@
 """What the scripts write into the READMEs, and the runs that the evidence plans."""
 
 import importlib
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -109,11 +110,11 @@ def test_the_demo_s_table_and_cost_are_read_from_its_run(tables: Any, tmp_path: 
     ]
     origin = {"cpu": {"model": "a processor"}, "code": {"commit": "0123456789abcdef", "diff_bytes": 0}}
     run = Run.create(tmp_path / "demo", config={}, provenance=origin)
-    with run.child("1-rlvr").step(0) as record:
-        record.metrics({"memory/peak_bytes": 2_000_000_000.0})
+    with run.child("1-rlvr").step(0):
+        pass
     said = demo.cost(run, stages, words)
     assert said.startswith("RLVR took 2:05 minutes (7 CPU-seconds, 1 steps) on one core of this machine (a processor);")
-    assert "held 2.0 GB at most. Made with commit 0123456789. The run's first line: *Beyond" in said
+    assert re.search(r"held [\d.]+ [MG]B at most\. Made with commit 0123456789\. The run's first line: \*Beyond", said)
 
 
 def recipe_export_of_second(recipes: Mapping[str, Any]) -> str:
