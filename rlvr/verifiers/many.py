@@ -6,19 +6,24 @@ for verdict in verify_many([{"completion": r"So \\boxed{4}", "answer": "4"}], "m
 
 import asyncio
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from rlvr.types import Completion, Task, Verdict, read_only
 from rlvr.verifiers import math
-from rlvr.verifiers.scorer import Scorer
+from rlvr.verifiers.scorer import DEADLINE_SECONDS, Scorer
 
 WINDOW = 4096
 """Rows that are read ahead of the oldest one without a verdict."""
+
+NOTED_SECONDS = 1e-3
+"""A verdict at once says how long it took from here on: noting every one would slow the fast path down."""
 
 AT_ONCE: Mapping[str, Callable[[Task, Completion], Verdict | None]] = {"math": math.at_once}
 """Verifiers that can tell most verdicts without waiting; None sends the row the long way."""
@@ -37,15 +42,17 @@ def verify_many(
     options: Mapping[str, Any] | None = None,
     completion_field: str = "completion",
     answer_field: str = "",
+    deadline_seconds: float = DEADLINE_SECONDS,
 ) -> Iterator[Verdict]:
     """Gives one verdict per row, in their order, as they become known.
 
     A row is an object with the completion's text and its reference, under `answer_field`, by default "reference" or
     "answer"; `options` are added to each reference. A row that is no such object gets outcome None and status
-    "bad_row", `extracted` saying why. `verifier` is a name of the house or "package.module:function".
+    "bad_row", `extracted` saying why, and one without a verdict by the deadline outcome None. `verifier` is a name of
+    the house or "package.module:function".
     Raises UsageError for an unknown verifier, before the first row is read.
     """
-    scorer = Scorer()
+    scorer = Scorer(deadline_seconds=deadline_seconds)
     scorer.resolve(verifier)
     return _verdicts(scorer, rows, verifier, dict(options or {}), completion_field, answer_field)
 
@@ -85,11 +92,20 @@ def _read(
     if field not in row:
         wanted = repr(answer_field) if answer_field else "'reference' nor 'answer'"
         return _bad_row(f"the row has no {wanted}")
-    reference = row[field]
-    if options:
-        reference = {**options, **(reference if isinstance(reference, dict) else {"answer": reference})}
-    task = Task(str(row.get("id", "")), (), reference, verifier, "rows", "rows")
-    return task, Completion(_NO_TOKENS, _NO_LOGPROBS, _NONE_TRAINABLE, text, "stop", 0)
+    task = Task(str(row.get("id", "")), (), with_options(row[field], options), verifier, "rows", "rows")
+    return task, text_completion(text)
+
+
+def with_options(reference: Any, options: Mapping[str, Any]) -> Any:
+    """Gives the reference with what it does not say itself taken from `options`."""
+    if not options:
+        return reference
+    return {**options, **(reference if isinstance(reference, dict) else {"answer": reference})}
+
+
+def text_completion(text: str) -> Completion:
+    """Gives a completion that is known by its text alone."""
+    return Completion(_NO_TOKENS, _NO_LOGPROBS, _NONE_TRAINABLE, text, "stop", 0)
 
 
 def _bad_row(reason: str) -> Verdict:
@@ -97,8 +113,11 @@ def _bad_row(reason: str) -> Verdict:
 
 
 def _now(function: Callable[[Task, Completion], Verdict | None], task: Task, completion: Completion) -> Verdict | None:
+    start = time.perf_counter()
     try:
-        return function(task, completion)
+        verdict = function(task, completion)
+        seconds = time.perf_counter() - start
+        return verdict if verdict is None or seconds < NOTED_SECONDS else replace(verdict, seconds=seconds)
     except Exception:  # the long way says so, with the trace, and counts it
         return None
 

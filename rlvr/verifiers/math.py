@@ -70,8 +70,17 @@ class _Memory:
                 self._replies.popitem(last=False)
             return future
 
+    def clear(self) -> None:
+        with self._lock:
+            self._replies.clear()
+
 
 _memory = _Memory(MAX_REMEMBERED)
+
+
+def forget() -> None:
+    """Forgets the replies of the worker pool, so that the same questions are computed anew."""
+    _memory.clear()
 
 
 def too_heavy(text: str) -> bool:

@@ -67,7 +67,8 @@ class _Lane:
                 work.verdicts.set_exception(error)
 
 
-def _checked(verdict: Any, seconds: float) -> Verdict:
+def checked(verdict: Any, seconds: float) -> Verdict:
+    """Gives what a verifier returned, with its seconds. Raises VerifierError where that is no verdict."""
     if not isinstance(verdict, Verdict):
         raise VerifierError(f"a verifier gave {str(verdict)[:80]!r}; expected a Verdict")
     outcome = verdict.outcome
@@ -145,14 +146,14 @@ class Scorer:
         try:
             pending = cast(Awaitable[Verdict], verifier(task, completion))
             verdict = await asyncio.wait_for(pending, self._deadline_seconds)
-            return _checked(verdict, time.monotonic() - start)
+            return checked(verdict, time.monotonic() - start)
         except Exception as error:
             return self._failure(task, error)
 
     def _score_plain(self, verifier: Verifier, task: Task, completion: Completion) -> Verdict:
         start = time.monotonic()
         try:
-            return _checked(verifier(task, completion), time.monotonic() - start)
+            return checked(verifier(task, completion), time.monotonic() - start)
         except Exception as error:
             return self._failure(task, error)
 

@@ -1,0 +1,95 @@
+"""Verdicts on cases, twice: those of the house in this process, which its own worker pool keeps safe, any other
+function in worker processes that can be killed, because it may hang, eat the memory or end the process."""
+
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any
+
+from rlvr.types import Verdict
+from rlvr.verifiers import math
+from rlvr.verifiers.audit.cases import Case
+from rlvr.verifiers.many import verify_many
+from rlvr.verifiers.pool import Pool, Reply, usable_cores
+from rlvr.verifiers.table import VERIFIERS
+
+MAX_GIVEN_UP = 5
+"""After so many cases that ran into the deadline the audit stops: not every hang may be waited for."""
+
+MEMORY_BYTES = 32 << 30
+"""Address space of a worker: a user's verifier may load large libraries."""
+
+_JUDGE = "rlvr.verifiers.audit.worker:judge"
+
+
+@dataclass(frozen=True, slots=True)
+class Judgment:
+    """A verdict, with the reason in words where the verifier failed."""
+
+    verdict: Verdict
+    reason: str = ""
+
+    @property
+    def given_up(self) -> bool:
+        """Whether the deadline passed; a verdict may have the status "timeout" for a text that cannot be computed."""
+        return self.verdict.outcome is None and self.verdict.status == "timeout"
+
+
+def judgments(
+    cases: Sequence[Case], verifier: str, *, deadline_seconds: float, workers: int, told: Callable[[], None]
+) -> list[Judgment]:
+    """Gives the judgment on each case, in order; fewer where too many cases ran into the deadline.
+
+    `told()` is called after each.
+    """
+    if verifier in VERIFIERS:
+        math.forget()
+        stream = _by_the_house(cases, verifier, deadline_seconds)
+        return _collected(stream, told)
+    pool = Pool(workers or usable_cores(), memory_bytes=MEMORY_BYTES)
+    try:
+        return _collected(_by_workers(pool, workers or usable_cores(), cases, verifier, deadline_seconds), told)
+    finally:
+        pool.close()
+
+
+def _collected(stream: Iterator[Judgment], told: Callable[[], None]) -> list[Judgment]:
+    found: list[Judgment] = []
+    given_up = 0
+    for judgment in stream:
+        found.append(judgment)
+        told()
+        given_up += judgment.given_up
+        if given_up >= MAX_GIVEN_UP:
+            break
+    return found
+
+
+def _by_the_house(cases: Sequence[Case], verifier: str, deadline_seconds: float) -> Iterator[Judgment]:
+    rows = ({"reference": case.reference, "completion": case.completion} for case in cases)
+    return map(Judgment, verify_many(rows, verifier, deadline_seconds=deadline_seconds))
+
+
+def _by_workers(
+    pool: Pool, workers: int, cases: Sequence[Case], verifier: str, deadline_seconds: float
+) -> Iterator[Judgment]:
+    waiting: deque[Future[Reply]] = deque()
+    for case in cases:
+        payload = {"verifier": verifier, "reference": case.reference, "completion": case.completion}
+        waiting.append(pool.submit(_JUDGE, payload, cpu_seconds=deadline_seconds, wall_seconds=deadline_seconds))
+        if len(waiting) > 4 * workers:
+            yield _judgment(waiting.popleft().result())
+    while waiting:
+        yield _judgment(waiting.popleft().result())
+
+
+def _judgment(reply: Reply) -> Judgment:
+    if reply.kind == "value":
+        value: Mapping[str, Any] = reply.value
+        return Judgment(Verdict(**value))
+    if reply.kind == "timeout":
+        return Judgment(Verdict(None, "timeout", seconds=reply.seconds), reply.error)
+    if reply.kind == "host":
+        return Judgment(Verdict(None, "host_error", seconds=reply.seconds), reply.error)
+    return Judgment(Verdict(None, "crash", seconds=reply.seconds), reply.error)
