@@ -170,6 +170,28 @@ def _verify(options: argparse.Namespace) -> int:
     return 0
 
 
+def _audit(options: argparse.Namespace) -> int:
+    from rlvr.app.auditing import Effort, audit_verifier, print_audit, write_audit
+    from rlvr.app.importing import import_from
+    from rlvr.app.verifying import Fields, read_options
+    from rlvr.verifiers.audit.result import Limits
+
+    import_from(Path())
+    limits = Limits(options.max_false_accept, options.max_false_reject, options.max_not_told)
+    found = audit_verifier(
+        options.verifier,
+        options.corpus,
+        fields=Fields(options.completion_field, options.answer_field, options.label_field),
+        options=read_options(options.option),
+        slot=options.slot,
+        effort=Effort(options.references, options.skip, options.seed, options.workers, options.deadline),
+    )
+    if options.output is not None:
+        write_audit(found, limits, options.output)
+    print_audit(found, limits, as_json=options.json)
+    return 1 if found.complaints(limits) else 0
+
+
 def _explain(options: argparse.Namespace) -> int:
     from rlvr.app.explaining import explain_anything
 
@@ -192,6 +214,7 @@ VERBS = {
     "generate": _generate,
     "report": _report,
     "verify": _verify,
+    "audit": _audit,
     "explain": _explain,
     "doctor": _doctor,
 }
@@ -237,6 +260,14 @@ def _parser() -> argparse.ArgumentParser:
         verbs.add_parser("verify", help="judge a file of completions", description="Judges every row of a JSONL file.")
     )
 
+    _add_audit(
+        verbs.add_parser(
+            "audit",
+            help="attack a verifier and say how often it is wrong",
+            description="Attacks a verifier and prints how often it is wrong; exit code 1 where it is too often.",
+        )
+    )
+
     report = verbs.add_parser("report", help="write a run's page anew", description="Writes report.html of a run anew.")
     report.add_argument("run", type=Path, metavar="RUN", help="a run folder, for example runs/demo")
 
@@ -279,14 +310,49 @@ def _add_verify(parser: argparse.ArgumentParser) -> None:
         "file", type=Path, metavar="FILE", help="JSON lines with a completion and an answer or reference"
     )
     parser.add_argument("--output", type=Path, metavar="OUT", help="where a JSON line per row goes")
+    _add_fields(parser, "what is known of each row, for the error rates")
+    parser.add_argument("--json", action="store_true", help="print the summary as JSON")
+
+
+def _add_fields(parser: argparse.ArgumentParser, label: str) -> None:
     parser.add_argument("--completion-field", default="completion", metavar="F", help="default: completion")
     parser.add_argument("--answer-field", default="", metavar="F", help="default: reference, else answer")
-    parser.add_argument("--label-field", default="", metavar="F", help="what is known of each row, for the error rates")
+    parser.add_argument("--label-field", default="", metavar="F", help=label)
     parser.add_argument("--option", action="append", default=[], metavar="K=V", help="added to each reference")
     parser.add_argument(
         "--workers", type=_count, default=0, metavar="N", help="worker processes (default: one per core)"
     )
-    parser.add_argument("--json", action="store_true", help="print the summary as JSON")
+
+
+def _add_audit(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("verifier", metavar="NAME", help="math, instructions, …, or your own: package.module:function")
+    parser.add_argument(
+        "--corpus",
+        type=Path,
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="FILE",
+        help="JSON lines with a reference or answer, and as you have them a completion and its label; "
+        "default: the built-in references",
+    )
+    _add_fields(parser, "whether the completion of a row is right, true or false (default: label)")
+    parser.add_argument("--slot", metavar="SLOT", help="where your own function looks for the answer (default boxed)")
+    parser.add_argument(
+        "--references", type=_positive, default=50, metavar="N", help="so many are attacked (default 50)"
+    )
+    parser.add_argument("--skip", action="append", default=[], metavar="CLASS", help="leave out a class of the table")
+    parser.add_argument("--seed", type=_count, default=0, metavar="N", help="seed of the draws (default 0)")
+    parser.add_argument(
+        "--deadline", type=_seconds, default=30.0, metavar="S", help="seconds a case of your own may take (default 30)"
+    )
+    for name, default in (("--max-false-accept", 0.0), ("--max-false-reject", 0.01), ("--max-not-told", 0.01)):
+        what = name.removeprefix("--max-").replace("-", " ")
+        parser.add_argument(
+            name, type=_share, default=default, metavar="R", help=f"exit code 1 above this rate of {what} ({default:g})"
+        )
+    parser.add_argument("--output", type=Path, metavar="OUT", help="where the audit goes as JSON")
+    parser.add_argument("--json", action="store_true", help="print the audit as JSON")
 
 
 def _positive(text: str) -> int:
@@ -299,6 +365,24 @@ def _count(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f'expected a whole number, at least 0, found "{text}"')
     return int(text)
+
+
+def _share(text: str) -> float:
+    return _number(text, low=0.0, high=1.0, words="from 0 to 1")
+
+
+def _seconds(text: str) -> float:
+    return _number(text, low=0.1, high=86_400.0, words="of seconds from 0.1 to 86400")
+
+
+def _number(text: str, *, low: float, high: float, words: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not low <= value <= high:
+        raise argparse.ArgumentTypeError(f'expected a number {words}, found "{text}"')
+    return value
 
 
 def _temperature(text: str) -> float:

@@ -37,7 +37,10 @@ MAX_CALLS_PER_WORKER = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What became of one item: `value` where `kind` is "value", otherwise the `error` in words."""
+    """What became of one item: `value` where `kind` is "value", otherwise the `error` in words.
+
+    `seconds` count from the moment when a worker took the item; both attempts where there were two.
+    """
 
     kind: Kind
     value: Any = None
@@ -293,6 +296,7 @@ class Pool:
         self._discard(slot)
 
     def _answer(self, slot: int, job: _Job) -> Reply:
+        start = time.monotonic()
         for attempt in (1, 2):
             try:
                 worker = self._ready_worker(slot)
@@ -303,7 +307,7 @@ class Pool:
                 self._discard(slot)
                 if attempt == 2 or self._closed.is_set():
                     kind: Kind = "host" if self._closed.is_set() else gone.kind
-                    return Reply(kind, error=gone.error)
+                    return Reply(kind, error=gone.error, seconds=time.monotonic() - start)
                 continue
             if reply.kind == "memory" or worker.calls >= MAX_CALLS_PER_WORKER:
                 self._discard(slot)

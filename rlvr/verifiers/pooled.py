@@ -25,9 +25,9 @@ def failed_verdict(reply: Reply, function: str, *, path: str, extracted: str, ve
     Raises VerifierError where the function itself failed.
     """
     if reply.kind == "timeout":
-        return Verdict(0.0, "timeout", extracted, path=path, version=version)
+        return Verdict(0.0, "timeout", extracted, path=path, seconds=reply.seconds, version=version)
     if reply.kind in ("memory", "crash"):
-        return Verdict(0.0, "crash", extracted, path=path, version=version)
+        return Verdict(0.0, "crash", extracted, path=path, seconds=reply.seconds, version=version)
     if reply.kind == "host":
-        return Verdict(None, "host_error", extracted, path=path, version=version)
+        return Verdict(None, "host_error", extracted, path=path, seconds=reply.seconds, version=version)
     raise VerifierError(f"{function} failed: {reply.error}", hint="rlvr doctor shows what is installed")

@@ -17,7 +17,7 @@ from rlvr.verifiers.scorer import Scorer
 from rlvr.verifiers.table import VERSIONS
 
 MAX_TARGETS = 50
-MAX_HEAVY_TARGETS = 2
+MAX_HEAVY_TARGETS = 1
 DEADLINE_SECONDS = 30.0
 
 
@@ -70,11 +70,11 @@ def _rounds(
 ) -> tuple[list[Judgment], list[Judgment | None]]:
     """Gives the judgments of both rounds, those of the second put back in order.
 
-    A case that ran into the deadline is not tried again, nor is any after too many did.
+    A case that ran into a limit of time is not tried again, nor is any after too many did.
     """
     first = judgments(cases, verifier, deadline_seconds=deadline_seconds, workers=workers, told=told)
     order = [int(index) for index in permutation(seed, "audit/second round", 0, len(first))]
-    order = [index for index in order if not first[index].given_up] if len(first) == len(cases) else []
+    order = [index for index in order if first[index].verdict.status != "timeout"] if len(first) == len(cases) else []
     again = judgments(
         [cases[index] for index in order], verifier, deadline_seconds=deadline_seconds, workers=workers, told=told
     )

@@ -44,9 +44,10 @@ class Target:
 
     @property
     def others(self) -> tuple[str, ...]:
-        """Three wrong answers or more: the known ones, filled up with numbers that hardly anything equals."""
-        standbys = [text for text in _STANDBYS if all(text not in right for right in self.rights)]
-        return (*self.wrongs, *standbys)[: max(3, len(self.wrongs))]
+        """Three wrong answers or more: known ones that are no part of a right one, then numbers of no meaning."""
+        offered = (*self.wrongs, *_STANDBYS)
+        apart = tuple(text for text in offered if not any(_plain(text) in _plain(right) for right in self.rights))
+        return apart[: max(3, len(self.wrongs))]
 
     def placed(self, answer: str) -> str:
         """Gives a text with that answer in the slot."""
@@ -62,6 +63,10 @@ class Case:
     reference: Any
     completion: str
     expected: bool | None
+
+
+def _plain(text: str) -> str:
+    return "".join(text.casefold().split())
 
 
 def is_number_like(text: str) -> bool:

@@ -20,6 +20,9 @@ MAX_GIVEN_UP = 5
 MEMORY_BYTES = 32 << 30
 """Address space of a worker: a user's verifier may load large libraries."""
 
+MAX_SHORT = 10_000
+"""A completion of more characters is long."""
+
 _JUDGE = "rlvr.verifiers.audit.worker:judge"
 
 
@@ -41,12 +44,12 @@ def judgments(
 ) -> list[Judgment]:
     """Gives the judgment on each case, in order; fewer where too many cases ran into the deadline.
 
-    `told()` is called after each.
+    The deadline is that of a function from outside: the verifiers of the house keep their own. `told()` is called
+    after each judgment.
     """
     if verifier in VERIFIERS:
         math.forget()
-        stream = _by_the_house(cases, verifier, deadline_seconds)
-        return _collected(stream, told)
+        return _collected(_by_the_house(cases, verifier), told)
     pool = Pool(workers or usable_cores(), memory_bytes=MEMORY_BYTES)
     try:
         return _collected(_by_workers(pool, workers or usable_cores(), cases, verifier, deadline_seconds), told)
@@ -66,9 +69,25 @@ def _collected(stream: Iterator[Judgment], told: Callable[[], None]) -> list[Jud
     return found
 
 
-def _by_the_house(cases: Sequence[Case], verifier: str, deadline_seconds: float) -> Iterator[Judgment]:
-    rows = ({"reference": case.reference, "completion": case.completion} for case in cases)
-    return map(Judgment, verify_many(rows, verifier, deadline_seconds=deadline_seconds))
+def _by_the_house(cases: Sequence[Case], verifier: str) -> Iterator[Judgment]:
+    for some in _batches(cases, 2 * usable_cores()):
+        rows = [{"reference": case.reference, "completion": case.completion} for case in some]
+        yield from map(Judgment, verify_many(rows, verifier))
+
+
+def _batches(cases: Sequence[Case], size: int) -> Iterator[list[Case]]:
+    """Gives the cases in order, few at a time and long ones alone, so that no case waits for another on its clock."""
+    batch: list[Case] = []
+    for case in cases:
+        if batch and (len(batch) == size or len(case.completion) > MAX_SHORT):
+            yield batch
+            batch = []
+        batch.append(case)
+        if len(case.completion) > MAX_SHORT:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
 
 
 def _by_workers(

@@ -109,12 +109,12 @@ class Audit:
     @property
     def false_accept_rate(self) -> Interval | None:
         """The share of wrong cases that were judged right, of those with a verdict; None where there are none."""
-        return self._error_rate(False, self.findings)
+        return self.error_rate(False)
 
     @property
     def false_reject_rate(self) -> Interval | None:
         """The share of right cases that were judged wrong, of those with a verdict; None where there are none."""
-        return self._error_rate(True, self.findings)
+        return self.error_rate(True)
 
     @property
     def not_told_rate(self) -> float:
@@ -200,8 +200,9 @@ class Audit:
             "slowest": [one.as_json() for one in self.slowest],
         }
 
-    def _error_rate(self, expected: bool, findings: Sequence[Finding]) -> Interval | None:
-        return error_rate(expected, [one for one in findings if one.case.expected is expected])
+    def error_rate(self, expected: bool) -> Interval | None:
+        """Gives the share of the cases so expected that were judged the other way."""
+        return error_rate(expected, [one for one in self.findings if one.case.expected is expected])
 
 
 def error_rate(expected: bool | None, findings: Sequence[Finding]) -> Interval | None:

@@ -46,7 +46,7 @@ SEEDS: Mapping[str, tuple[Seed, ...]] = {
         Seed("1000", ("1,000", r"1\,000", "10^3"), ("1", "0", "100", "1001")),
         Seed("123456789012345678901", ("123456789012345678901",), ("123456789012345678902", "1.2345678901e20")),
         Seed(r"\frac{7}{4}", ("1.75", "7/4", r"1\frac{3}{4}", r"\dfrac{14}{8}"), (r"\frac{4}{7}", "1.7", "13/4")),
-        Seed("0.05", ("0.05", r"\frac{1}{20}", r"5\%"), ("5", "0.5", r"0.05\%")),
+        Seed("0.05", ("0.05", r"\frac{1}{20}", r"5\%"), ("5", "0.5", r"0.5\%")),
         Seed(r"\sqrt{2}", (r"\sqrt2", r"2^{1/2}", r"\frac{2}{\sqrt{2}}"), ("1.41", "2", r"-\sqrt{2}")),
         Seed(r"2\pi", (r"2\pi", r"\pi \cdot 2", "2π"), ("6.28", r"\pi", r"2\pi^2")),
         Seed("x^2-1", ("x^2-1", "(x-1)(x+1)", "-1+x^2"), ("x^2+1", "x^2", "(x-1)^2")),
@@ -127,11 +127,11 @@ SEEDS: Mapping[str, tuple[Seed, ...]] = {
             ("The sea, the sky.", "The lake is calm.", "se\u0430 and sky", "The sea\uff0c the sky."),
         ),
         Seed(_SHOUT, ("THE SEA IS CALM.", "ÉTÉ"), ("THE SEA IS CALm.", "123", "...")),
-        Seed(_LISTED, ("* one thing\n* two things", "- a\n- b"), ("* one thing", "* a\n* b\n* c", "*\n*")),
+        Seed(_LISTED, ("* one thing\n* two things", "- a\n- b"), ("* one thing", "* a\n* b\n* c\n* d\n* e", "*\n*")),
     ),
     "gym": (
-        Seed(_SUM, ("-4",), ("4", "-5", "-40")),
         Seed(_COUNTDOWN, ("94*4 - 61 - 6",), ("309", "94*4 - 61", "300 + 9")),
+        Seed(_SUM, ("-4",), ("4", "-5", "-40")),
     ),
 }
 """The references of each verifier, by its name."""
