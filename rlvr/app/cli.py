@@ -2,13 +2,13 @@
 
 import argparse
 import errno
-import math
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from rlvr import __version__
+from rlvr.app.arguments import add_audit, add_verify, count, positive, temperature
 from rlvr.errors import RlvrError, UsageError
 
 EXTRAS = {
@@ -256,11 +256,11 @@ def _parser() -> argparse.ArgumentParser:
     _add_evaluate(verbs.add_parser("evaluate", help="measure a checkpoint", description="Measures a checkpoint."))
     _add_generate(verbs.add_parser("generate", help="answer a prompt", description="Prints completions of a prompt."))
 
-    _add_verify(
+    add_verify(
         verbs.add_parser("verify", help="judge a file of completions", description="Judges every row of a JSONL file.")
     )
 
-    _add_audit(
+    add_audit(
         verbs.add_parser(
             "audit",
             help="attack a verifier and say how often it is wrong",
@@ -290,109 +290,18 @@ def _add_evaluate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--text", action="append", default=[], metavar="SOURCE:SPLIT", help="documents whose perplexity is measured"
     )
-    parser.add_argument("--samples", type=_positive, metavar="N", help="completions per task")
-    parser.add_argument("--limit", type=_positive, metavar="N", help="tasks per source at most")
+    parser.add_argument("--samples", type=positive, metavar="N", help="completions per task")
+    parser.add_argument("--limit", type=positive, metavar="N", help="tasks per source at most")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
 
 
 def _add_generate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a model directory, or a checkpoint of a run")
     parser.add_argument("prompt", metavar="PROMPT", help="what the user says")
-    parser.add_argument("--samples", type=_positive, default=1, metavar="N", help="completions (default 1)")
-    parser.add_argument("--temperature", type=_temperature, default=1.0, metavar="T", help="0 is greedy (default 1)")
-    parser.add_argument("--max-tokens", type=_positive, default=256, metavar="N", help="tokens at most (default 256)")
-    parser.add_argument("--seed", type=_count, default=0, metavar="N", help="seed of the sampling (default 0)")
-
-
-def _add_verify(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("verifier", metavar="NAME", help="math, instructions, …, or your own: package.module:function")
-    parser.add_argument(
-        "file", type=Path, metavar="FILE", help="JSON lines with a completion and an answer or reference"
-    )
-    parser.add_argument("--output", type=Path, metavar="OUT", help="where a JSON line per row goes")
-    _add_fields(parser, "what is known of each row, for the error rates")
-    parser.add_argument("--json", action="store_true", help="print the summary as JSON")
-
-
-def _add_fields(parser: argparse.ArgumentParser, label: str) -> None:
-    parser.add_argument("--completion-field", default="completion", metavar="F", help="default: completion")
-    parser.add_argument("--answer-field", default="", metavar="F", help="default: reference, else answer")
-    parser.add_argument("--label-field", default="", metavar="F", help=label)
-    parser.add_argument("--option", action="append", default=[], metavar="K=V", help="added to each reference")
-    parser.add_argument(
-        "--workers", type=_count, default=0, metavar="N", help="worker processes (default: one per core)"
-    )
-
-
-def _add_audit(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("verifier", metavar="NAME", help="math, instructions, …, or your own: package.module:function")
-    parser.add_argument(
-        "--corpus",
-        type=Path,
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="FILE",
-        help="JSON lines with a reference or answer, and as you have them a completion and its label; "
-        "default: the built-in references",
-    )
-    _add_fields(parser, "whether the completion of a row is right, true or false (default: label)")
-    parser.add_argument("--slot", metavar="SLOT", help="where your own function looks for the answer (default boxed)")
-    parser.add_argument(
-        "--references", type=_positive, default=50, metavar="N", help="so many are attacked (default 50)"
-    )
-    parser.add_argument("--skip", action="append", default=[], metavar="CLASS", help="leave out a class of the table")
-    parser.add_argument("--seed", type=_count, default=0, metavar="N", help="seed of the draws (default 0)")
-    parser.add_argument(
-        "--deadline", type=_seconds, default=30.0, metavar="S", help="seconds a case of your own may take (default 30)"
-    )
-    for name, default in (("--max-false-accept", 0.0), ("--max-false-reject", 0.01), ("--max-not-told", 0.01)):
-        what = name.removeprefix("--max-").replace("-", " ")
-        parser.add_argument(
-            name, type=_share, default=default, metavar="R", help=f"exit code 1 above this rate of {what} ({default:g})"
-        )
-    parser.add_argument("--output", type=Path, metavar="OUT", help="where the audit goes as JSON")
-    parser.add_argument("--json", action="store_true", help="print the audit as JSON")
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f'expected a whole number, at least 1, found "{text}"')
-    return int(text)
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f'expected a whole number, at least 0, found "{text}"')
-    return int(text)
-
-
-def _share(text: str) -> float:
-    return _number(text, low=0.0, high=1.0, words="from 0 to 1")
-
-
-def _seconds(text: str) -> float:
-    return _number(text, low=0.1, high=86_400.0, words="of seconds from 0.1 to 86400")
-
-
-def _number(text: str, *, low: float, high: float, words: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not low <= value <= high:
-        raise argparse.ArgumentTypeError(f'expected a number {words}, found "{text}"')
-    return value
-
-
-def _temperature(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 <= value < math.inf:
-        raise argparse.ArgumentTypeError(f'expected a number, at least 0, found "{text}"')
-    return value
+    parser.add_argument("--samples", type=positive, default=1, metavar="N", help="completions (default 1)")
+    parser.add_argument("--temperature", type=temperature, default=1.0, metavar="T", help="0 is greedy (default 1)")
+    parser.add_argument("--max-tokens", type=positive, default=256, metavar="N", help="tokens at most (default 256)")
+    parser.add_argument("--seed", type=count, default=0, metavar="N", help="seed of the sampling (default 0)")
 
 
 if __name__ == "__main__":
