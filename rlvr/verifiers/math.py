@@ -35,7 +35,7 @@ from rlvr.verifiers.pooled import failed_verdict
 from rlvr.verifiers.rational import MAX_DEPTH
 from rlvr.verifiers.reference import slot_fault
 
-VERSION = "math-2"
+VERSION = "math-3"
 CPU_SECONDS = 1.5
 MAX_REMEMBERED = 100_000
 WAIT_SECONDS = 600.0
