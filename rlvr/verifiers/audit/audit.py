@@ -10,7 +10,7 @@ from rlvr.errors import DataError, UsageError
 from rlvr.keyed import permutation
 from rlvr.verifiers.audit.attacks import ATTACKS, Attack
 from rlvr.verifiers.audit.cases import CANARY, Case, Target
-from rlvr.verifiers.audit.judging import Judgment, judgments
+from rlvr.verifiers.audit.judging import Judge, Judgment, collected, judging
 from rlvr.verifiers.audit.renderings import RENDERINGS
 from rlvr.verifiers.audit.result import Audit, Finding
 from rlvr.verifiers.scorer import Scorer
@@ -55,7 +55,8 @@ def audit(
             )
         started(2 * len(made))
         armed = [replace(case, completion=case.completion.replace(CANARY, folder)) for case in made]
-        first, second = _rounds(armed, verifier, deadline_seconds, workers, seed, told)
+        with judging(verifier, deadline_seconds=deadline_seconds, workers=workers) as judge:
+            first, second = _rounds(armed, judge, seed, told)
         escaped = sorted(path.name for path in Path(folder).iterdir())
     findings = [Finding(case, *pair) for case, pair in zip(made, zip(first, second, strict=True), strict=False)]
     version = VERSIONS.get(verifier) or next((one.verdict.version for one in first if one.verdict.version), "")
@@ -66,18 +67,17 @@ def audit(
 
 
 def _rounds(
-    cases: Sequence[Case], verifier: str, deadline_seconds: float, workers: int, seed: int, told: Callable[[], None]
+    cases: Sequence[Case], judge: Judge, seed: int, told: Callable[[], None]
 ) -> tuple[list[Judgment], list[Judgment | None]]:
     """Gives the judgments of both rounds, those of the second put back in order.
 
     A case that ran into a limit of time is not tried again, nor is any after too many did.
     """
-    first = judgments(cases, verifier, deadline_seconds=deadline_seconds, workers=workers, told=told)
+    first = collected(judge(cases), told)
     order = [int(index) for index in permutation(seed, "audit/second round", 0, len(first))]
-    order = [index for index in order if first[index].verdict.status != "timeout"] if len(first) == len(cases) else []
-    again = judgments(
-        [cases[index] for index in order], verifier, deadline_seconds=deadline_seconds, workers=workers, told=told
-    )
+    slow = [one.given_up or one.verdict.status == "timeout" for one in first]
+    order = [index for index in order if not slow[index]] if len(first) == len(cases) else []
+    again = collected(judge([cases[index] for index in order]), told)
     second: list[Judgment | None] = [None] * len(first)
     for index, judgment in zip(order, again, strict=False):
         second[index] = judgment

@@ -1,9 +1,11 @@
 """Verdicts on cases, twice: those of the house in this process, which its own worker pool keeps safe, any other
 function in worker processes that can be killed, because it may hang, eat the memory or end the process."""
 
+import functools
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +17,7 @@ from rlvr.verifiers.pool import Pool, Reply, usable_cores
 from rlvr.verifiers.table import VERIFIERS
 
 MAX_GIVEN_UP = 5
-"""After so many cases that ran into the deadline the audit stops: not every hang may be waited for."""
+"""After so many cases without an answer in time the audit stops: not every hang may be waited for."""
 
 MEMORY_BYTES = 32 << 30
 """Address space of a worker: a user's verifier may load large libraries."""
@@ -35,29 +37,33 @@ class Judgment:
 
     @property
     def given_up(self) -> bool:
-        """Whether the deadline passed; a verdict may have the status "timeout" for a text that cannot be computed."""
-        return self.verdict.outcome is None and self.verdict.status == "timeout"
+        """Whether no answer came in time. On a busy machine the pool blames the machine, not the verifier."""
+        return self.verdict.outcome is None and self.verdict.status in ("timeout", "host_error")
 
 
-def judgments(
-    cases: Sequence[Case], verifier: str, *, deadline_seconds: float, workers: int, told: Callable[[], None]
-) -> list[Judgment]:
-    """Gives the judgment on each case, in order; fewer where too many cases ran into the deadline.
+Judge = Callable[[Sequence[Case]], Iterator[Judgment]]
+"""Gives the judgment on each case, in order, as they become known."""
 
-    The deadline is that of a function from outside: the verifiers of the house keep their own. `told()` is called
-    after each judgment.
+
+@contextmanager
+def judging(verifier: str, *, deadline_seconds: float, workers: int) -> Iterator[Judge]:
+    """Gives a judge by that verifier; `workers` 0 is one per core.
+
+    The deadline is that of a function from outside: the verifiers of the house keep their own.
     """
     if verifier in VERIFIERS:
-        math.forget()
-        return _collected(_by_the_house(cases, verifier), told)
-    pool = Pool(workers or usable_cores(), memory_bytes=MEMORY_BYTES)
+        yield functools.partial(_by_the_house, verifier)
+        return
+    num_workers = workers or usable_cores()
+    pool = Pool(num_workers, memory_bytes=MEMORY_BYTES)
     try:
-        return _collected(_by_workers(pool, workers or usable_cores(), cases, verifier, deadline_seconds), told)
+        yield functools.partial(_by_workers, pool, num_workers, verifier, deadline_seconds)
     finally:
         pool.close()
 
 
-def _collected(stream: Iterator[Judgment], told: Callable[[], None]) -> list[Judgment]:
+def collected(stream: Iterator[Judgment], told: Callable[[], None]) -> list[Judgment]:
+    """Gives all judgments, fewer where too many cases ran into the deadline; `told()` is called after each."""
     found: list[Judgment] = []
     given_up = 0
     for judgment in stream:
@@ -69,7 +75,8 @@ def _collected(stream: Iterator[Judgment], told: Callable[[], None]) -> list[Jud
     return found
 
 
-def _by_the_house(cases: Sequence[Case], verifier: str) -> Iterator[Judgment]:
+def _by_the_house(verifier: str, cases: Sequence[Case]) -> Iterator[Judgment]:
+    math.forget()
     for some in _batches(cases, 2 * usable_cores()):
         rows = [{"reference": case.reference, "completion": case.completion} for case in some]
         yield from map(Judgment, verify_many(rows, verifier))
@@ -91,7 +98,7 @@ def _batches(cases: Sequence[Case], size: int) -> Iterator[list[Case]]:
 
 
 def _by_workers(
-    pool: Pool, workers: int, cases: Sequence[Case], verifier: str, deadline_seconds: float
+    pool: Pool, workers: int, verifier: str, deadline_seconds: float, cases: Sequence[Case]
 ) -> Iterator[Judgment]:
     waiting: deque[Future[Reply]] = deque()
     for case in cases:
