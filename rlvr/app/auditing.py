@@ -178,7 +178,7 @@ def _both(one: Finding) -> str:
 
 def _classes(found: Audit) -> Table:
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    for heading in ("class", "is", "cases", "judged right", "judged wrong", "not told", "error, percent"):
+    for heading in ("class", "is", "cases", "accepted", "refused", "not told", "error, percent"):
         table.add_column(heading, justify="left" if heading in ("class", "is") else "right", overflow="fold")
     for (group, expected), findings in found.groups().items():
         rate = error_rate(expected, findings)

@@ -156,8 +156,10 @@ def _report(options: argparse.Namespace) -> int:
 
 
 def _verify(options: argparse.Namespace) -> int:
+    from rlvr.app.importing import import_from
     from rlvr.app.verifying import Fields, print_summary, read_options, verify_file
 
+    import_from(Path())
     summary = verify_file(
         options.verifier,
         options.file,

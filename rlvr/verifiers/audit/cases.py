@@ -77,4 +77,4 @@ def is_number_like(text: str) -> bool:
 
 def is_plain(text: str) -> bool:
     """Gives whether an answer is no set, interval, relation or list in words: beside it, another value is a second."""
-    return not re.search(r"[\[\](){}<>=;]|\\(?:cup|in|le|ge|lt|gt|infty|pm|mp|text)|\bor\b|\band\b", text)
+    return not re.search(r"[\[\]()<>=;]|\\[{}]|\\(?:begin|cup|in|le|ge|lt|gt|pm|mp|text)|\bor\b|\band\b", text)
