@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,9 @@ MAX_SHOWN = 10
 
 MIN_SHOWN_SECONDS = 0.1
 """Faster cases are not printed among the slowest."""
+
+WIDE = 80
+"""From so many columns on the table has all of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +136,9 @@ def print_audit(found: Audit, limits: Limits, *, as_json: bool) -> None:
         f"seed {found.seed}",
         markup=False,
     )
-    console.print(_classes(found))
+    console.print(_classes(found, wide=console.width >= WIDE))
+    console.print(_rate("\nfalse accepts", found.false_accept_rate), highlight=False)
+    console.print(_rate("false rejects", found.false_reject_rate), highlight=False)
     for heading, findings, tell in _lists(found):
         if findings:
             shown = f", the first {MAX_SHOWN}" if len(findings) > MAX_SHOWN else ""
@@ -176,26 +182,40 @@ def _both(one: Finding) -> str:
     return f"{_brief(one)}\n      {first.outcome} ({first.status}), then {second.outcome} ({second.status})"
 
 
-def _classes(found: Audit) -> Table:
+def _classes(found: Audit, *, wide: bool) -> Table:
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    for heading in ("class", "is", "cases", "accepted", "refused", "not told", "error, percent"):
+    headings = _HEADINGS if wide else _NARROW_HEADINGS
+    for heading in headings:
         table.add_column(heading, justify="left" if heading in ("class", "is") else "right", overflow="fold")
     for (group, expected), findings in found.groups().items():
-        rate = error_rate(expected, findings)
-        table.add_row(escape(group), *_counts(expected, findings), "–" if rate is None else f"{100 * rate.mean:.2f}")
+        table.add_row(*_cells(group, expected, findings, headings))
     table.add_section()
     for name, expected in (("all that is wrong", False), ("all that is right", True)):
         findings = [one for one in found.findings if one.case.expected is expected]
-        rate = found.error_rate(expected)
-        table.add_row(name, *_counts(expected, findings), _interval(rate))
+        table.add_row(*_cells(name, expected, findings, headings))
     return table
 
 
-def _counts(expected: bool | None, findings: Sequence[Finding]) -> list[str]:
-    told = [one.told for one in findings]
-    word = {True: "right", False: "wrong", None: "–"}[expected]
-    return [word, f"{len(findings):,}", *(f"{told.count(kind):,}" for kind in ("right", "wrong", "not told"))]
+_HEADINGS = ("class", "is", "cases", "accepted", "refused", "not told", "error, %")
+_NARROW_HEADINGS = ("class", "cases", "accepted", "refused", "error, %")
 
 
-def _interval(rate: Interval | None) -> str:
-    return "–" if rate is None else f"{100 * rate.mean:.2f} \\[{100 * rate.low:.2f}, {100 * rate.high:.2f}]"
+def _cells(name: str, expected: bool | None, findings: Sequence[Finding], headings: Sequence[str]) -> list[str]:
+    told = Counter(one.told for one in findings)
+    rate = error_rate(expected, findings)
+    cells = {
+        "class": escape(name),
+        "is": {True: "right", False: "wrong", None: "–"}[expected],
+        "cases": f"{len(findings):,}",
+        "accepted": f"{told['right']:,}",
+        "refused": f"{told['wrong']:,}",
+        "not told": f"{told['not told']:,}",
+        "error, %": "–" if rate is None else f"{100 * rate.mean:.2f}",
+    }
+    return [cells[heading] for heading in headings]
+
+
+def _rate(name: str, rate: Interval | None) -> str:
+    if rate is None:
+        return f"{name}: no case"
+    return f"{name}: {100 * rate.mean:.2f} %, 95 % interval {100 * rate.low:.2f} to {100 * rate.high:.2f}"

@@ -59,6 +59,7 @@ def test_a_row_that_is_judged_otherwise_fails_the_audit_and_is_named(
     # Of two rows that are labelled wrong one is accepted.
     assert "corpus, wrong wrong 2 1 1 0 50.00" in text
     assert r"mislabelled reference \frac{1}{2}, completion \boxed{0.5}" in text
+    assert "false rejects: 0.00 %, 95 % interval 0.00 to" in text
     assert "failed:" in text
     assert main(["audit", "math", "--corpus", "rows.jsonl", *QUICK, "--max-false-accept", "0.5"]) == 0
 
