@@ -2,13 +2,13 @@
 
 import argparse
 import errno
-import math
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from rlvr import __version__
+from rlvr.app.arguments import add_audit, add_verify, count, positive, temperature
 from rlvr.errors import RlvrError, UsageError
 
 EXTRAS = {
@@ -157,8 +157,10 @@ def _report(options: argparse.Namespace) -> int:
 
 
 def _verify(options: argparse.Namespace) -> int:
+    from rlvr.app.importing import import_from
     from rlvr.app.verifying import Fields, print_summary, read_options, verify_file
 
+    import_from(Path())
     summary = verify_file(
         options.verifier,
         options.file,
@@ -170,6 +172,29 @@ def _verify(options: argparse.Namespace) -> int:
     )
     print_summary(summary, as_json=options.json)
     return 0
+
+
+def _audit(options: argparse.Namespace) -> int:
+    from rlvr.app.auditing import Effort, audit_verifier, print_audit, write_audit
+    from rlvr.app.importing import import_from
+    from rlvr.app.verifying import Fields, read_options
+    from rlvr.verifiers.audit.result import Limits
+
+    import_from(Path())
+    limits = Limits(options.max_false_accept, options.max_false_reject, options.max_not_told)
+    found = audit_verifier(
+        options.verifier,
+        options.corpus,
+        fields=Fields(options.completion_field, options.answer_field, options.label_field),
+        options=read_options(options.option, "--option"),
+        judge=read_options(options.judge, "--judge"),
+        slot=options.slot,
+        effort=Effort(options.references, options.skip, options.seed, options.workers, options.deadline),
+    )
+    if options.output is not None:
+        write_audit(found, limits, options.output)
+    print_audit(found, limits, as_json=options.json)
+    return 1 if found.complaints(limits) else 0
 
 
 def _explain(options: argparse.Namespace) -> int:
@@ -194,6 +219,7 @@ VERBS = {
     "generate": _generate,
     "report": _report,
     "verify": _verify,
+    "audit": _audit,
     "explain": _explain,
     "doctor": _doctor,
 }
@@ -235,8 +261,16 @@ def _parser() -> argparse.ArgumentParser:
     _add_evaluate(verbs.add_parser("evaluate", help="measure a checkpoint", description="Measures a checkpoint."))
     _add_generate(verbs.add_parser("generate", help="answer a prompt", description="Prints completions of a prompt."))
 
-    _add_verify(
+    add_verify(
         verbs.add_parser("verify", help="judge a file of completions", description="Judges every row of a JSONL file.")
+    )
+
+    add_audit(
+        verbs.add_parser(
+            "audit",
+            help="attack a verifier and say how often it is wrong",
+            description="Attacks a verifier and prints how often it is wrong; exit code 1 where it is too often.",
+        )
     )
 
     report = verbs.add_parser("report", help="write a run's page anew", description="Writes report.html of a run anew.")
@@ -261,63 +295,18 @@ def _add_evaluate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--text", action="append", default=[], metavar="SOURCE:SPLIT", help="documents whose perplexity is measured"
     )
-    parser.add_argument("--samples", type=_positive, metavar="N", help="completions per task")
-    parser.add_argument("--limit", type=_positive, metavar="N", help="tasks per source at most")
+    parser.add_argument("--samples", type=positive, metavar="N", help="completions per task")
+    parser.add_argument("--limit", type=positive, metavar="N", help="tasks per source at most")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
 
 
 def _add_generate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a model directory, or a checkpoint of a run")
     parser.add_argument("prompt", metavar="PROMPT", help="what the user says")
-    parser.add_argument("--samples", type=_positive, default=1, metavar="N", help="completions (default 1)")
-    parser.add_argument("--temperature", type=_temperature, default=1.0, metavar="T", help="0 is greedy (default 1)")
-    parser.add_argument("--max-tokens", type=_positive, default=256, metavar="N", help="tokens at most (default 256)")
-    parser.add_argument("--seed", type=_count, default=0, metavar="N", help="seed of the sampling (default 0)")
-
-
-def _add_verify(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("verifier", metavar="NAME", help="math, instructions, …, or your own: package.module:function")
-    parser.add_argument(
-        "file", type=Path, metavar="FILE", help="JSON lines with a completion and an answer or reference"
-    )
-    parser.add_argument("--output", type=Path, metavar="OUT", help="where a JSON line per row goes")
-    parser.add_argument("--completion-field", default="completion", metavar="F", help="default: completion")
-    parser.add_argument("--answer-field", default="", metavar="F", help="default: reference, else answer")
-    parser.add_argument("--label-field", default="", metavar="F", help="what is known of each row, for the error rates")
-    parser.add_argument("--option", action="append", default=[], metavar="K=V", help="added to each reference")
-    parser.add_argument(
-        "--judge",
-        action="append",
-        default=[],
-        metavar="K=V",
-        help="for NAME judge: model=…, base_url=http://localhost:8000/v1, api_key_env=VARIABLE, …",
-    )
-    parser.add_argument(
-        "--workers", type=_count, default=0, metavar="N", help="worker processes (default: one per core)"
-    )
-    parser.add_argument("--json", action="store_true", help="print the summary as JSON")
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f'expected a whole number, at least 1, found "{text}"')
-    return int(text)
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f'expected a whole number, at least 0, found "{text}"')
-    return int(text)
-
-
-def _temperature(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 <= value < math.inf:
-        raise argparse.ArgumentTypeError(f'expected a number, at least 0, found "{text}"')
-    return value
+    parser.add_argument("--samples", type=positive, default=1, metavar="N", help="completions (default 1)")
+    parser.add_argument("--temperature", type=temperature, default=1.0, metavar="T", help="0 is greedy (default 1)")
+    parser.add_argument("--max-tokens", type=positive, default=256, metavar="N", help="tokens at most (default 256)")
+    parser.add_argument("--seed", type=count, default=0, metavar="N", help="seed of the sampling (default 0)")
 
 
 if __name__ == "__main__":

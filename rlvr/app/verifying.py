@@ -132,7 +132,7 @@ def verify_file(
         answer_field=fields.answer,
         scorer=scorer,
     )
-    with _Output(output) as out, _progress() as progress:
+    with _Output(output) as out, progress_bar() as progress:
         bar = progress.add_task("verify", total=_num_lines(path))
         for verdict in verdicts:
             name, row = waiting.popleft()
@@ -233,7 +233,8 @@ class _Output:
             self._temporary.unlink(missing_ok=True)
 
 
-def _progress() -> Progress:
+def progress_bar() -> Progress:
+    """Gives a bar on stderr that is gone afterwards; none is drawn where stderr is no terminal."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     console = Console(stderr=True)
     return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)

@@ -7,9 +7,12 @@ from typing import Any
 from rlvr.types import Completion, Task, Verdict
 from rlvr.verifiers.reference import answered, read_reference
 
-VERSION = "choice-1"
+VERSION = "choice-2"
 
 _NAMED = re.compile(r"[\s*]*[(\[]?([A-Za-z])(?:[)\].:]+|(?=[\s*]*$))[\s*]*(.*)", re.DOTALL)
+_DRESSED = re.compile(
+    r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mathit|mathsf|mbox)\s*\{([^{}]*)\}|\$\$?([^$]*)\$\$?"
+)
 _KEYS = {"answer": str, "choices": list}
 
 
@@ -33,6 +36,7 @@ def check_reference(reference: Any) -> str | None:
 def verify(task: Task, completion: Completion) -> Verdict:
     """Gives outcome 1 where the answer is the right letter (B, (b), B.), the text of that choice, or both together.
 
+    A font of LaTeX or dollars around all of it make no difference: \\text{B}, $B$.
     The reference is {"answer": "B", "choices": […], "slot": …}; the slot is "boxed_or_whole" by default. A letter with
     the text of another choice is a hedge.
     """
@@ -41,6 +45,7 @@ def verify(task: Task, completion: Completion) -> Verdict:
     answer = answered(task.reference, completion, default="boxed_or_whole", version=VERSION)
     if isinstance(answer, Verdict):
         return answer
+    answer = _undressed(answer)
     choices = [_plain(choice) for choice in task.reference.get("choices", [])]
     wanted = ascii_uppercase.index(task.reference["answer"].strip().upper())
     extracted = answer[:200]
@@ -53,6 +58,14 @@ def verify(task: Task, completion: Completion) -> Verdict:
     if rest and (letter >= len(choices) or rest != choices[letter]):
         return Verdict(0.0, "hedged", extracted, version=VERSION)
     return Verdict(float(letter == wanted), "ok", extracted, version=VERSION)
+
+
+def _undressed(answer: str) -> str:
+    text = answer.strip()
+    for _ in range(2):
+        if dressed := _DRESSED.fullmatch(text):
+            text = (dressed[1] or dressed[2] or "").strip()
+    return text
 
 
 def _plain(text: str) -> str:

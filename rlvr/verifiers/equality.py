@@ -1,5 +1,6 @@
 """Whether an answer equals its reference, form by form: True, False, or None where computer algebra has to tell."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -11,6 +12,9 @@ from rlvr.verifiers.rational import Decimal, NotRationalError, UndefinedError, d
 
 MIN_ROUNDED_DIGITS = 6
 """Significant digits from which a decimal may stand for a number that it only approximates."""
+
+_LETTER_UNIT = re.compile(r"(.*(?:[\d}!)]|\\[a-zA-Z]+\s))\s*([A-Za-z])", re.DOTALL)
+_WORD = re.compile(r"[a-z]")
 
 Leaf = Callable[[str, str], bool | None]
 """(reference, answer) -> whether two single values are equal, None where that cannot be told here."""
@@ -123,6 +127,11 @@ def _value(reference: Form, answer: Form, leaf: Leaf, policy: Policy) -> bool | 
         return False
     if answer.unit.startswith("base") and answer.unit != "base 10":
         return False
+    letter = _LETTER_UNIT.fullmatch(answer.text) if _WORD.match(reference.unit) and not answer.unit else None
+    if letter is not None:
+        # Where the reference has a unit, a letter after a number is one: 5 m is not 5 cm. It may stand for a word.
+        short = reference.unit[0] if len(reference.unit) > 3 else reference.unit
+        return leaf(reference.text, letter[1].strip()) if letter[2].casefold() == short else False
     return leaf(reference.text, answer.text)
 
 

@@ -81,7 +81,6 @@ _PLAIN = re.compile(r"-?\d+(?:\.\d+)?")
 _RULES: list[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]] = [
     (re.compile(r"\\(?:left|right|middle|[bB]igg?[lr]?)(?![a-zA-Z])\s*\.?(?=[^a-zA-Z0-9]|$)"), ""),
     (re.compile(r"\\(?:displaystyle|textstyle|scriptstyle|limits|nolimits)(?![a-zA-Z])"), ""),
-    (re.compile(r"\\[hv]?phantom\s*\{[^{}]*\}"), ""),
     (re.compile(r"\\[dtc]frac(?![a-zA-Z])"), r"\\frac"),
     (re.compile(r"\\(?:leqslant|leq)(?![a-zA-Z])"), r"\\le"),
     (re.compile(r"\\(?:geqslant|geq)(?![a-zA-Z])"), r"\\ge"),
@@ -104,6 +103,8 @@ _RULES: list[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]] = [
     (re.compile(r"(?<!\\)\\[,;:>\s~]|\\(?:quad|qquad)(?![a-zA-Z])|~|[\s\x00]+"), " "),
     (re.compile(r"(?<!\\)\\[()\[\]]|\$"), " "),
 ]
+_PHANTOM = re.compile(r"\\[hv]?phantom(?![a-zA-Z])\s*(?:(\{)|\\[a-zA-Z]+|\S)?")
+_BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
 _OPENING = {"(": ")", "[": "]", "{": "}"}
 
 
@@ -116,11 +117,24 @@ def _signs(text: str) -> str:
     return "".join(_SIGNS[c] if c in _SIGNS else str(unicodedata.decimal(c)) if c.isdecimal() else c for c in text)
 
 
+def _without_phantoms(text: str) -> str:
+    """Gives `text` without what is set in no ink; one that never closes takes the rest with it."""
+    kept, position = [], 0
+    while match := _PHANTOM.search(text, position):
+        kept.append(text[position : match.start()])
+        position, level = match.end(), 1 if match[1] else 0
+        while level and (brace := _BRACE.search(text, position)):
+            position = brace.end()
+            level += {"{": 1, "}": -1}.get(brace.group(), 0)
+        position = len(text) if level else position
+    return "".join([*kept, text[position:]])
+
+
 def normalise(text: str) -> str:
     """Gives `text` in one spelling: ASCII where a sign has one plain meaning, single spaces, no outer full stop."""
     if text.isascii() and _PLAIN.fullmatch(text):
         return text
-    text = _signs(text)
+    text = _without_phantoms(_signs(text))
     for pattern, replacement in _RULES:
         text = pattern.sub(replacement, text)
     text = _ROOT.sub(lambda m: rf"\sqrt{{{m.group(1) or m.group(2)}}}", " ".join(text.split()))

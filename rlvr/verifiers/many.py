@@ -100,11 +100,20 @@ def _read(
     if field not in row:
         wanted = repr(answer_field) if answer_field else "'reference' nor 'answer'"
         return _bad_row(f"the row has no {wanted}")
-    reference = row[field]
-    if options:
-        reference = {**options, **(reference if isinstance(reference, dict) else {"answer": reference})}
-    task = Task(str(row.get("id", "")), (), reference, verifier, "rows", "rows")
-    return task, Completion(_NO_TOKENS, _NO_LOGPROBS, _NONE_TRAINABLE, text, "stop", 0)
+    task = Task(str(row.get("id", "")), (), with_options(row[field], options), verifier, "rows", "rows")
+    return task, text_completion(text)
+
+
+def with_options(reference: Any, options: Mapping[str, Any]) -> Any:
+    """Gives the reference with what it does not say itself taken from `options`."""
+    if not options:
+        return reference
+    return {**options, **(reference if isinstance(reference, dict) else {"answer": reference})}
+
+
+def text_completion(text: str) -> Completion:
+    """Gives a completion that is known by its text alone."""
+    return Completion(_NO_TOKENS, _NO_LOGPROBS, _NONE_TRAINABLE, text, "stop", 0)
 
 
 def _bad_row(reason: str) -> Verdict:

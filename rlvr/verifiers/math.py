@@ -76,10 +76,19 @@ class _Memory:
                 self._replies.popitem(last=False)
             return future
 
+    def clear(self) -> None:
+        with self._lock:
+            self._replies.clear()
+
 
 _memory = _Memory(MAX_REMEMBERED)
 # A reply that the parent waits for never comes in its forked child.
 os.register_at_fork(after_in_child=_memory.forget)
+
+
+def forget() -> None:
+    """Forgets the replies of the worker pool, so that the same questions are computed anew."""
+    _memory.clear()
 
 
 def too_heavy(text: str) -> bool:

@@ -69,7 +69,8 @@ class _Lane:
                 work.verdicts.set_exception(error)
 
 
-def _checked(verdict: Any, seconds: float) -> Verdict:
+def checked(verdict: Any, seconds: float) -> Verdict:
+    """Gives what a verifier returned, with its seconds. Raises VerifierError where that is no verdict."""
     if not isinstance(verdict, Verdict):
         raise VerifierError(f"a verifier gave {str(verdict)[:80]!r}; expected a Verdict")
     outcome = verdict.outcome
@@ -108,8 +109,7 @@ class Scorer:
         """
         for name in dict.fromkeys(task.verifier for task in tasks):
             self.resolve(name)
-        with ThreadPoolExecutor(max_workers=8) as threads:
-            return list(threads.map(_reference_fault, tasks))
+        return reference_faults(tasks)
 
     async def score(self, task: Task, completions: Sequence[Completion]) -> list[Verdict]:
         """Gives one verdict per completion, in their order.
@@ -175,14 +175,14 @@ class Scorer:
         try:
             pending = cast(Awaitable[Verdict], verifier(task, completion))
             verdict = await asyncio.wait_for(pending, self._deadline_seconds)
-            return _checked(verdict, time.monotonic() - start)
+            return checked(verdict, time.monotonic() - start)
         except Exception as error:
             return self._failure(task, error)
 
     def _score_plain(self, verifier: Verifier, task: Task, completion: Completion) -> Verdict:
         start = time.monotonic()
         try:
-            return _checked(verifier(task, completion), time.monotonic() - start)
+            return checked(verifier(task, completion), time.monotonic() - start)
         except Exception as error:
             return self._failure(task, error)
 
@@ -203,6 +203,12 @@ def make_scorer(judge: Mapping[str, Any]) -> Scorer:
         return Scorer()
     made = Judge(settings_from(judge))
     return Scorer({**VERIFIERS, JUDGE: made.verify}, judges=[made])
+
+
+def reference_faults(tasks: Sequence[Task]) -> list[str | None]:
+    """Gives for each task what is wrong with its reference, or None; several are checked at once."""
+    with ThreadPoolExecutor(max_workers=8) as threads:
+        return list(threads.map(_reference_fault, tasks))
 
 
 def _reference_fault(task: Task) -> str | None:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from endpoint import Script, endpoint, says
+from endpoint import Reply, Script, endpoint, part, says
 
 from rlvr.app.cli import main
 from rlvr.app.trust import audits_of, check_audits, weights_of, with_named_verifiers
@@ -211,3 +211,34 @@ def test_a_file_is_judged_from_the_command_line(tmp_path: Path, capsys: pytest.C
     assert found["judge"]["judge/requests"] == 4
     assert main(["verify", "judge", str(rows)]) != 0
     assert "--judge" in capsys.readouterr().err
+
+
+def test_a_judge_is_audited_and_a_recipe_can_weigh_it_by_that(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = tmp_path / "rows.jsonl"
+    reference = {"rubric": "It is kind."}
+    labelled = [(f"Kind answer {n}", True) for n in range(30)] + [(f"Rude answer {n}", False) for n in range(30)]
+    rows.write_text(
+        "".join(json.dumps({"completion": c, "label": label, "reference": reference}) + "\n" for c, label in labelled)
+    )
+
+    def judge(body: dict[str, Any]) -> Reply:
+        # It errs on each answer that ends in 7: three kind ones and three rude ones.
+        answer = part(body, "ANSWER")
+        return says("yes" if answer.startswith("Kind") != answer.endswith("7") else "no")(body)
+
+    output = tmp_path / "audit.json"
+    with endpoint(judge) as server:
+        settings = {"model": "stub", "base_url": server.url, "canary_rate": 0.0}
+        words = [word for key, value in settings.items() for word in ("--judge", f"{key}={value}")]
+        assert main(["audit", "judge", "--corpus", str(rows), "--output", str(output), *words]) == 1
+    assert "judge" in capsys.readouterr().out
+    found = recipe(
+        judge=settings, verifier=[{"check": "judged", "name": "judge", "weight": "audited", "audit": str(output)}]
+    )
+    check_audits(found)
+    rates = audits_of(found)["judged"]
+    assert rates["false_reject_rate"]["mean"] == pytest.approx(0.1)
+    highs = rates["false_accept_rate"]["high"] + rates["false_reject_rate"]["high"]
+    assert weights_of(found) == pytest.approx({"judged": 1 - highs})

@@ -28,7 +28,11 @@ PERSON = {
 CASES: list[tuple[str, Any, str, float, str]] = [
     *[("choice", CITIES, text, 1.0, "ok") for text in ("B", "(B)", "b.", "**B**", "Paris", " paris. ", "B) Paris")],
     *[("choice", CITIES, text, 1.0, "ok") for text in (r"So \boxed{B}.", r"\boxed{Paris}", "<think>A?</think>B")],
-    *[("choice", CITIES, text, 0.0, "ok") for text in ("A", "Rome", "C: Rome", "D")],
+    *[
+        ("choice", CITIES, text, 1.0, "ok")
+        for text in (r"\boxed{\text{B}}", r"\boxed{\textbf{(B)}}", "$B$", r"\text{Paris}")
+    ],
+    *[("choice", CITIES, text, 0.0, "ok") for text in ("A", "Rome", "C: Rome", "D", r"\text{A}")],
     *[("choice", CITIES, text, 0.0, "hedged") for text in ("B: Rome", "B) or C", "A. B. C.")],
     *[("choice", CITIES, text, 0.0, "wrong_format") for text in ("Paris or Rome", "B or C", "I think it is B", "AB")],
     *[("choice", CITIES, "<think>B", 0.0, "no_answer"), ("choice", LETTER, "C", 1.0, "ok")],

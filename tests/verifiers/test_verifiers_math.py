@@ -71,6 +71,8 @@ RIGHT = [
         ("2^{100}", str(2**100)),
     ],
     *[("x<2 \\text{ or } x>3", r"(3,\infty)\cup(-\infty,2)"), ("204_5", "204"), ("\\pm 2", r"\pm 2"), ("x", "x+0")],
+    *[("10\\text{ hours}", "10 h"), ("5\\text{ m}", "5m"), ("2\\pi\\text{ m}", r"2\pi m"), ("5x", "5 x"), ("5", "5 m")],
+    *[("18", r"18\phantom{\frac{1}{2}}"), ("18", r"\vphantom{\{4}18")],
 ]
 WRONG = [
     *[
@@ -113,6 +115,12 @@ WRONG = [
     ],
     *[("\\text{navy}", "vany"), ("\\text{navy}", r"\text{not navy}"), ("\\text{(C)}", r"\text{(A), (B), (C)}")],
     *[("\\begin{pmatrix}1&2\\\\3&4\\end{pmatrix}", r"\begin{pmatrix}1&3\\2&4\end{pmatrix}"), ("x=4", "y=4")],
+    *[("5\\text{ cm}", "5 m"), ("5 cm", "5m"), ("5\\text{ m}", "5 s"), ("2\\pi\\text{ m}", r"2\pi s")],
+    *[
+        ("\\begin{pmatrix}1&2\\\\3&4\\end{pmatrix}", r"\phantom{\begin{pmatrix}1&2\\3&4\end{pmatrix}}"),
+        ("4", r"\phantom 4"),
+    ],
+    ("18", "3" + "!" * 60),
 ]
 
 

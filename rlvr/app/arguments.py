@@ -1,0 +1,110 @@
+"""Arguments of the command line: numbers in their ranges, and what `verify` and `audit` take."""
+
+import argparse
+import math
+from pathlib import Path
+
+
+def positive(text: str) -> int:
+    """Gives a whole number, at least 1."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f'expected a whole number, at least 1, found "{text}"')
+    return int(text)
+
+
+def count(text: str) -> int:
+    """Gives a whole number, at least 0."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f'expected a whole number, at least 0, found "{text}"')
+    return int(text)
+
+
+def share(text: str) -> float:
+    """Gives a number from 0 to 1."""
+    return _number(text, low=0.0, high=1.0, words="from 0 to 1")
+
+
+def seconds(text: str) -> float:
+    """Gives a number of seconds, from 0.1 to a day."""
+    return _number(text, low=0.1, high=86_400.0, words="of seconds from 0.1 to 86400")
+
+
+def _number(text: str, *, low: float, high: float, words: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not low <= value <= high:
+        raise argparse.ArgumentTypeError(f'expected a number {words}, found "{text}"')
+    return value
+
+
+def temperature(text: str) -> float:
+    """Gives a number, at least 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f'expected a number, at least 0, found "{text}"')
+    return value
+
+
+def add_verify(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of `rlvr verify`."""
+    parser.add_argument("verifier", metavar="NAME", help="math, instructions, …, or your own: package.module:function")
+    parser.add_argument(
+        "file", type=Path, metavar="FILE", help="JSON lines with a completion and an answer or reference"
+    )
+    parser.add_argument("--output", type=Path, metavar="OUT", help="where a JSON line per row goes")
+    _add_fields(parser, "what is known of each row, for the error rates")
+    parser.add_argument("--json", action="store_true", help="print the summary as JSON")
+
+
+def _add_fields(parser: argparse.ArgumentParser, label: str) -> None:
+    parser.add_argument("--completion-field", default="completion", metavar="F", help="default: completion")
+    parser.add_argument("--answer-field", default="", metavar="F", help="default: reference, else answer")
+    parser.add_argument("--label-field", default="", metavar="F", help=label)
+    parser.add_argument("--option", action="append", default=[], metavar="K=V", help="added to each reference")
+    parser.add_argument(
+        "--judge",
+        action="append",
+        default=[],
+        metavar="K=V",
+        help="for NAME judge: model=…, base_url=http://localhost:8000/v1, api_key_env=VARIABLE, …",
+    )
+    parser.add_argument(
+        "--workers", type=count, default=0, metavar="N", help="worker processes (default: one per core)"
+    )
+
+
+def add_audit(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of `rlvr audit`."""
+    parser.add_argument("verifier", metavar="NAME", help="math, instructions, …, or your own: package.module:function")
+    parser.add_argument(
+        "--corpus",
+        type=Path,
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="FILE",
+        help="JSON lines with a reference or answer, and as you have them a completion and its label; "
+        "default: the built-in references",
+    )
+    _add_fields(parser, "whether the completion of a row is right, true or false (default: label)")
+    parser.add_argument("--slot", metavar="SLOT", help="where your own function looks for the answer (default boxed)")
+    parser.add_argument(
+        "--references", type=positive, default=50, metavar="N", help="so many are attacked (default 50)"
+    )
+    parser.add_argument("--skip", action="append", default=[], metavar="CLASS", help="leave out a class of the table")
+    parser.add_argument("--seed", type=count, default=0, metavar="N", help="seed of the draws (default 0)")
+    parser.add_argument(
+        "--deadline", type=seconds, default=30.0, metavar="S", help="seconds a case of your own may take (default 30)"
+    )
+    for name, default in (("--max-false-accept", 0.0), ("--max-false-reject", 0.01), ("--max-not-told", 0.01)):
+        what = name.removeprefix("--max-").replace("-", " ")
+        parser.add_argument(
+            name, type=share, default=default, metavar="R", help=f"exit code 1 above this rate of {what} ({default:g})"
+        )
+    parser.add_argument("--output", type=Path, metavar="OUT", help="where the audit goes as JSON")
+    parser.add_argument("--json", action="store_true", help="print the audit as JSON")
