@@ -67,8 +67,8 @@ def lottery():
 
 def rate_before_and_after(base, folder, preset, verifier, **changes):
     """Held-out rate of completions with w9 before and after training on `verifier`'s outcomes."""
-    items = {"task": tasks(verifier="judge"), "held-out task": tasks()}
-    parts = make_parts(base, items, scores=Scorer({"judge": verifier, "emit": emit}))
+    items = {"task": tasks(verifier="own"), "held-out task": tasks()}
+    parts = make_parts(base, items, scores=Scorer({"own": verifier, "emit": emit}))
     rates = [measure(parts, MEASURED, make_run(folder / "before")).domains["tiny"].pass_at_1.mean]
     sizes = {"steps": 16, "prompts_per_step": 8, "group_size": 8, "checkpoint_every": 100}
     learning = config(algorithm=PRESETS[preset], **sizes, **changes)
