@@ -222,12 +222,6 @@ class RlvrConfig(Section):
     steps: int = Field(ge=1, description="Rollouts; each is followed by the algorithm's updates_per_step updates.")
     prompts_per_step: int = Field(32, ge=1, description="P: prompts drawn in one step.")
     group_size: int = Field(8, ge=1, description="G: completions sampled per prompt.")
-    skip_rate: float = Field(
-        0.0,
-        ge=0,
-        le=1,
-        description="Tasks of which at least this share was solved, as remembered, are not drawn again; 0: all are.",
-    )
     max_completion_tokens: int = Field(256, ge=1, description="Tokens of a completion at most.")
     temperature: float = Field(
         1.0, ge=0.01, description="Sampling temperature; top-p and top-k are refused in training."

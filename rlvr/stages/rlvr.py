@@ -123,7 +123,7 @@ def _stream(by_source: Mapping[str, Sequence[Task]], intake: Intake, config: Rlv
     usable = {name: [task for task in tasks if task.id in intake.prompts] for name, tasks in by_source.items()}
     weights = {name: data.weight for name, data in zip(by_source, config.data, strict=True)}
     domains = {name: tasks for name, tasks in usable.items() if tasks}
-    return TaskStream(domains, {name: weights[name] for name in domains}, seed, skip_rate=config.skip_rate or None)
+    return TaskStream(domains, {name: weights[name] for name in domains}, seed)
 
 
 def _shaping(parts: Parts, config: RlvrConfig, row: Algorithm) -> list[Shape]:
