@@ -1,6 +1,5 @@
 """A finished run of the evidence: its report, and what only its measurements and samples tell."""
 
-import re
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,14 +11,13 @@ from rlvr.runs.folder import ROLLOUTS, Run, rollout_name
 from rlvr.runs.report import Beyond, StageReport, read_report
 from rlvr.runs.rollouts import read_rollouts
 from rlvr.stages.beyond import beyond_ancestors
+from rlvr.stages.conditions import shows_working
 from rlvr.stages.evaluate import Measurement, read_measurement
 from rlvr.statistics.intervals import Interval
 
 PARENT, CHILD = "dpo", "rlvr"
 HARD_FROM = {"arithmetic": 9, "chain_sum": 9}
 """By domain the first rung that no written text has, neither corpus nor demonstrations; a model's own samples may."""
-
-_WORKING = re.compile(r"<think>(?!\s*</think>)\s*\S")
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +130,7 @@ def work_by_rung(evaluation: Run, rungs: Mapping[str, int]) -> dict[str, dict[in
     for row in rows:
         rung = rungs[row["task_id"]]
         if rung > 0 and row["outcome"] is not None:
-            sample = len(row["token_ids"]), bool(_WORKING.search(row["text"])), row["outcome"] >= row["threshold"]
+            sample = len(row["token_ids"]), shows_working(row["text"]), row["outcome"] >= row["threshold"]
             samples.setdefault(row["domain"], {}).setdefault(rung, []).append(sample)
     return {
         domain: {
