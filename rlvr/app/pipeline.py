@@ -170,7 +170,7 @@ def _trained(house: House, run: Run, progress: Progress, stage: Any, parent: Pat
         if first == 0 and (conditions := read_conditions(run)):
             progress.show(condition_table(conditions))
             for line in problem_lines(conditions):
-                progress.note(line)
+                progress.note(line if stage.conditions.required else f"{line}. It is trained all the same.")
 
     checkpoint = STAGES[stage.kind](replace(parts, announce=announce), stage, run)
     inside = checkpoint.path.is_relative_to(run.path)

@@ -198,6 +198,11 @@ def _rlvr(recipe: Recipe, stage: RlvrConfig, context: int) -> tuple[list[str], W
             "prompt included",
             hint="lower max_completion_tokens, so that prompts fit as well",
         )
+    if stage.kl_groups and row.needs_reference:
+        raise RecipeError(
+            f"kl_groups is {stage.kl_groups}, but {row.name} measures the KL on every trained token",
+            hint="set kl_groups=0",
+        )
     count = count_items(recipe, "task", stage.data)
     completions = stage.prompts_per_step * stage.group_size
     updates = min(row.updates_per_step, stage.prompts_per_step)  # as the stage does: groups stay whole

@@ -208,7 +208,7 @@ class DpoConfig(_Supervised):
 class ConditionsConfig(Section):
     """What is measured on the stage's own tasks before its first step: whether there is something to learn from."""
 
-    tasks: int = Field(32, ge=0, description="Tasks per domain, group_size samples of each; 0: nothing is measured.")
+    tasks: int = Field(32, ge=0, description="Tasks per domain, 16 samples of each (group_size if more); 0: none.")
     required: bool = Field(False, description="Stop before the first step when a condition does not hold.")
 
 

@@ -21,6 +21,11 @@ BEYOND_POINTS = 0.10
 """How far RLVR must lie above every ancestor's strongest readout in a domain."""
 BEYOND_DOMAINS = 2
 """In how many domains it must."""
+BEYOND = "beyond"
+ABOVE = f"above, by less than {100 * BEYOND_POINTS:.0f} points"
+ELICITED = "elicitation only"
+LABELS = (BEYOND, ABOVE, ELICITED)
+"""What is said of a domain, the best first, wherever RLVR is held against the stages before."""
 WIDE = 96
 """From how many columns on a table has an interval beside its rate, not under it."""
 WIDE_WITH_BEST = 112
@@ -95,24 +100,38 @@ class Beyond:
 
 
 @dataclass(frozen=True, slots=True)
+class Working:
+    """What working is worth in one domain: of the `num_tasks` tasks that have samples with working and without.
+
+    `shown` and `hidden` are the means over these tasks of the share right with it and without; `gain` is the
+    difference, paired by task.
+    """
+
+    num_tasks: int
+    shown: float
+    hidden: float
+    gain: Interval
+
+
+@dataclass(frozen=True, slots=True)
 class Condition:
     """Whether RLVR has something to learn from in one domain, measured on training tasks before it starts.
 
-    `pass_at_group` is pass@k for k = `num_samples`, the samples drawn for each task. `mixed_rate` is the share of
-    tasks with right and wrong samples. `working_rate` is the share of samples that show working, `with_working` and
-    `without_working` the share right among those and among the others; None where there is no such sample. `problems`
-    holds a sentence for each condition that does not hold.
+    `pass_at_k` is the chance that one of `num_samples` samples is right, so many as are drawn for each task.
+    `mixed_rate` is the share of groups of `group_size` with right and wrong samples, `working_rate` the share of
+    samples that show working; `working` is None where no task has samples of both kinds. `problems` holds a sentence
+    for each condition that does not hold.
     """
 
     domain: str
     num_tasks: int
-    pass_at_1: float
-    pass_at_group: float
     num_samples: int
-    mixed_rate: float
-    with_working: float | None
-    without_working: float | None
+    group_size: int
+    pass_at_1: Interval
+    pass_at_k: Interval
+    mixed_rate: Interval
     working_rate: float
+    working: Working | None
     problems: tuple[str, ...]
 
 
@@ -182,7 +201,10 @@ def read_domain(entry: Mapping[str, Any]) -> DomainReport:
 
 def read_condition(entry: Mapping[str, Any]) -> Condition:
     """Gives the condition that its JSON object says."""
-    return Condition(**{**entry, "problems": tuple(entry["problems"])})
+    working = entry["working"]
+    rates = {name: Interval(**entry[name]) for name in ("pass_at_1", "pass_at_k", "mixed_rate")}
+    paired = None if working is None else Working(**{**working, "gain": Interval(**working["gain"])})
+    return Condition(**{**entry, **rates, "working": paired, "problems": tuple(entry["problems"])})
 
 
 def _read_beyond(entry: Mapping[str, Any]) -> Beyond:
@@ -192,21 +214,27 @@ def _read_beyond(entry: Mapping[str, Any]) -> Beyond:
 def headline(stages: Sequence[StageReport]) -> str:
     """Gives the report's first line: whether the last RLVR stage learned what no stage before could be made to show.
 
-    A domain counts from BEYOND_POINTS over the strongest readout before, when the whole interval lies above 0; two
-    domains are asked for, or one where there is but one. Empty where no RLVR stage was measured in a domain that it
-    trained on.
+    Two domains with the label "beyond" are asked for, or one where there is but one; short of that the line begins
+    with "Elicitation only". Every domain is named under its label. Empty where no RLVR stage was measured in a domain
+    that it trained on.
     """
     found = next((stage.beyond for stage in reversed(stages) if stage.beyond), {})
     if not found:
         return ""
-    reached = {name: beyond for name, beyond in found.items() if is_beyond(beyond.gain)}
-    rest = {name: beyond for name, beyond in found.items() if name not in reached}
-    unit = "points of greedy accuracy over the strongest readout of any stage before"
-    if len(reached) < min(BEYOND_DOMAINS, len(found)):
-        return f"Elicitation only: {_points(found)} ({unit})"
-    others = f"; not in {_points(rest)}" if rest else ""
-    noun = "domain" if len(found) == 1 else "domains"
-    return f"Beyond elicitation in {len(reached)} of {len(found)} {noun}: {_points(reached)}{others} ({unit})"
+    points = {
+        kind: ", ".join(f"{name} {100 * b.gain.mean:+.1f}" for name, b in found.items() if label(b.gain) == kind)
+        for kind in LABELS
+    }
+    unit = "(points of greedy accuracy over the strongest readout of any stage before)"
+    if not points[BEYOND] and not points[ABOVE]:
+        return f"Elicitation only: {points[ELICITED]} {unit}"
+    reached = sum(is_beyond(beyond.gain) for beyond in found.values())
+    asked_for = min(BEYOND_DOMAINS, len(found))
+    share = f"{reached or 'none'} of {len(found)} {'domain' if len(found) == 1 else 'domains'}"
+    rest = [f"{kind}: {points[kind]}" for kind in LABELS if points[kind]]
+    if reached < asked_for:
+        return f"Elicitation only on the whole (beyond in {share}, {asked_for} asked for): {'; '.join(rest)} {unit}"
+    return f"Beyond elicitation in {share}: {'; '.join([points[BEYOND], *rest[1:]])} {unit}"
 
 
 def is_beyond(gain: Interval) -> bool:
@@ -214,14 +242,18 @@ def is_beyond(gain: Interval) -> bool:
     return gain.mean >= BEYOND_POINTS and gain.low > 0
 
 
-def _points(found: Mapping[str, Beyond]) -> str:
-    return ", ".join(f"{name} {100 * beyond.gain.mean:+.1f}" for name, beyond in found.items())
+def label(gain: Interval) -> str:
+    """Gives the one of LABELS that a gain over the strongest readout before has."""
+    if is_beyond(gain):
+        return BEYOND
+    return ABOVE if gain.low > 0 and gain.mean < BEYOND_POINTS else ELICITED
 
 
 def gain_lines(stages: Sequence[StageReport]) -> list[str]:
     """Gives a line per stage and domain: how far pass@1 rose over the stage before, in points.
 
-    After those of an RLVR stage follows, per trained domain, what its greedy answers have over the strongest readout.
+    After those of an RLVR stage follows, per trained domain, what its greedy answers have over the strongest readout,
+    its label, and pass@16 of the stage before and its own; then, where it was measured, how perplexity changed.
     """
     lines = []
     for before, stage in pairwise(stages):
@@ -231,11 +263,29 @@ def gain_lines(stages: Sequence[StageReport]) -> list[str]:
             if found.gain is not None
         ]
         lines += [
-            f"{stage.name} beyond {found.stage} ({_asked(found.prompt, found.temperature)}, "
-            f"{100 * found.accuracy.mean:.1f}%), {name}: greedy {_signed(found.gain)}"
+            f"{stage.name} over the strongest readout ({found.stage}, {_asked(found.prompt, found.temperature)}, "
+            f"{100 * found.accuracy.mean:.1f}%), {name}: greedy {_signed(found.gain)}: {label(found.gain)}"
+            f"{_reach(name, before, stage)}"
             for name, found in stage.beyond.items()
         ]
+        if change := perplexity_change(before, stage):
+            since = f", {perplexity_change(stages[0], stage)} from {stages[0].name}" if before is not stages[0] else ""
+            lines.append(f"{stage.name}, perplexity of held-out text: {change} from {before.name}{since}")
     return lines
+
+
+def perplexity_change(before: StageReport, after: StageReport) -> str:
+    """Gives by how much the perplexity of held-out text changed, in percent; empty where it was not measured."""
+    if before.perplexity is None or after.perplexity is None:
+        return ""
+    change = round(100 * (after.perplexity / before.perplexity - 1), 1)
+    return f"{change + 0.0:+.1f}%"  # Never -0.0.
+
+
+def _reach(name: str, before: StageReport, after: StageReport) -> str:
+    """Gives pass@16 before and after: where greedy answers gain and it does not, training made sampling surer."""
+    old, new = (stage.domains[name].pass_at_16 if name in stage.domains else None for stage in (before, after))
+    return "" if old is None or new is None else f"; pass@16 {100 * old.mean:.1f}% → {100 * new.mean:.1f}%"
 
 
 def _signed(gain: Interval) -> str:
@@ -297,23 +347,28 @@ def report_table(stages: Sequence[StageReport], *, width: int = 100) -> Table:
 
 
 def condition_table(conditions: Sequence[Condition]) -> Table:
-    """Gives a table with a row per domain: what RLVR finds there before it starts, in percent."""
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), pad_edge=False)
+    """Gives a table with a row per domain: what RLVR finds there before it starts, in percent with 95% intervals.
+
+    What working is worth is a difference in points, over the tasks that have samples with it and without.
+    """
+    caption = "percent [95% interval]; gain in points, within the tasks that have samples of both kinds"
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), pad_edge=False, caption=caption)
     table.add_column("before RLVR", overflow="fold")
-    samples = conditions[0].num_samples if conditions else 0
-    working = ("show\nworking", "right with\nworking", "right\nwithout")
-    for heading in ("tasks", *working, "pass@1", f"pass@{samples}", "mixed\ngroups", "holds"):
+    samples, size = (conditions[0].num_samples, conditions[0].group_size) if conditions else (0, 0)
+    working = ("show\nworking", "right with,\nwithout it", "gain,\npaired")
+    for heading in (*working, "pass@1", f"pass@{samples}", f"mixed\nof {size}", "holds"):
         table.add_column(heading, justify="right", no_wrap=True)
     for found in conditions:
+        worth = found.working
         table.add_row(
             found.domain,
-            str(found.num_tasks),
             _rate(found.working_rate),
-            "–" if found.with_working is None else _rate(found.with_working),
-            "–" if found.without_working is None else _rate(found.without_working),
-            _rate(found.pass_at_1),
-            _rate(found.pass_at_group),
-            _rate(found.mixed_rate),
+            *(
+                ("–", "–")
+                if worth is None
+                else (f"{_rate(worth.shown)}\n{_rate(worth.hidden)}", _interval(worth.gain, "\n"))
+            ),
+            *(_interval(rate, "\n") for rate in (found.pass_at_1, found.pass_at_k, found.mixed_rate)),
             "no" if found.problems else "yes",
         )
     return table

@@ -154,6 +154,12 @@ def test_what_cannot_work_is_refused_before_anything_is_loaded(
         plan_text(tmp_path, override)
 
 
+def test_a_part_of_the_groups_for_a_kl_that_the_loss_measures_everywhere_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="kl_groups is 2, but grpo measures the KL on every trained token"):
+        plan_text(tmp_path, "rlvr.algorithm=grpo", "rlvr.kl_groups=2")
+    assert "grpo" in plan_text(tmp_path, "rlvr.algorithm=grpo")
+
+
 def test_a_directory_that_is_no_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"exists but holds no config\.json"):
         plan_text(tmp_path, f"model.path={tmp_path}")

@@ -74,16 +74,23 @@ def test_the_headline_comes_first_then_the_table_then_the_gains(printed: tuple[P
     text = printed[1]
     marks = [
         "before RLVR",
-        "Elicitation only: words",
-        "95% interval",
+        "Elicitation only",
+        "[95% interval]; CPU-s",
         "sft over base, words: pass@1",
-        "rlvr beyond ",
+        "rlvr over the strongest readout (",
     ]
     if "Beyond elicitation in 1 of 1 domain" in text:
         marks[1] = "Beyond elicitation in 1 of 1 domain: words"
     places = [text.find(mark) for mark in marks]
     assert -1 not in places
     assert places == sorted(places)
+
+
+def test_a_condition_that_fails_is_told_in_plain_words(printed: tuple[Path, str], stages: list[StageReport]) -> None:
+    said = " ".join(printed[1].split())
+    (condition,) = stages[2].conditions
+    assert ("words fails a condition for RL: " in said) == bool(condition.problems)
+    assert said.count("It is trained all the same.") == bool(condition.problems)
 
 
 def test_only_the_rlvr_stage_is_held_against_its_ancestors(stages: list[StageReport]) -> None:
@@ -119,8 +126,8 @@ def test_the_change_over_the_stage_before_is_zero_for_the_base_and_adds_up(stage
 def test_the_conditions_are_those_of_the_rlvr_stage(stages: list[StageReport]) -> None:
     assert [len(stage.conditions) for stage in stages] == [0, 0, 1]
     (condition,) = stages[2].conditions
-    assert (condition.domain, condition.num_tasks, condition.num_samples) == ("words", 6, 4)
-    assert (condition.with_working, condition.working_rate) == (None, 0.0)
+    assert (condition.domain, condition.num_tasks, condition.num_samples) == ("words", 6, 16)
+    assert (condition.group_size, condition.working, condition.working_rate) == (4, None, 0.0)
 
 
 def test_a_finished_run_is_reported_again_as_it_was(printed: tuple[Path, str], monkeypatch: pytest.MonkeyPatch) -> None:

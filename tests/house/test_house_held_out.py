@@ -1,6 +1,11 @@
-"""The laptop recipes hold out what they measure: no prompt of [evaluation] stands in anything that they train on."""
+"""The laptop recipes hold out what they measure: no prompt of [evaluation] stands in anything that they train on.
 
-from collections.abc import Sequence
+All of it is made and looked at, every item that the recipes draw, each source once.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +15,27 @@ from rlvr.config.reading import read_recipe
 from rlvr.config.schema import DataConfig, Recipe
 from rlvr.data.sources import Kind, load
 from rlvr.data.split import check_no_overlap
-from rlvr.types import Document, Task
+from rlvr.types import Demonstration, Document, Preference, Task
 
 RECIPES = Path(__file__).resolve().parents[2] / "recipes"
 TASKS = 256
 """As many held-out tasks of each domain as `make evidence` measures."""
-ITEMS = 400
-"""So many items of each source that a stage trains on; a longer list begins with the shorter one."""
-DOCUMENTS = 4000
+PARTS = 8
+"""So many held-out orders of the domain instructions stand within a longer order that is trained on."""
+STARTS = ("<|user|>", "Q: ", "Problem: ")
+ENDS = ("<|end|>", "\n")
+"""What a document has before and after a task that it poses."""
 
-pytestmark = pytest.mark.usefixtures("few_shipped_exercises")
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a prompt stands in a text; `posed` says whether it is a whole task there, not a part of a longer one."""
+
+    prompt: str
+    text: str
+    posed: bool
 
 
 @pytest.fixture(scope="module")
@@ -33,12 +49,42 @@ def base() -> Recipe:
 
 
 @pytest.fixture(scope="module")
-def evaluation(laptop: Recipe, few_shipped_exercises: None) -> list[Task]:
+def evaluation(laptop: Recipe) -> list[Task]:
     assert laptop.evaluation is not None
     return [task for data in laptop.evaluation.data if not data.seen for task in items("task", data, TASKS)]
 
 
-def items(kind: Kind, data: DataConfig, limit: int) -> Sequence[Any]:
+@pytest.fixture(scope="module")
+def trained(laptop: Recipe) -> list[Any]:
+    """Every item of every stage after pretraining."""
+    wanted = [(kind_of(stage), data) for stage in laptop.stage for data in stage.data]
+    found = [item for kind, data in wanted for item in items(kind, data, data.limit)]
+    assert len(found) == sum(data.limit or 0 for _, data in wanted)
+    return found
+
+
+@pytest.fixture(scope="module")
+def corpus(base: Recipe) -> list[Document]:
+    """Every document that the base reads; those of its tokenizer are the first of them."""
+    (data,) = base.stage[0].data
+    assert base.model.new is not None
+    for entry in base.model.new.tokenizer.data:
+        assert entry.model_copy(update={"limit": data.limit}) == data
+        assert entry.limit is not None
+        assert data.limit is not None
+        assert entry.limit <= data.limit
+    found = list(items("document", data, data.limit))
+    assert len(found) == data.limit
+    return found
+
+
+@pytest.fixture(scope="module")
+def found(corpus: list[Document], trained: list[Any], evaluation: list[Task]) -> list[Place]:
+    """Every place where a held-out prompt stands verbatim in anything that is trained on."""
+    return list(places([text_of(item) for item in (*corpus, *trained)], prompts_of(evaluation)))
+
+
+def items(kind: Kind, data: DataConfig, limit: int | None) -> Sequence[Any]:
     """What the recipe's own options give, cut to `limit`."""
     return load(kind, data.source, data.split, path=data.path or None, limit=limit, **data.options).items
 
@@ -50,12 +96,31 @@ def kind_of(stage: Any) -> Kind:
     return kinds[stage.kind]
 
 
-def standing_in(documents: Sequence[Document], prompts: Sequence[str]) -> list[str]:
-    """The documents in which one of the prompts stands: a line break or the end of the turn follows a whole one."""
-    ended = [prompt + end for prompt in prompts for end in ("\n", "<|end|>")]
-    # Text by text: one long haystack makes the search for needles with a long common beginning slow.
-    texts = [document.prompt + document.text for document in documents]
-    return [text for text in texts if any(needle in text for needle in ended)]
+def text_of(item: Document | Task | Demonstration | Preference) -> str:
+    """All that training shows of an item, each turn behind the mark of a user's."""
+    if isinstance(item, Document):
+        return item.prompt + item.text
+    turns = [message["content"] for message in item.messages]
+    answers = [item.chosen, item.rejected] if isinstance(item, Preference) else []
+    return "".join(f"<|user|>{turn}<|end|>" for turn in (*turns, *answers))
+
+
+def places(texts: Sequence[str], prompts: Sequence[str]) -> Iterator[Place]:
+    """Gives each place where a prompt stands verbatim; a word that goes on after its end is another word."""
+    shortest = min(map(len, prompts))
+    tails: dict[str, list[str]] = {}
+    for prompt in prompts:
+        tails.setdefault(prompt[-shortest:], []).append(prompt)
+    last = re.escape("".join(sorted({prompt[-1] for prompt in prompts})))
+    # Where a prompt could end, its last characters are looked up: a search for each prompt would take hours.
+    ends = re.compile(rf"[{last}](?![^\W_])")
+    for text in texts:
+        for end in (found.end() for found in ends.finditer(text)):
+            for prompt in tails.get(text[max(0, end - shortest) : end], ()):
+                if text.endswith(prompt, 0, end):
+                    before, after = text[: end - len(prompt)], text[end:]
+                    posed = before.endswith(STARTS) and (not after or after.startswith(ENDS))
+                    yield Place(prompt, text, posed)
 
 
 def prompts_of(tasks: Sequence[Task]) -> list[str]:
@@ -74,28 +139,44 @@ def test_both_recipes_measure_the_same_domains_at_least_four(
     assert len(set(prompts_of(evaluation))) == TASKS * len(domains)
 
 
-def test_no_stage_of_the_recipe_trains_on_a_held_out_prompt(laptop: Recipe, evaluation: list[Task]) -> None:
-    trained = [item for stage in laptop.stage for data in stage.data for item in items(kind_of(stage), data, ITEMS)]
-    assert len(trained) == ITEMS * sum(len(stage.data) for stage in laptop.stage)
+def test_no_stage_of_the_recipe_trains_on_a_held_out_prompt(trained: list[Any], evaluation: list[Task]) -> None:
     assert check_no_overlap(trained, evaluation) == ()
     # A task of the evaluation among them would be found.
     assert check_no_overlap([*trained, evaluation[-1]], evaluation) == (evaluation[-1].id,)
 
 
-def test_no_held_out_prompt_or_text_stands_in_the_corpus_of_the_base(base: Recipe, evaluation: list[Task]) -> None:
-    assert base.model.new is not None
+def test_no_held_out_prompt_is_posed_in_any_text(found: list[Place], evaluation: list[Task]) -> None:
+    assert [place for place in found if place.posed] == []
+    # A task of the evaluation among them would be found.
+    assert [p.posed for p in places([text_of(evaluation[0])], prompts_of(evaluation))] == [True]
+
+
+def test_the_held_out_prompts_that_are_part_of_a_longer_one_are_few_and_all_of_one_domain(
+    found: list[Place], evaluation: list[Task]
+) -> None:
+    # Two sentences that follow one another in an order of three or more, which asks for more: another task.
+    parts = {place.prompt for place in found}
+    domains = {task.domain for task in evaluation if task.messages[-1]["content"] in parts}
+    assert (len(parts), domains) == (PARTS, {"instructions"})
+
+
+def test_no_held_out_text_stands_in_the_corpus_of_the_base(base: Recipe, corpus: list[Document]) -> None:
     assert base.evaluation is not None
-    for data in (*base.stage[0].data, *base.model.new.tokenizer.data):
-        documents = items("document", data, DOCUMENTS)
-        assert len(documents) == DOCUMENTS
-        assert standing_in(documents, prompts_of(evaluation)) == []
-        texts = {document.text for entry in base.evaluation.text for document in items("document", entry, 100)}
-        assert texts.isdisjoint(document.text for document in documents)
+    texts = {document.text for entry in base.evaluation.text for document in items("document", entry, 100)}
+    assert texts
+    assert texts.isdisjoint(document.text for document in corpus)
 
 
 def test_a_held_out_prompt_in_any_form_of_a_document_would_be_found(evaluation: list[Task]) -> None:
     prompts = prompts_of(evaluation)
-    chat = Document("1", "\\boxed{1}", "x", prompt=f"<|user|>{prompts[0]}<|end|><|assistant|>")
-    plain = Document("2", " 1", "x", prompt=f"Q: {prompts[-1]}\nA:")
-    longer = Document("3", " 1", "x", prompt=f"Q: {prompts[-1]} And then?\nA:")
-    assert standing_in([chat, longer, plain], prompts) == [chat.prompt + chat.text, plain.prompt + plain.text]
+    chat = f"<|user|>{prompts[0]}<|end|><|assistant|>\\boxed{{1}}"
+    plain = f"Q: {prompts[-1]}\nA: 1"
+    longer = f"Q: {prompts[-1]} And then?\nA: 1"
+    told = f"Anna asked: {prompts[-1]}"
+    other = f"Q: {prompts[-1]}s\nA: 1" if prompts[-1][-1].isalnum() else "Q: another\nA: 1"
+    assert list(places([chat, longer, plain, told, other], prompts)) == [
+        Place(prompts[0], chat, True),
+        Place(prompts[-1], longer, False),
+        Place(prompts[-1], plain, True),
+        Place(prompts[-1], told, False),
+    ]

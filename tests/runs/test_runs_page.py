@@ -1,225 +1,19 @@
-"""The page of a run: whatever state the run is in, it is whole, true, self-contained and harmless."""
+"""The page of a run: whatever state the run is in, it is whole, self-contained and harmless."""
 
 import re
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
-from html.parser import HTMLParser
 from pathlib import Path
 
-import numpy as np
 import pytest
+from pages import Page, domain, make_run, measured, shown, stage, trained, whole_run
 
 from rlvr.app import cli
 from rlvr.errors import UsageError
 from rlvr.runs.folder import Run
 from rlvr.runs.page import page
 from rlvr.runs.page.page import write_page
-from rlvr.runs.report import Beyond, Condition, DomainReport, Readout, StageReport, write_report
-from rlvr.statistics.intervals import Interval
-from rlvr.types import Completion, Group, Task, Verdict, read_only
-
-HOSTILE = '</pre></div><script>alert(1)</script><img src=x onerror="alert(2)"> {{ 7 * 7 }} \u202eevil\x1b[31m'
-NAMES = ("base", "sft", "dpo", "rlvr")
-PLAIN = "Q: {problem}\nA:"
-
-
-def rate(mean: float, half: float = 0.05) -> Interval:
-    return Interval(mean, max(0.0, mean - half), min(1.0, mean + half))
-
-
-def domain(
-    mean: float, *, trained: bool = True, gain: float | None = None, best: float = 0.0, rungs: Mapping[int, float] = {}
-) -> DomainReport:
-    """pass@k is 1 - (1 - mean)^k; greedy 10 points over pass@1; the plain prompt `best` where that is given."""
-    readouts = [Readout("chat", 0.0, rate(min(1.0, mean + 0.1)))]
-    if best:
-        readouts.append(Readout(PLAIN, 0.3, rate(best)))
-    return DomainReport(
-        trained=trained,
-        num_tasks=64,
-        pass_at_k={k: rate(1 - (1 - mean) ** k) for k in (1, 2, 4, 8, 16)},
-        rungs={rung: rate(value) for rung, value in rungs.items()},
-        readouts=tuple(readouts),
-        gain=None if gain is None else Interval(gain, gain - 0.05, gain + 0.05),
-        only_before=0.0 if gain is None else 0.0625,
-        only_after=0.0 if gain is None else 0.25,
-        tokens=40.0,
-    )
-
-
-def stage(name: str, domains: Mapping[str, DomainReport], **changes: object) -> StageReport:
-    values = {
-        "name": name,
-        "kind": name,
-        "checkpoint": "c",
-        "cpu_seconds": 150.4,
-        "seconds": 151.0,
-        "domains": domains,
-        "kl": 0.021,
-        "perplexity": 2.0,
-        "no_signal_rate": 0.4,
-        "beyond": {},
-        "conditions": (),
-    }
-    return StageReport(**{**values, **changes})  # type: ignore[arg-type]
-
-
-def group(name: str, number: int, *, right: Sequence[bool | None], text: str) -> Group:
-    task = Task(
-        id=f"{name}-{number}",
-        messages=({"role": "user", "content": f"What is {number} + 3? {HOSTILE if number == 0 else ''}"},),
-        reference={"answer": str(number + 3)},
-        verifier="math",
-        source=name,
-        domain=name,
-    )
-    completions = tuple(
-        Completion(
-            read_only([5, 6, 2], np.int64), read_only([-0.5] * 3, np.float32), read_only([True] * 3, np.bool_),
-            f"{text} {index}", "stop", 0,
-        )
-        for index in range(len(right))
-    )  # fmt: skip
-    verdicts = tuple(
-        Verdict(None if one is None else float(one), "ok" if one is not None else "crash") for one in right
-    )
-    rewards = tuple(float("nan") if one is None else float(one) for one in right)
-    return Group(task, number, read_only([1], np.int64), completions, verdicts, rewards)
-
-
-def measured(run: Run, groups: Sequence[Group]) -> None:
-    with run.child("evaluation").step(0) as record:
-        record.rollouts(groups, split="evaluate")
-
-
-def trained(run: Run, name: str, steps: int) -> Run:
-    child = run.child(name)
-    wave = np.sin(np.arange(steps)) * 0.05
-    for step in range(steps):
-        with child.step(step) as record:
-            if "rlvr" not in name:
-                record.metrics({"train/tokens": 1000.0})
-                continue
-            record.metrics(
-                {
-                    "train/learned_tokens": 500.0,
-                    "train/kl": 0.001 * step,
-                    "train/entropy": 0.6 / (1 + step),
-                    "train/clip_low_rate": 0.001,
-                    "train/clip_high_rate": 0.002,
-                    "rollout/informative_rate": 0.6,
-                    "rollout/completion_tokens_mean": 40.0 + step,
-                    "rollout/prompts_drawn": 32.0,
-                    "rollout/solved_rate/arithmetic": 0.1 + 0.4 * step / steps + wave[step],
-                    "rollout/solved_rate/lists": 0.2 + wave[step],
-                }
-            )
-    return child
-
-
-def make_run(path: Path, kinds: Sequence[str] = NAMES[1:]) -> Run:
-    recipe = {"name": path.name, "seed": 1, "stage": [{"kind": kind, "name": "", "group_size": 16} for kind in kinds]}
-    provenance = {
-        "started": "2026-11-22T20:40:56+00:00",
-        "command": ["/somewhere/bin/rlvr", "train", "recipes/laptop.toml", "name=a b"],
-        "code": {"commit": "4d833d9c3c", "diff_bytes": 802},
-        "libraries": {"rlvr": "0.1.0", "torch": "2.13.0", "wandb": None},
-        "cpu": {"model": "AMD EPYC"},
-        "threads": {"usable_cores": 2},
-        "torch_threads": 1,
-        "gpu": None,
-    }
-    config = {"recipe": recipe, "source": "recipes/laptop.toml"}
-    return Run.create(path, config=config, provenance=provenance)
-
-
-def whole_run(path: Path, *, steps: int = 30) -> Run:
-    """Base, SFT, DPO and RLVR. Of 4 × 4 pairs in arithmetic 4 are won, 2 lost, 2 right both times, 8 wrong."""
-    run = make_run(path)
-    ladder = {1: 0.6, 2: 0.3, 3: 0.1}
-    facts = domain(0.3, trained=False)
-    base = {"arithmetic": domain(0.09, best=0.25), "lists": domain(0.2, best=0.5), "facts": facts}
-    sft = {"arithmetic": domain(0.1, gain=0.01), "lists": domain(0.21, gain=0.01), "facts": facts}
-    dpo = {"arithmetic": domain(0.1, gain=0.0, rungs=ladder), "lists": domain(0.2, gain=0.0), "facts": facts}
-    rlvr = {
-        "arithmetic": domain(0.43, gain=0.33, rungs={1: 0.9, 2: 0.7, 3: 0.3}),
-        "lists": domain(0.22, gain=0.02),
-        "facts": domain(0.29, trained=False, gain=-0.01),
-    }
-    beyond = {
-        "arithmetic": Beyond("base", PLAIN, 0.3, rate(0.25), Interval(0.28, 0.16, 0.4)),
-        "lists": Beyond("base", PLAIN, 0.3, rate(0.5), Interval(-0.18, -0.3, -0.06)),
-    }
-    conditions = (
-        Condition("arithmetic", 64, 0.1, 0.5, 16, 0.45, 0.14, 0.02, 0.6, ()),
-        Condition("lists", 64, 0.2, 0.25, 16, 0.08, None, 0.2, 0.0, ("only 8% of the groups are mixed",)),
-    )
-    measured(run.child("0-base"), [])
-    for name in ("1-sft", "2-dpo"):
-        measured(trained(run, name, 8), pairs(before=True))
-    measured(trained(run, "3-rlvr", steps), pairs(before=False))
-    write_report(
-        run,
-        [
-            stage("base", base, cpu_seconds=0.0, seconds=0.0, kl=None, perplexity=1.96, no_signal_rate=None),
-            stage("sft", sft, no_signal_rate=None),
-            stage("dpo", dpo, no_signal_rate=None),
-            stage("rlvr", rlvr, perplexity=2.01, beyond=beyond, conditions=conditions),
-        ],
-    )
-    return run
-
-
-def pairs(*, before: bool) -> list[Group]:
-    outcomes = {True: "RRRRwwwwwwwwwwww", False: "RRwwRRRRwwwwwwww"}[before]
-    text = f"<think>{HOSTILE}</think> {'old' if before else 'new'}"
-    found = [
-        group("arithmetic", task, right=[mark == "R" for mark in outcomes[4 * task : 4 * task + 4]], text=text)
-        for task in range(4)
-    ]
-    return [*found, group("lists", 9, right=[before, None, None], text="x")]
-
-
-class Page(HTMLParser):
-    """Every tag with its attributes, the ids, and the text, of a page whose tags all close in order."""
-
-    VOID = ("meta", "br", "link", "img", "input", "hr")
-
-    def __init__(self, source: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.open: list[str] = []
-        self.words: list[str] = []
-        self.feed(source)
-        self.close()
-        assert not self.open, self.open
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-        if tag not in self.VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag, tag
-
-    def handle_data(self, data: str) -> None:
-        self.words.append(data)
-
-    @property
-    def text(self) -> str:
-        return " ".join(" ".join(self.words).split())
-
-    @property
-    def ids(self) -> list[str]:
-        return [attributes["id"] or "" for _, attributes in self.tags if "id" in attributes]
-
-
-def shown(run: Run) -> Page:
-    return Page(write_page(run).read_text(encoding="utf-8"))
+from rlvr.runs.report import write_report
 
 
 @pytest.fixture(scope="module")
@@ -243,14 +37,6 @@ def test_the_sections_stand_in_order_and_each_is_in_the_contents(whole: Page) ->
     ]
     links = [attributes["href"] for tag, attributes in whole.tags if tag == "a"]
     assert [link for link in links if link != "#glossary"] + ["#glossary"] == [f"#{name}" for name in sections]
-
-
-def test_the_first_heading_is_the_headline_and_the_number_of_ways_of_asking_is_told(whole: Page) -> None:
-    assert whole.tags.index(("h1", {})) < whole.tags.index(("h2", {"class": "small"}))
-    assert "Elicitation only: arithmetic +28.0, lists -18.0" in whole.text
-    # One random answer, and greedy; the base also under the plain prompt.
-    assert "no earlier version did under any way of asking that was tried (2 to 3 for each)." in whole.text
-    assert "in the way that suits it best, of 2 to 3 that were tried." in whole.text
 
 
 def test_nothing_is_loaded_from_anywhere_and_nothing_runs(whole: Page) -> None:
@@ -293,42 +79,6 @@ def test_each_chart_has_a_title_a_viewbox_and_colours_of_the_page_only(tmp_path:
     assert html.count("<figcaption>") == html.count("<figure")
 
 
-def test_a_chart_says_its_numbers_in_words(whole: Page) -> None:
-    # pass@16 of a task that is right with chance 0.43: 1 - 0.57^16 = 0.9999; of 0.1: 1 - 0.9^16 = 0.8147.
-    assert (
-        "arithmetic: chance by k. rlvr goes from 43% at 1 to 100% at 16; dpo goes from 10% at 1 to 81.5% at 16."
-        in whole.text
-    )
-
-
-def test_transcripts_are_one_of_each_kind_with_the_share_of_each(whole: Page) -> None:
-    # Of 16 pairs: 4 won, 2 lost, 2 right twice, 8 wrong twice.
-    assert "arithmetic gained 25.0% lost 12.5% both right 12.5% both wrong 50.0%" in whole.text
-    assert "Gained wrong before, right after: 25.0% of 16 pairs" in whole.text
-    assert "Lost right before, wrong after: 12.5% of 16 pairs" in whole.text
-    # In lists one pair of three was scored, and it was lost.
-    assert "lists gained 0% lost 100% both right 0% both wrong 0%" in whole.text
-    assert len([1 for tag, _ in whole.tags if tag == "article"]) == 5
-
-
-def test_costs_and_provenance_are_told(whole: Page) -> None:
-    # 30 steps × 32 prompts × 16 completions × (40 + 14.5) tokens = 837,120.
-    (line,) = re.findall(r"rlvr 30 150 2 min 31 s 0 15,000 837,120 ([\d.]+)", whole.text)
-    assert 0.05 < float(line) < 20  # GB of this very process
-    assert "all 451 7 min 33 s" in whole.text
-    assert "git checkout 4d833d9c3c rlvr train recipes/laptop.toml 'name=a b'" in whole.text
-    assert "with uncommitted changes (802 bytes" in whole.text
-    assert "wandb" not in whole.text
-
-
-def test_conditions_and_what_was_kept_are_told(whole: Page) -> None:
-    assert "lists 64 tasks 0% – 20.0% 20.0% 25.0% of 16 8.0% no: only 8% of the groups are mixed" in whole.text
-    assert "arithmetic 64 tasks 60.0% 14.0% 2.0% 10.0% 50.0% of 16 45.0% yes" in whole.text
-    assert "facts 30.0% 25 to 35 29.0% 24 to 34 −1.0 −6.0 to +4.0" in whole.text
-    # 2.01 / 1.96 = 1.0255.
-    assert "rlvr 2.010 +2.6%" in whole.text
-
-
 def test_a_run_that_has_only_begun_has_a_page(tmp_path: Path) -> None:
     found = shown(make_run(tmp_path / "demo"))
     assert "Nothing measured yet" in found.text
@@ -366,7 +116,7 @@ def test_missing_rollouts_leave_out_the_transcripts_only(tmp_path: Path) -> None
         file.unlink()
     found = shown(run)
     assert "There are no answers of two measured models to set side by side." in found.text
-    assert "Elicitation only: arithmetic +28.0" in found.text
+    assert "Elicitation only on the whole (beyond in 1 of 2 domains, 2 asked for): beyond: arithmetic" in found.text
 
 
 def test_a_folder_without_recipe_and_provenance_has_a_page(tmp_path: Path) -> None:

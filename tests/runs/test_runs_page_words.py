@@ -52,8 +52,8 @@ def facts(
             beyond=beyond if kind == "rlvr" else {},
             conditions=(),
         )
-        found.append(Stage(kind, kind, None, report, None))
-    return Facts("demo", (*found, *(Stage(kind, kind, None, None, None) for kind in planned)), {}, {})
+        found.append(Stage(kind, kind, None, report, {}))
+    return Facts("demo", (*found, *(Stage(kind, kind, None, None, {}) for kind in planned)), {}, {})
 
 
 def over(low: float, high: float) -> Beyond:
@@ -87,19 +87,32 @@ def test_beyond_elicitation_and_elicitation_are_kept_apart() -> None:
     rlvr = {"sums": domain(0.4, gain=(0.2, 0.4), greedy=0.6), "lists": domain(0.4, gain=(0.1, 0.3), greedy=0.45)}
     base = {"sums": domain(0.1), "lists": domain(0.2)}
     run = facts(("base", base), ("rlvr", rlvr), beyond={"sums": over(0.1, 0.3), "lists": over(-0.05, 0.15)})
+    said = gained(run)
     # One random answer, and greedy.
-    assert (
-        "In sums it now does what no earlier version did under any way of asking that was tried (2 for each version)"
-        in gained(run)
-    )
-    assert "by 20.0 points in sums." in gained(run)
+    assert "the best that any earlier version did under any way of asking that was tried (2 for each version)" in said
+    assert "Beyond that is its likeliest answer in sums (by 20.0 points)." in said
+    assert "lists (by" not in said
+    assert "pass@16" not in said  # It was not measured.
     rest = not_gained(run)
     assert (
-        "No clear new ability, 10 points above every earlier version, is shown in lists "
+        "Elicitation only, not shown to lie above every earlier version, is what it does in lists "
         "(its likeliest answer is right in 45.0% of the tasks; base, asked" in rest
     )
     assert "What rose in lists is how reliably" in rest
     assert "sums (" not in rest
+
+
+def test_a_gain_above_luck_and_under_10_points_is_no_elicitation_only() -> None:
+    rlvr = {"sums": domain(0.4, gain=(0.2, 0.4), greedy=0.47)}
+    run = facts(("base", {"sums": domain(0.1)}), ("rlvr", rlvr), beyond={"sums": over(0.03, 0.11)})
+    assert "Above, by less than 10 points, it is in sums (by 7.0 points)." in gained(run)
+    assert "Beyond that" not in gained(run)
+    assert "new ability" not in gained(run)
+    assert "Elicitation only" not in not_gained(run)
+    assert first_line(run).endswith(
+        "(beyond in none of 1 domain, 1 asked for): above, by less than 10 points: sums +7.0 "
+        "(points of greedy accuracy over the strongest readout of any stage before)"
+    )
 
 
 def test_nothing_beyond_is_said_in_both_paragraphs() -> None:
@@ -109,7 +122,7 @@ def test_nothing_beyond_is_said_in_both_paragraphs() -> None:
         beyond={"sums": over(-0.1, 0)},
     )
     assert "None of this is shown to be a new ability" in gained(run)
-    assert "No clear new ability, 10 points above every earlier version, is shown in sums" in not_gained(run)
+    assert "Elicitation only, not shown to lie above every earlier version, is what it does in sums" in not_gained(run)
     assert first_line(run).startswith("Elicitation only: sums -5.0")
 
 
@@ -135,8 +148,23 @@ def test_domains_left_alone_and_perplexity_are_told_as_they_moved() -> None:
     )  # fmt: skip
     rest = not_gained(run)
     assert "facts (−1.0) did not move by more than luck, and capitals (−10.0) did move" in rest
-    assert "surprises the model 2.5% more than before (perplexity 2.000, then 2.050)" in rest  # 2.05 / 2 - 1
+    # 2.05 / 2 - 1; the stage before is the base itself, so one reference is named.
+    assert "surprises the model 2.5% more from sft to rlvr (perplexity 2.000, then 2.050)." in rest
     assert "It was not measured, before and after, in any domain that training worked on." in gained(run)
+
+
+def test_perplexity_names_both_references() -> None:
+    run = facts(*((name, {"sums": domain(0.1)}) for name in ("base", "dpo", "rlvr")), perplexities=(2.0, 2.1, 2.058))
+    # 2.058 / 2.1 - 1 and 2.058 / 2 - 1.
+    assert (
+        "Ordinary text surprises the model 2.0% less from dpo to rlvr (perplexity 2.100, then 2.058), "
+        "and 2.9% more from base to rlvr (perplexity 2.000, then 2.058)." in not_gained(run)
+    )
+
+
+def test_kinds_of_training_are_explained_once() -> None:
+    run = facts(*((name, {"sums": domain(0.1)}) for name in ("base", "dpo", "dpo", "rlvr")))
+    assert gained(run).count("preference tuning (") == 1
 
 
 def test_domains_measured_on_training_tasks_are_no_evidence() -> None:

@@ -13,9 +13,11 @@ from rlvr.runs.report import (
     DomainReport,
     Readout,
     StageReport,
+    Working,
     condition_table,
     gain_lines,
     headline,
+    label,
     read_report,
     readout_lines,
     report_table,
@@ -84,7 +86,8 @@ def whole() -> list[StageReport]:
         only_before=0.125,
         only_after=0.25,
     )
-    condition = Condition("arithmetic", 32, 0.25, 0.75, 8, 0.5, 0.375, 0.125, 0.5, ("it is cold",))
+    worth = Working(20, 0.375, 0.125, Interval(0.25, 0.1, 0.4))
+    condition = Condition("arithmetic", 32, 16, 8, LOW, RATE, LOW, 0.5, worth, ("it is cold",))
     learned = stage(
         domains={"arithmetic": rich}, beyond={"arithmetic": beyond(0.1, 0.02, 0.18)}, conditions=(condition,)
     )
@@ -97,63 +100,84 @@ def shown(found: list[StageReport], width: int) -> str:
     return console.file.getvalue()
 
 
-def test_the_report_has_the_published_shape_with_the_base_first(tmp_path):
+WRITTEN = {"mean": 0.8125, "low": 0.7701, "high": 0.8494}
+WRITTEN_FULL = {"mean": 1.0, "low": 0.9286, "high": 1.0}
+WRITTEN_LOW = {"mean": 0.25, "low": 0.2, "high": 0.3}
+"""RATE, FULL and LOW as they stand in the file."""
+
+
+def written(tmp_path) -> dict:
     run = Run.create(tmp_path / "demo", config={}, provenance={})
-    data = json.loads(write_report(run, whole()).read_text())
+    return json.loads(write_report(run, whole()).read_text())
+
+
+def test_the_report_has_the_published_shape_with_the_base_first(tmp_path):
+    data = written(tmp_path)
     assert list(data) == ["stages"]
     assert [stage["name"] for stage in data["stages"]] == ["base", "3-rlvr"]
-    full, low, rate = (
-        {"mean": i.mean, "low": i.low, "high": i.high} for i in (FULL, LOW, RATE)
-    )  # numbers as in the file
-    assert data["stages"][1] == {
+    flat = {key: value for key, value in data["stages"][1].items() if not isinstance(value, dict | list)}
+    assert flat == {
         "name": "3-rlvr",
         "kind": "rlvr",
         "checkpoint": "checkpoints/step-000100",
         "cpu_seconds": 12345.6,
         "seconds": 6000.0,
-        "domains": {
-            "arithmetic": {
-                "trained": True,
-                "num_tasks": 64,
-                "pass_at_k": {"1": low, "2": rate, "4": rate, "8": rate, "16": full},
-                "rungs": {"1": full, "3": low},
-                "readouts": [
-                    {"prompt": "chat", "temperature": 0.0, "accuracy": rate},
-                    {"prompt": PLAIN, "temperature": 0.3, "accuracy": low},
-                ],
-                "gain": {"mean": 0.1, "low": -0.05, "high": 0.25},
-                "only_before": 0.125,
-                "only_after": 0.25,
-                "tokens": 123.4,
-            },
-        },
         "kl": 0.0213,
         "perplexity": 5.5,
         "no_signal_rate": 0.4,
-        "beyond": {
-            "arithmetic": {
-                "stage": "dpo",
-                "prompt": "chat",
-                "temperature": 0.3,
-                "accuracy": low,
-                "gain": {"mean": 0.1, "low": 0.02, "high": 0.18},
-            }
-        },
-        "conditions": [
-            {
-                "domain": "arithmetic",
-                "num_tasks": 32,
-                "pass_at_1": 0.25,
-                "pass_at_group": 0.75,
-                "num_samples": 8,
-                "mixed_rate": 0.5,
-                "with_working": 0.375,
-                "without_working": 0.125,
-                "working_rate": 0.5,
-                "problems": ["it is cold"],
-            }
-        ],
     }
+    assert set(data["stages"][1]) - set(flat) == {"domains", "beyond", "conditions"}
+
+
+def test_a_domain_has_the_published_shape(tmp_path):
+    assert written(tmp_path)["stages"][1]["domains"] == {
+        "arithmetic": {
+            "trained": True,
+            "num_tasks": 64,
+            "pass_at_k": {"1": WRITTEN_LOW, "2": WRITTEN, "4": WRITTEN, "8": WRITTEN, "16": WRITTEN_FULL},
+            "rungs": {"1": WRITTEN_FULL, "3": WRITTEN_LOW},
+            "readouts": [
+                {"prompt": "chat", "temperature": 0.0, "accuracy": WRITTEN},
+                {"prompt": PLAIN, "temperature": 0.3, "accuracy": WRITTEN_LOW},
+            ],
+            "gain": {"mean": 0.1, "low": -0.05, "high": 0.25},
+            "only_before": 0.125,
+            "only_after": 0.25,
+            "tokens": 123.4,
+        },
+    }
+
+
+def test_what_rlvr_is_held_to_has_the_published_shape(tmp_path):
+    learned = written(tmp_path)["stages"][1]
+    assert learned["beyond"] == {
+        "arithmetic": {
+            "stage": "dpo",
+            "prompt": "chat",
+            "temperature": 0.3,
+            "accuracy": WRITTEN_LOW,
+            "gain": {"mean": 0.1, "low": 0.02, "high": 0.18},
+        }
+    }
+    assert learned["conditions"] == [
+        {
+            "domain": "arithmetic",
+            "num_tasks": 32,
+            "num_samples": 16,
+            "group_size": 8,
+            "pass_at_1": WRITTEN_LOW,
+            "pass_at_k": WRITTEN,
+            "mixed_rate": WRITTEN_LOW,
+            "working_rate": 0.5,
+            "working": {
+                "num_tasks": 20,
+                "shown": 0.375,
+                "hidden": 0.125,
+                "gain": {"mean": 0.25, "low": 0.1, "high": 0.4},
+            },
+            "problems": ["it is cold"],
+        }
+    ]
 
 
 def test_a_report_reads_back_as_it_was(tmp_path):
@@ -211,21 +235,48 @@ def test_the_table_fits_80_columns_without_losing_a_digit():
         assert part in text
 
 
+UNIT = "(points of greedy accuracy over the strongest readout of any stage before)"
+BOTH = "sums +12.3, chains +10.0; elicitation only: words +4.0"
+
+
 def test_the_headline_counts_the_domains_that_lie_ten_points_above_the_strongest_readout():
     mixed = {"sums": beyond(0.123, 0.05, 0.2), "words": beyond(0.04, -0.01, 0.09), "chains": beyond(0.1, 0.001, 0.2)}
-    assert headline([stages()[0], stage(beyond=mixed)]) == (
-        "Beyond elicitation in 2 of 3 domains: sums +12.3, chains +10.0; not in words +4.0 "
-        "(points of greedy accuracy over the strongest readout of any stage before)"
-    )
-    two_of_three = {**mixed, "chains": beyond(0.099, 0.05, 0.2)}
-    assert headline([stage(beyond=two_of_three)]).startswith("Elicitation only: sums +12.3, words +4.0, chains +9.9 (")
+    assert headline([stages()[0], stage(beyond=mixed)]) == f"Beyond elicitation in 2 of 3 domains: {BOTH} {UNIT}"
     all_of_one = {"sums": beyond(0.123, 0.05, 0.2)}
-    assert headline([stage(beyond=all_of_one)]).startswith("Beyond elicitation in 1 of 1 domain: sums +12.3 (points")
+    assert headline([stage(beyond=all_of_one)]) == f"Beyond elicitation in 1 of 1 domain: sums +12.3 {UNIT}"
+
+
+def test_short_of_two_domains_the_headline_begins_with_elicitation_only_and_names_each_under_its_label():
+    mixed = {"sums": beyond(0.123, 0.05, 0.2), "words": beyond(0.04, -0.01, 0.09), "chains": beyond(0.099, 0.05, 0.2)}
+    assert headline([stage(beyond=mixed)]) == (
+        "Elicitation only on the whole (beyond in 1 of 3 domains, 2 asked for): beyond: sums +12.3; "
+        f"above, by less than 10 points: chains +9.9; elicitation only: words +4.0 {UNIT}"
+    )
+    del mixed["sums"]
+    assert headline([stage(beyond=mixed)]) == (
+        "Elicitation only on the whole (beyond in none of 2 domains, 2 asked for): "
+        f"above, by less than 10 points: chains +9.9; elicitation only: words +4.0 {UNIT}"
+    )
 
 
 def test_the_headline_says_elicitation_only_and_by_how_much():
     none = {"sums": beyond(0.02, -0.05, 0.09), "words": beyond(-0.03, -0.1, 0.04)}
-    assert headline([stage(beyond=none)]).startswith("Elicitation only: sums +2.0, words -3.0 (points")
+    assert headline([stage(beyond=none)]) == f"Elicitation only: sums +2.0, words -3.0 {UNIT}"
+
+
+@pytest.mark.parametrize(
+    ("gain", "said"),
+    [
+        ((0.1, 0.001, 0.2), "beyond"),
+        ((0.0999, 0.001, 0.2), "above, by less than 10 points"),
+        ((0.01, 0.001, 0.02), "above, by less than 10 points"),
+        ((0.3, 0.0, 0.6), "elicitation only"),
+        ((0.05, -0.01, 0.11), "elicitation only"),
+        ((-0.2, -0.3, -0.1), "elicitation only"),
+    ],
+)
+def test_a_domain_is_beyond_or_above_or_elicitation_only(gain, said):
+    assert label(Interval(*gain)) == said
 
 
 def test_a_gain_whose_interval_begins_at_0_is_not_beyond():
@@ -241,9 +292,20 @@ def test_gain_lines_say_the_rise_over_the_stage_before_and_over_the_strongest_re
     found = [whole()[0], replace(whole()[1], beyond={"arithmetic": plain})]
     assert gain_lines(found) == [
         "3-rlvr over base, arithmetic: pass@1 +10.0 points [-5.0, +25.0]",
-        '3-rlvr beyond dpo (greedy, prompt "Q: {problem}\\nA:", 25.0%), arithmetic: greedy +10.0 points [+2.0, +18.0]',
+        '3-rlvr over the strongest readout (dpo, greedy, prompt "Q: {problem}\\nA:", 25.0%), arithmetic: '
+        "greedy +10.0 points [+2.0, +18.0]: beyond; pass@16 100.0% → 100.0%",
+        "3-rlvr, perplexity of held-out text: +0.0% from base",
     ]
-    assert gain_lines(stages()) == []
+    unmeasured = [replace(found, perplexity=None) for found in stages()]
+    assert gain_lines(unmeasured) == []
+
+
+def test_a_line_of_perplexity_names_both_references():
+    base, learned = stages()
+    dpo, last = replace(base, name="dpo", perplexity=5.0), replace(learned, name="rlvr", perplexity=5.25)
+    # 5.25 / 5 and 5.25 / 5.5
+    assert gain_lines([base, dpo, last])[-1] == "rlvr, perplexity of held-out text: +5.0% from dpo, -4.5% from base"
+    assert not any("perplexity" in line for line in gain_lines([base, replace(dpo, perplexity=None), last]))
 
 
 def test_each_readout_has_a_line_of_how_it_was_asked():
@@ -254,18 +316,21 @@ def test_each_readout_has_a_line_of_how_it_was_asked():
 
 
 def test_the_conditions_are_a_row_per_domain():
+    worth = Working(20, 0.375, 0.125, Interval(0.25, 0.104, 0.4))
     found = [
-        Condition("arithmetic", 32, 0.25, 0.75, 8, 0.5, 0.375, 0.125, 0.5, ()),
-        Condition("words", 16, 0.5, 0.5, 8, 0.0, None, 0.5, 0.0, ("nothing differs",)),
+        Condition("spell_backward", 32, 16, 8, LOW, RATE, LOW, 0.5, worth, ()),
+        Condition("words", 16, 16, 8, RATE, RATE, Interval(0.0, 0.0, 0.1), 0.0, None, ("nothing differs",)),
     ]
     console = Console(file=io.StringIO(), width=80, color_system=None)
     console.print(condition_table(found))
     rows = [line.split() for line in console.file.getvalue().splitlines()]
-    assert rows[0] == ["show", "right", "with", "right", "mixed"]
-    assert rows[1] == [
-        *("before", "RLVR", "tasks", "working", "working", "without", "pass@1", "pass@8", "groups", "holds")
+    assert rows[:2] == [
+        ["show", "right", "with,", "gain,", "mixed"],
+        ["before", "RLVR", "working", "without", "it", "paired", "pass@1", "pass@16", "of", "8", "holds"],
     ]
-    assert rows[3:5] == [
-        ["arithmetic", "32", "50.0", "37.5", "12.5", "25.0", "75.0", "50.0", "yes"],
-        ["words", "16", "0.0", "–", "50.0", "50.0", "50.0", "0.0", "no"],
+    assert rows[3:7] == [
+        ["spell_backward", "50.0", "37.5", "25.0", "25.0", "81.2", "25.0", "yes"],
+        ["12.5", "[10,40]", "[20,30]", "[77,85]", "[20,30]"],
+        ["words", "0.0", "–", "–", "81.2", "81.2", "0.0", "no"],
+        ["[77,85]", "[77,85]", "[0,10]"],
     ]

@@ -7,12 +7,13 @@ import pytest
 from tiny import completion, emit, make_parts, make_run, task, write_base
 
 from rlvr.config.schema import RlvrConfig
-from rlvr.errors import TrainingError
+from rlvr.errors import RunError, TrainingError
 from rlvr.models.checkpoint import latest_checkpoint
 from rlvr.runs.compare import differences
 from rlvr.runs.rollouts import read_rollouts
 from rlvr.stages.conditions import conditions_of, problem_lines, read_conditions, require, shows_working
 from rlvr.stages.rlvr import rlvr
+from rlvr.statistics.intervals import Interval
 from rlvr.types import Group, Verdict, read_only
 from rlvr.verifiers.scorer import Scorer
 
@@ -74,26 +75,47 @@ def test_conditions_by_hand():
         group(2, [1.0] * 4, texts=[SHOWN, SHOWN, PLAIN, PLAIN]),
         group(3, [None, 1.0, 0.0, 0.0], texts=[SHOWN, PLAIN, SHOWN, PLAIN]),
     ]
-    (found,) = conditions_of(samples)
-    assert (found.domain, found.num_tasks, found.num_samples) == ("tiny", 4, 4)
+    (found,) = conditions_of(samples, group_size=2)
+    assert (found.domain, found.num_tasks, found.num_samples, found.group_size) == ("tiny", 4, 4, 2)
     # 1/4, 0, 1 and, of the scored, 1/3
-    assert found.pass_at_1 == pytest.approx((0.25 + 0 + 1 + 1 / 3) / 4)
+    assert found.pass_at_1.mean == pytest.approx((0.25 + 0 + 1 + 1 / 3) / 4)
     # tasks 0, 1 and 2 have 4 scored samples; two of them have a right one
-    assert found.pass_at_group == pytest.approx(2 / 3)
-    # tasks 0 and 3 have right and wrong samples
-    assert found.mixed_rate == 0.5
-    # 15 samples were scored; with working: 1 of task 0, 2 of task 2, 1 of task 3, of which the first three are right
+    assert found.pass_at_k.mean == pytest.approx(2 / 3)
+    # of the 6 pairs of task 0 hold 3 right and wrong, of the 3 pairs of task 3 hold 2; tasks 1 and 2 have none
+    assert found.mixed_rate.mean == pytest.approx((3 / 6 + 0 + 0 + 2 / 3) / 4)
+    for rate in (found.pass_at_1, found.pass_at_k, found.mixed_rate):
+        assert 0 <= rate.low < rate.mean < rate.high <= 1
+    # 15 samples were scored; with working: 1 of task 0, 2 of task 2, 1 of task 3
     assert found.working_rate == pytest.approx(4 / 15)
-    assert found.with_working == pytest.approx(3 / 4)
-    # without: 3 wrong, 4 wrong, 2 right, 1 right and 1 wrong
-    assert found.without_working == pytest.approx(3 / 11)
+    # tasks 0, 2 and 3 have both kinds: right with working 1, 1 and 0, without it 0, 1 and 1/2
+    assert found.working.num_tasks == 3
+    assert found.working.shown == pytest.approx(2 / 3)
+    assert found.working.hidden == pytest.approx(0.5)
+    assert found.working.gain.mean == pytest.approx((1 + 0 - 0.5) / 3)
     assert found.problems == ()
 
 
+def test_tasks_of_one_kind_only_lend_working_nothing():
+    # Pooled, working would be right in 9 of 10 and the rest in 1 of 10: the easy tasks are those that are worked.
+    easy = [group(i, [1.0, 1.0], texts=[SHOWN, SHOWN]) for i in range(4)]
+    hard = [group(i, [0.0, 0.0], texts=[PLAIN, PLAIN]) for i in range(4, 8)]
+    both = [group(8, [1.0, 1.0], texts=[SHOWN, PLAIN]), group(9, [0.0, 0.0], texts=[SHOWN, PLAIN])]
+    (found,) = conditions_of([*easy, *hard, *both], group_size=2)
+    assert (found.working.num_tasks, found.working.shown, found.working.hidden) == (2, 0.5, 0.5)
+    assert found.working.gain.mean == 0
+    (apart,) = conditions_of([*easy, *hard], group_size=2)
+    assert (apart.working, apart.working_rate) == (None, 0.5)
+
+
+def test_where_no_task_has_enough_scored_samples_nothing_is_known():
+    (found,) = conditions_of([group(0, [1.0, None, None, None])], group_size=2)
+    assert (found.pass_at_k, found.mixed_rate) == (Interval(0.0, 0.0, 1.0), Interval(0.0, 0.0, 1.0))
+
+
 def test_right_is_what_reaches_the_threshold_of_its_task():
-    half = group(0, [0.5, 0.25], texts=[SHOWN, SHOWN])
-    (found,) = conditions_of([replace(half, task=replace(half.task, threshold=0.5))])
-    assert (found.with_working, found.without_working, found.working_rate) == (0.5, None, 1.0)
+    half = group(0, [0.5, 0.25, 0.25], texts=[SHOWN, SHOWN, PLAIN])
+    (found,) = conditions_of([replace(half, task=replace(half.task, threshold=0.5))], group_size=2)
+    assert (found.working.shown, found.working.hidden, found.working_rate) == (0.5, 0.0, pytest.approx(2 / 3))
 
 
 @pytest.mark.parametrize(
@@ -106,62 +128,65 @@ def test_right_is_what_reaches_the_threshold_of_its_task():
         ("<think> \n\t</think> 5", False),
         ("<think></think> 2 + 3 = 5", False),
         ("<think><think></think>", False),
-        ("<think>a", False),
+        # Cut off at the length limit: it is working that did not come to an end.
+        ("<think>a", True),
+        ("<think>", False),
+        ("<think>  ", False),
         ("a</think> 5", False),
         ("", False),
     ],
 )
-def test_working_is_what_stands_inside_a_thinking_part_that_ends(text, shown):
+def test_working_is_what_stands_inside_a_thinking_part_even_where_it_is_cut_off(text, shown):
     assert shows_working(text) == shown
 
 
-def worth(shown, plain):
-    """Gives the conditions of samples that are right so often, of so many: with working, and without."""
-    groups = []
-    for text, (right, number) in ((SHOWN, shown), (PLAIN, plain)):
-        groups += [group(len(groups) + i, [float(i < right)], texts=[text]) for i in range(number)]
-    return conditions_of(groups)[0]
+def worth(*gains):
+    """Gives the conditions of tasks with 4 samples with working and 4 without; 2 of the latter are right."""
+    texts = [SHOWN] * 4 + [PLAIN] * 4
+    outcomes = [[1.0] * (2 + gain) + [0.0] * (2 - gain) + [1.0, 1.0, 0.0, 0.0] for gain in gains]
+    return conditions_of([group(i, o, texts=texts) for i, o in enumerate(outcomes)], group_size=4)[0]
 
 
 @pytest.mark.parametrize(
-    ("shown", "plain", "fails"),
+    ("gains", "fails"),
     [
-        ((4, 8), (4, 8), True),
-        ((3, 8), (4, 8), True),
-        # 11/20 - 10/20 is 5 points, 12/20 - 10/20 is 10
-        ((11, 20), (10, 20), True),
-        ((12, 20), (10, 20), False),
-        # too few of one kind, or none: not judged
-        ((0, 7), (20, 20), False),
-        ((0, 20), (7, 7), False),
-        ((0, 20), (0, 0), False),
-        ((0, 0), (20, 20), False),
+        ([0] * 10, True),
+        ([-1] * 10, True),
+        # 2 samples of 4 in one task of 10 are 5 points
+        ([2, *([0] * 9)], True),
+        # 25 points everywhere
+        ([1] * 10, False),
+        # 12.5 points on average, but they may be chance
+        ([2, 2, 2, 2, -2, -1, 0, 0], True),
+        # too few tasks: not judged
+        ([-1] * 7, False),
+        ([-1] * 8, True),
     ],
 )
-def test_working_must_pay_by_more_than_5_points_where_8_samples_of_both_kinds_were_drawn(shown, plain, fails):
-    found = worth(shown, plain)
-    assert any(sentence.startswith("working does not pay") for sentence in found.problems) == fails
-    assert (found.with_working is None, found.without_working is None) == (shown[1] == 0, plain[1] == 0)
+def test_working_must_pay_by_more_than_5_points_and_by_more_than_chance_in_8_tasks_with_both_kinds(gains, fails):
+    found = worth(*gains)
+    assert found.working.gain.mean == pytest.approx(sum(gains) / 4 / len(gains))
+    assert any(sentence.startswith("working is not shown to pay") for sentence in found.problems) == fails
 
 
 def test_each_condition_that_fails_is_a_sentence_and_equal_rates_are_a_failure():
-    always = conditions_of([group(i, [1.0, 1.0], texts=[SHOWN, PLAIN]) for i in range(8)])
+    always = conditions_of([group(i, [1.0, 1.0], texts=[SHOWN, PLAIN]) for i in range(8)], group_size=2)
     assert [sentence.split(" (")[0] for sentence in always[0].problems] == [
-        "working does not pay",
+        "working is not shown to pay",
         "2 samples solve hardly more tasks than one does",
-        "few groups hold right and wrong samples",
+        "few groups of 2 hold right and wrong samples",
     ]
-    assert "100% right with it, 100% without, expected more than 5 points more" in always[0].problems[0]
-    assert problem_lines(always)[0].startswith("RL has little to learn from in tiny: working does not pay")
-    with pytest.raises(TrainingError, match="the conditions for RLVR do not hold; RL has little to learn from in tiny"):
+    assert "100% right with it, 100% without, in 8 tasks: +0 points [" in always[0].problems[0]
+    assert problem_lines(always)[0].startswith("tiny fails a condition for RL: working is not shown to pay")
+    with pytest.raises(TrainingError, match="the conditions for RLVR do not hold; tiny fails a condition for RL"):
         require(always)
 
 
 def test_the_limits_themselves_are_good_enough():
     # 1 of 5 groups is mixed: 20%; pass@1 = 0.5/5 = 0.1, pass@2 = 1/5 = 0.2: 10 points between
     samples = [group(0, [1.0, 0.0]), *(group(i, [0.0, 0.0]) for i in range(1, 5))]
-    (found,) = conditions_of(samples)
-    assert (found.mixed_rate, found.with_working, found.problems) == (0.2, None, ())
+    (found,) = conditions_of(samples, group_size=2)
+    assert (found.mixed_rate.mean, found.working, found.problems) == (pytest.approx(0.2), None, ())
     require([found])
 
 
@@ -169,19 +194,34 @@ def test_the_stage_looks_at_so_many_tasks_of_each_domain_and_keeps_what_it_saw(b
     run = make_run(tmp_path / "run")
     rlvr(parts(base), config(), run)
     tiny, other = sorted(read_conditions(run), key=lambda c: c.domain != "tiny")
-    assert [(c.domain, c.num_tasks, c.num_samples) for c in (tiny, other)] == [("tiny", 5, 4), ("other", 3, 4)]
+    assert [(c.domain, c.num_tasks, c.num_samples) for c in (tiny, other)] == [("tiny", 5, 16), ("other", 3, 16)]
     rows = read_rollouts(run.path / "conditions" / "rollouts").to_pylist()
     assert {r["split"] for r in rows} == {"conditions"}
-    assert len(rows) == (5 + 3) * 4
+    assert len(rows) == (5 + 3) * 16
+    assert {c.group_size for c in (tiny, other)} == {4}
     rates = [r["outcome"] for r in rows if r["domain"] == "tiny"]
-    assert tiny.pass_at_1 == pytest.approx(sum(rates) / 20)
+    assert tiny.pass_at_1.mean == pytest.approx(sum(rates) / 80)
     (line,) = run.child("conditions").metrics()
-    assert line["rollout/conditions_pass_at_1/tiny"] == tiny.pass_at_1
+    assert line["rollout/conditions_pass_at_1/tiny"] == tiny.pass_at_1.mean
+    assert line["rollout/conditions_pass_at_k/tiny"] == tiny.pass_at_k.mean
     # the tiny tokenizer has no thinking part
-    assert (tiny.with_working, tiny.without_working, tiny.working_rate) == (None, pytest.approx(sum(rates) / 20), 0.0)
-    assert line["rollout/conditions_without_working_rate/tiny"] == tiny.without_working
+    assert (tiny.working, tiny.working_rate) == (None, 0.0)
     assert line["rollout/conditions_working_rate/other"] == 0.0
-    assert "rollout/conditions_with_working_rate/other" not in line
+    assert "rollout/conditions_working_gain/other" not in line
+
+
+def test_a_larger_group_is_sampled_whole(base, tmp_path):
+    run = make_run(tmp_path / "run")
+    rlvr(parts(base), config().model_copy(update={"group_size": 18, "steps": 1}), run)
+    assert {(c.num_samples, c.group_size) for c in read_conditions(run)} == {(18, 18)}
+
+
+def test_conditions_of_another_version_are_one_clear_error(tmp_path):
+    run = make_run(tmp_path / "run")
+    run.write_json("conditions.json", {"conditions": [{"domain": "tiny", "pass_at_1": 0.5}]})
+    with pytest.raises(RunError, match="written by another version of rlvr") as caught:
+        read_conditions(run)
+    assert "delete it" in caught.value.hint
 
 
 def test_measuring_changes_nothing_of_the_training(base, tmp_path):
@@ -203,7 +243,7 @@ def test_a_stage_that_stopped_keeps_or_repeats_the_conditions_of_an_undisturbed_
     whole, stopped = make_run(tmp_path / "whole"), make_run(tmp_path / "stopped")
     rlvr(parts(base), config(), whole)
 
-    def stop_measuring(groups):
+    def stop_measuring(groups, group_size):
         assert len(groups) == 5 + 3
         raise StopError
 
@@ -234,7 +274,7 @@ def test_a_condition_that_is_required_stops_the_stage_before_its_first_step(base
         scores=scorer(lambda t, c: Verdict(0.0, "ok")),
         announce=lambda steps, first: announced.append(len(read_conditions(run))),
     )
-    with pytest.raises(TrainingError, match="RL has little to learn from in tiny") as caught:
+    with pytest.raises(TrainingError, match="tiny fails a condition for RL: 16 samples") as caught:
         rlvr(wrong, config(required=True), run)
     assert "conditions.required=false" in caught.value.hint
     assert run.metrics() == []
@@ -249,7 +289,7 @@ def test_conditions_are_stored_as_they_are_reported(base, tmp_path):
     stored = json.loads((run.path / "conditions.json").read_text())["conditions"]
     assert [entry["domain"] for entry in stored] == ["other", "tiny"]
     assert set(stored[0]) == {
-        *("domain", "num_tasks", "pass_at_1", "pass_at_group", "num_samples", "mixed_rate", "problems"),
-        *("with_working", "without_working", "working_rate"),
+        *("domain", "num_tasks", "num_samples", "group_size", "pass_at_1", "pass_at_k", "mixed_rate"),
+        *("working_rate", "working", "problems"),
     }
-    assert all(isinstance(entry["without_working"], float) for entry in stored)
+    assert all(set(entry["pass_at_1"]) == {"mean", "low", "high"} for entry in stored)

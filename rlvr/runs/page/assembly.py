@@ -16,7 +16,17 @@ from rlvr.runs.page.facts import Facts, Stage, costs, read_facts
 from rlvr.runs.page.figures import draw
 from rlvr.runs.page.terms import TERMS
 from rlvr.runs.page.transcripts import KINDS, DomainTranscripts, read_transcripts
-from rlvr.runs.report import BEYOND_POINTS, SEEN, DomainReport, is_beyond
+from rlvr.runs.report import (
+    ABOVE,
+    BEYOND,
+    BEYOND_DOMAINS,
+    BEYOND_POINTS,
+    ELICITED,
+    SEEN,
+    DomainReport,
+    label,
+    perplexity_change,
+)
 
 TEMPLATE = "page.html.j2"
 
@@ -64,8 +74,11 @@ def _context(facts: Facts) -> dict[str, Any]:
         "ways": words.ways(facts),
         "asked": numbers.asked,
         "tag": _tag,
-        "is_beyond": is_beyond,
+        "label": label,
+        "perplexity_change": perplexity_change,
+        "labels": {"beyond": BEYOND, "above": ABOVE, "elicited": ELICITED},
         "beyond_points": round(100 * BEYOND_POINTS),
+        "beyond_domains": BEYOND_DOMAINS,
         "conditions": [report for report in facts.reports if report.conditions],
         "curves": [(stage.name, _drawn(curves(stage), f"{stage.name}-curve")) for stage in rlvr_stages(facts)],
         "pass_at_k": _drawn([pass_at_k_panel(*pair)] if pair else [], "pass-at-k"),

@@ -48,7 +48,8 @@ KL = Curve(
     "Distance from the start (KL)",
     "nats per token",
     "number",
-    "How far the model has moved from the one that RLVR started with. It begins at 0; a sudden jump is a warning.",
+    "How far the model has moved from the one that RLVR started with. It begins at 0; a sudden jump of the bold line "
+    "is a warning.",
 )
 NO_SIGNAL = Curve(
     "rollout/informative_rate",
@@ -98,8 +99,20 @@ def curves(stage: Stage) -> list[Panel]:
             y = [value + low.get(step, 0.0) for step, value in zip(x, y, strict=True)]
         if x:
             chart = _over_steps(curve.heading, curve.y_label, curve.scale, x, y, window)
-            panels.append(Panel(curve.heading, curve.caption, (), (chart,)))
+            caption = f"{curve.caption}{_kl_sample(stage)}" if curve is KL else curve.caption
+            panels.append(Panel(curve.heading, caption, (), (chart,)))
     return panels
+
+
+def _kl_sample(stage: Stage) -> str:
+    """Gives the sentence that says on how few groups the KL rests; empty where it was measured on all tokens."""
+    groups, prompts = stage.settings.get("kl_groups", 0), stage.settings.get("prompts_per_step", 0)
+    if not 0 < groups < prompts:
+        return ""
+    return (
+        f" Each point rests on {groups} of the {prompts} groups of its step, {groups * stage.settings['group_size']} "
+        "answers, so single points jump; read the bold line."
+    )
 
 
 def _values(lines: Sequence[Mapping[str, float]], metric: str) -> tuple[list[float], list[float]]:

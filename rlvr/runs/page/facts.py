@@ -16,14 +16,14 @@ EVALUATION = "evaluation"
 class Stage:
     """One stage of the plan, the base as number 0. `report` is None until it was measured, `run` until it began.
 
-    `group_size` is how many completions RLVR draws for a prompt; None for other kinds.
+    `settings` is the stage's part of the recipe, empty for the base and where there is no recipe.
     """
 
     name: str
     kind: str
     run: Run | None
     report: StageReport | None
-    group_size: int | None
+    settings: Mapping[str, Any]
 
     def metrics(self) -> list[dict[str, float]]:
         """Gives the stage's lines of metrics so far, oldest first; none before it began."""
@@ -74,23 +74,20 @@ def read_facts(run: Run) -> Facts:
     reports = read_report(run) if (run.path / REPORT).is_file() else []
     planned = _planned(config, reports)
     stages = []
-    for number, (name, kind, group_size) in enumerate(planned):
+    for number, (name, kind, settings) in enumerate(planned):
         path = run.path / f"{number}-{name}"
         report = reports[number] if number < len(reports) else None
-        stages.append(Stage(name, kind, Run(path) if is_run(path) else None, report, group_size))
+        stages.append(Stage(name, kind, Run(path) if is_run(path) else None, report, settings))
     return Facts(run.path.resolve().name, tuple(stages), run.read_json(PROVENANCE), config)
 
 
-def _planned(config: Mapping[str, Any], reports: Sequence[StageReport]) -> list[tuple[str, str, int | None]]:
-    """Gives name, kind and group size of each stage: as the recipe says, as far as the report where there is none."""
+def _planned(config: Mapping[str, Any], reports: Sequence[StageReport]) -> list[tuple[str, str, Mapping[str, Any]]]:
+    """Gives name, kind and settings of each stage: as the recipe says, as far as the report where there is none."""
     recipe = config.get("recipe")
     if not isinstance(recipe, Mapping):
-        return [(report.name, report.kind, None) for report in reports]
-    stages: list[tuple[str, str, int | None]] = [(BASE, BASE, None)]
-    for stage in recipe.get("stage", ()):
-        size = stage.get("group_size") if stage["kind"] == "rlvr" else None
-        stages.append((stage.get("name") or stage["kind"], stage["kind"], size))
-    return stages
+        return [(report.name, report.kind, {}) for report in reports]
+    stages = [(stage.get("name") or stage["kind"], stage["kind"], stage) for stage in recipe.get("stage", ())]
+    return [(BASE, BASE, {}), *stages]
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,10 +116,11 @@ def _cost(stage: Stage) -> Cost:
     lines = stage.metrics() if stage.kind != "evaluate" else []
     measured = stage.measurement.metrics() if stage.measurement else []
     learned = [line[key] for line in lines for key in ("train/tokens", "train/learned_tokens") if key in line]
+    group_size = stage.settings.get("group_size") if stage.kind == "rlvr" else None
     written = [
-        line["rollout/completion_tokens_mean"] * line["rollout/prompts_drawn"] * stage.group_size
+        line["rollout/completion_tokens_mean"] * line["rollout/prompts_drawn"] * group_size
         for line in lines
-        if stage.group_size and "rollout/completion_tokens_mean" in line
+        if group_size and "rollout/completion_tokens_mean" in line
     ]
     peaks = [line["memory/peak_bytes"] for line in (*lines, *measured) if "memory/peak_bytes" in line]
     return Cost(

@@ -21,7 +21,8 @@ TERMS: dict[str, str] = {
     "readout": "One way of asking the model: a wording of the question together with a temperature.",
     "strongest readout": "The way of asking under which a model does best, of all that were tried.",
     "elicitation": "Getting an ability out of a model that was already in there. A gain is beyond elicitation when no "
-    "way of asking any earlier model that was tried came close.",
+    "way of asking any earlier model that was tried came within 10 points.",
+    "sharpening": "Making right answers likelier that the model could find before: pass@1 rises, pass@16 does not.",
     "95% interval": "The range that holds the true value in about 95 of 100 such measurements; it covers the luck of "
     "which tasks and samples were drawn, not the luck of training.",
     "point": "One percentage point: from 10% to 15% is 5 points.",

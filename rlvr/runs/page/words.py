@@ -1,8 +1,10 @@
 """Two paragraphs in plain words: what was gained, and what was not. Each sentence is said only where it is true."""
 
+from collections.abc import Mapping
+
 from rlvr.runs.page.facts import Facts, Stage
 from rlvr.runs.page.numbers import asked, listed, percent, signed
-from rlvr.runs.report import BEYOND_POINTS, SEEN, DomainReport, StageReport, headline, is_beyond
+from rlvr.runs.report import ABOVE, BEYOND, ELICITED, SEEN, Beyond, DomainReport, StageReport, headline, label
 from rlvr.statistics.intervals import Interval
 
 KINDS = {
@@ -44,7 +46,8 @@ def gained(facts: Facts) -> str:
     if pair is None:
         return "Only the model that the run starts from has been measured so far. What training adds is not known yet."
     before, after = _report(pair[0]), _report(pair[1])
-    ended = [KINDS.get(report.kind, report.kind) for report in facts.reports[1:] if report.kind != "evaluate"]
+    kinds = dict.fromkeys(report.kind for report in facts.reports[1:] if report.kind != "evaluate")
+    ended = [KINDS.get(kind, kind) for kind in kinds]
     opening = (
         f"This run took a language model through {listed(ended)}." if ended else "This run trained nothing so far."
     )
@@ -55,7 +58,7 @@ def gained(facts: Facts) -> str:
         f"After each it was given tasks set aside for measuring, and a program marked its answers. In what follows, "
         f"before means {before.name} and after means {after.name}.",
         _risen(after, before),
-        _beyond(after, ways(facts)),
+        _beyond(after, before, ways(facts)),
     )
 
 
@@ -66,7 +69,7 @@ def not_gained(facts: Facts) -> str:
         return "Nothing can be said yet about what was not gained: there is no trained model to compare with."
     before, after = _report(pair[0]), _report(pair[1])
     if not after.domains:
-        return _joined(_perplexity(before, after), "Whether anything was lost in other abilities was not measured.")
+        return _joined(_perplexity(facts, pair), "Whether anything was lost in other abilities was not measured.")
     return _joined(
         _flat(after),
         _fallen(after, before),
@@ -74,7 +77,7 @@ def not_gained(facts: Facts) -> str:
         _staged(facts, pair),
         _forgotten(after),
         _untouched(after),
-        _perplexity(before, after),
+        _perplexity(facts, pair),
         "All of this is one run with one seed: the intervals cover which tasks and samples were drawn, not how a "
         "second training run would turn out.",
     )
@@ -147,19 +150,45 @@ def _risen(after: StageReport, before: StageReport) -> str:
     )
 
 
-def _beyond(after: StageReport, asked_in: str) -> str:
-    reached = {name: found for name, found in after.beyond.items() if is_beyond(found.gain)}
+def _beyond(after: StageReport, before: StageReport, asked_in: str) -> str:
+    """Says where the likeliest answer is right more often than any earlier version's, with pass@16 beside it."""
+    beyond, above = _labelled(after, BEYOND), _labelled(after, ABOVE)
     if not after.beyond:
         return ""
-    if not reached:
+    if not beyond and not above:
         risen = any(_rose(after, name) for name in after.beyond)
         return "None of this is shown to be a new ability: see the next paragraph." if risen else ""
-    by = [f"{signed(found.gain.mean).removeprefix('+')} points in {name}" for name, found in reached.items()]
-    return (
-        f"In {listed(list(reached))} it now does what no earlier version did under any way of asking that was tried "
-        f"({asked_in} for each version): its likeliest answer is right more often than the best of those, "
-        f"by {listed(by)}."
-    )
+    said = [
+        f"The hardest comparison is with the best that any earlier version did under any way of asking that was tried "
+        f"({asked_in} for each version)."
+    ]
+    if beyond:
+        said.append(f"Beyond that is its likeliest answer in {_by_points(beyond, after, before)}.")
+    if above:
+        said.append(f"{ABOVE.capitalize()}, it is in {_by_points(above, after, before)}.")
+    if any(after.domains[name].pass_at_16 for name in (*beyond, *above)):
+        said.append(
+            "Where pass@16, the chance that one of 16 answers is right, did not rise with it, the model became surer "
+            "of what it could find before."
+        )
+    return " ".join(said)
+
+
+def _labelled(after: StageReport, kind: str) -> dict[str, Beyond]:
+    return {name: found for name, found in after.beyond.items() if label(found.gain) == kind}
+
+
+def _by_points(found: Mapping[str, Beyond], after: StageReport, before: StageReport) -> str:
+    return listed([f"{name} (by {_bare(b)} points{_reach(name, before, after)})" for name, b in found.items()])
+
+
+def _bare(found: Beyond) -> str:
+    return signed(found.gain.mean).removeprefix("+")
+
+
+def _reach(name: str, before: StageReport, after: StageReport) -> str:
+    old, new = (report.domains[name].pass_at_16 if name in report.domains else None for report in (before, after))
+    return "" if old is None or new is None else f"; pass@16 from {percent(old.mean)} to {percent(new.mean)}"
 
 
 def _flat(after: StageReport) -> str:
@@ -177,7 +206,7 @@ def _fallen(after: StageReport, before: StageReport) -> str:
 
 
 def _only_elicited(after: StageReport) -> str:
-    rest = {name: found for name, found in after.beyond.items() if not is_beyond(found.gain)}
+    rest = _labelled(after, ELICITED)
     if not rest:
         return ""
     details = [
@@ -185,8 +214,9 @@ def _only_elicited(after: StageReport) -> str:
         f"{found.stage}, asked in the best way, already was in {percent(found.accuracy.mean)})"
         for name, found in rest.items()
     ]
-    clear = f"{100 * BEYOND_POINTS:.0f} points above every earlier version"
-    said = f"No clear new ability, {clear}, is shown in {listed(details)}."
+    said = (
+        f"{ELICITED.capitalize()}, not shown to lie above every earlier version, is what it does in {listed(details)}."
+    )
     if risen := [name for name in rest if _rose(after, name)]:
         said += (
             f" What rose in {listed(risen)} is how reliably it does what some earlier version could do when asked well."
@@ -239,12 +269,17 @@ def _untouched(after: StageReport) -> str:
     return f"Of the domains that no stage of this run trained on, {', and '.join(said)} (points of pass@1)."
 
 
-def _perplexity(before: StageReport, after: StageReport) -> str:
-    if before.perplexity is None or after.perplexity is None:
-        return ""
-    change = after.perplexity / before.perplexity - 1
-    verdict = "less" if change < 0 else "more"
-    return (
-        f"Ordinary text surprises the model {100 * abs(change):.1f}% {verdict} than before "
-        f"(perplexity {before.perplexity:.3f}, then {after.perplexity:.3f})."
-    )
+def _perplexity(facts: Facts, pair: tuple[Stage, Stage]) -> str:
+    """Says how perplexity changed from the stage before, and beside it from the base, each with its two ends."""
+    after = _report(pair[1])
+    changes = []
+    for before in dict.fromkeys((pair[0].name, facts.stages[0].name)):
+        old = next(stage.report for stage in facts.stages if stage.name == before)
+        if old is None or old.perplexity is None or after.perplexity is None:
+            continue
+        change = after.perplexity / old.perplexity - 1
+        changes.append(
+            f"{100 * abs(change):.1f}% {'less' if change < 0 else 'more'} from {before} to {after.name} "
+            f"(perplexity {old.perplexity:.3f}, then {after.perplexity:.3f})"
+        )
+    return f"Ordinary text surprises the model {', and '.join(changes)}." if changes else ""
