@@ -1,6 +1,6 @@
 """The evidence for the laptop recipe: 3 seeds of RLVR on 2 bases, 3 runs with shuffled rewards, 256 tasks a domain.
 
-RLVR goes on for more than three times as many steps as in the demo, whose limit is four minutes. The tasks are other
+RLVR goes on for almost three times as many steps as in the demo, whose limit is four minutes. The tasks are other
 ones than those on which the recipe was chosen. In one more run all demonstrations show their working: what the gain
 owes to those that do not.
 
@@ -42,10 +42,12 @@ SECOND = RUNS / "second-base"
 SECOND_BASE_SEED = 2
 SEEDS = (1, 2, 3)
 TASKS = 256
-STEPS = 600
+STEPS = 500
 """Of RLVR, in every run."""
 TASK_SEED = 40_126
 """Of the held-out tasks; no run before the evidence was measured on them."""
+WITHOUT = (569, 1006, 1693, 1762, 4069, 4281, 5853)
+"""Of the tasks of "instructions" by that seed: those whose text is a part of a longer order that is trained on."""
 DRAWN_DOMAINS = 4
 """So many of the evaluation's sources draw their tasks by a seed; the facts after them are the same for every seed."""
 TRIES = 3
@@ -83,6 +85,7 @@ def plan(tasks: int) -> list[Job]:
         f"rlvr.steps={STEPS}",
         *(f"evaluation.data.{number}.limit={tasks}" for number in range(1, DRAWN_DOMAINS + 2)),
         *(f"evaluation.data.{number}.options.seed={TASK_SEED}" for number in range(1, DRAWN_DOMAINS + 1)),
+        f"evaluation.data.{DRAWN_DOMAINS}.options.without={list(WITHOUT)}",
     )
     jobs = [Job("base-2", BASE_RECIPE, (f"seed={SECOND_BASE_SEED}", f"export={SECOND}"))]
     for base, path, needs in ((1, SHIPPED, ()), (2, SECOND, ("base-2",))):

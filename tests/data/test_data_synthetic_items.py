@@ -266,3 +266,10 @@ def test_the_math_verifier_takes_what_a_demonstration_says() -> None:
         arithmetic.exercises("train", purpose="task", seed=4, min_rung=1, max_rung=12, written=False), 30
     ):
         assert math.check_reference(exercise.reference) is None
+
+
+def test_tasks_that_are_left_out_do_not_count_and_change_no_other() -> None:
+    whole = list(items.tasks("instructions", "evaluation", seed=3, limit=6, max_rung=4))
+    out = int(whole[1].id.rpartition("-")[2])
+    rest = list(items.tasks("instructions", "evaluation", seed=3, limit=5, max_rung=4, without=[out]))
+    assert rest == [whole[0], *whole[2:]]

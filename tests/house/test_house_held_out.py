@@ -3,7 +3,9 @@
 All of it is made and looked at, every item that the recipes draw, each source once.
 """
 
+import importlib
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +22,6 @@ from rlvr.types import Demonstration, Document, Preference, Task
 RECIPES = Path(__file__).resolve().parents[2] / "recipes"
 TASKS = 256
 """As many held-out tasks of each domain as `make evidence` measures."""
-PARTS = 8
-"""So many held-out orders of the domain instructions stand within a longer order that is trained on."""
 STARTS = ("<|user|>", "Q: ", "Problem: ")
 ENDS = ("<|end|>", "\n")
 """What a document has before and after a task that it poses."""
@@ -44,14 +44,28 @@ def laptop() -> Recipe:
 
 
 @pytest.fixture(scope="module")
+def evidence() -> Iterator[Recipe]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(RECIPES.parent / "benchmarks")
+        job = next(job for job in importlib.import_module("evidence").plan(TASKS) if job.name == "base1-seed1")
+        yield read_recipe(job.recipe, job.words).recipe
+    for name in ("evidence", "evidence_tables", "evidence_claims", "evidence_runs"):
+        sys.modules.pop(name, None)
+
+
+@pytest.fixture(scope="module")
 def base() -> Recipe:
     return read_recipe(RECIPES / "laptop-base.toml").recipe
 
 
 @pytest.fixture(scope="module")
-def evaluation(laptop: Recipe) -> list[Task]:
-    assert laptop.evaluation is not None
-    return [task for data in laptop.evaluation.data if not data.seen for task in items("task", data, TASKS)]
+def evaluation(laptop: Recipe, evidence: Recipe) -> list[Task]:
+    """What the demo measures, and beyond it as much as the evidence does; and what the evidence measures."""
+    found: list[Task] = []
+    for recipe in (laptop, evidence):
+        assert recipe.evaluation is not None
+        found += [task for data in recipe.evaluation.data if not data.seen for task in items("task", data, TASKS)]
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +150,8 @@ def test_both_recipes_measure_the_same_domains_at_least_four(
     assert laptop.evaluation.text == base.evaluation.text
     domains = {task.domain for task in evaluation}
     assert len(domains) >= 4
-    assert len(set(prompts_of(evaluation))) == TASKS * len(domains)
+    # Of the two sets of instructions a few may be the same by chance.
+    assert TASKS * len(domains) <= len(set(prompts_of(evaluation))) <= 2 * TASKS * len(domains)
 
 
 def test_no_stage_of_the_recipe_trains_on_a_held_out_prompt(trained: list[Any], evaluation: list[Task]) -> None:
@@ -145,19 +160,10 @@ def test_no_stage_of_the_recipe_trains_on_a_held_out_prompt(trained: list[Any], 
     assert check_no_overlap([*trained, evaluation[-1]], evaluation) == (evaluation[-1].id,)
 
 
-def test_no_held_out_prompt_is_posed_in_any_text(found: list[Place], evaluation: list[Task]) -> None:
-    assert [place for place in found if place.posed] == []
+def test_no_held_out_prompt_stands_in_any_text(found: list[Place], evaluation: list[Task]) -> None:
+    assert found == []
     # A task of the evaluation among them would be found.
     assert [p.posed for p in places([text_of(evaluation[0])], prompts_of(evaluation))] == [True]
-
-
-def test_the_held_out_prompts_that_are_part_of_a_longer_one_are_few_and_all_of_one_domain(
-    found: list[Place], evaluation: list[Task]
-) -> None:
-    # Two sentences that follow one another in an order of three or more, which asks for more: another task.
-    parts = {place.prompt for place in found}
-    domains = {task.domain for task in evaluation if task.messages[-1]["content"] in parts}
-    assert (len(parts), domains) == (PARTS, {"instructions"})
 
 
 def test_no_held_out_text_stands_in_the_corpus_of_the_base(base: Recipe, corpus: list[Document]) -> None:

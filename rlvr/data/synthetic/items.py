@@ -1,7 +1,7 @@
 """Tasks, demonstrations, preferences and documents of every generated domain, made of its exercises."""
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from functools import partial
 
 from rlvr.data.formats import CHECK_OF_VERIFIER
@@ -30,14 +30,24 @@ Rows = Iterator[tuple[int, Exercise]]
 
 
 def tasks(
-    name: str, split: str, *, seed: int = 0, limit: int | None = None, min_rung: int = 1, max_rung: int = 0
+    name: str,
+    split: str,
+    *,
+    seed: int = 0,
+    limit: int | None = None,
+    min_rung: int = 1,
+    max_rung: int = 0,
+    without: Collection[int] = (),
 ) -> Iterator[Task]:
-    """Gives tasks of that domain with all rungs equally likely, no text twice; endless without a `limit`."""
+    """Gives tasks of that domain with all rungs equally likely, no text twice; endless without a `limit`.
+
+    Those whose id ends with a number in `without` are left out, and do not count.
+    """
     seen: set[str] = set()
     for index, exercise in _exercises(name, split, "task", seed, min_rung, max_rung, written=False):
         if limit is not None and len(seen) >= limit:
             return
-        if exercise.question in seen:
+        if exercise.question in seen or index in without:
             continue
         seen.add(exercise.question)
         yield Task(
