@@ -34,7 +34,7 @@ def weights_of(recipe: Recipe) -> dict[Check, float]:
 
     Raises RecipeError for an audit that cannot be read, or by which nothing can be told.
     """
-    return {entry.check: _weight(entry) for entry in recipe.verifier}
+    return {entry.check: _weight(entry, read_audit(entry) if entry.audit else {}) for entry in recipe.verifier}
 
 
 def audits_of(recipe: Recipe) -> dict[str, Any]:
@@ -56,10 +56,10 @@ def check_audits(recipe: Recipe) -> None:
     """Raises RecipeError where an audit is missing, of another verifier, or of another version of it."""
     versions = versions_of(recipe)
     for entry in recipe.verifier:
-        _weight(entry)
         if not entry.audit:
             continue
         read = read_audit(entry)
+        _weight(entry, read)
         verifier, version = read.get("verifier"), read.get("version")
         again = f"rlvr audit {entry.name or verifier} --output {entry.audit}"
         if entry.name and verifier != entry.name:
@@ -83,10 +83,9 @@ def read_audit(entry: VerifierConfig) -> dict[str, Any]:
     return read
 
 
-def _weight(entry: VerifierConfig) -> float:
+def _weight(entry: VerifierConfig, read: dict[str, Any]) -> float:
     if entry.weight != "audited":
         return entry.weight
-    read = read_audit(entry)
     highs = [_high(entry, read, name) for name in RATES]
     weight = 1.0 - math.fsum(highs)
     if weight <= 0:

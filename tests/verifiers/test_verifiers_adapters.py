@@ -11,6 +11,7 @@ import re
 import subprocess
 import sys
 import textwrap
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -335,6 +336,16 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
 
 
+def printed(words: Sequence[str], folder: Path) -> str:
+    """What a fresh interpreter prints in that folder; it has to end well."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, *words], capture_output=True, text=True, timeout=300, cwd=folder, env=environment
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 def test_the_python_of_the_page_runs_and_prints_what_the_page_says(tmp_path: Path) -> None:
     # A block that begins with a file's name is that file; a comment behind print(…) or below a loop is what it prints.
     program = []
@@ -346,16 +357,7 @@ def test_the_python_of_the_page_runs_and_prints_what_the_page_says(tmp_path: Pat
     text = "\n".join(program)
     below = re.findall(r"^# (?!prints:)(.*)$", text, re.MULTILINE)
     expected = below + re.findall(r"^print\(.*\)  # (.*)$", text, re.MULTILINE)
-    done = subprocess.run(
-        [sys.executable, "-c", text],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == expected
+    assert printed(["-c", text], tmp_path).splitlines() == expected
     assert len(expected) == 13
 
 
@@ -364,20 +366,12 @@ def test_the_files_and_commands_of_the_page_give_the_shown_output(tmp_path: Path
     (tmp_path / "answers.jsonl").write_text(rows, encoding="utf-8")
     (shown,) = (block for block in blocks("console") if "verify math" in block)
     command, _, output = shown.partition("\n")
-    done = subprocess.run(
-        [sys.executable, "-m", "rlvr.app.cli", *command.removeprefix("$ rlvr ").split()],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )
-    assert done.returncode == 0, done.stderr
+    found = printed(["-m", "rlvr.app.cli", *command.removeprefix("$ rlvr ").split()], tmp_path)
 
     def told(text: str) -> list[str]:
         return [" ".join(line.split()) for line in text.splitlines()[1:] if line.strip()]
 
-    assert told(done.stdout) == told(output)
+    assert told(found) == told(output)
     assert [json.loads(line)["id"] for line in (tmp_path / "verdicts.jsonl").read_text().splitlines()] == [
         json.loads(line)["id"] for line in rows.splitlines()
     ]

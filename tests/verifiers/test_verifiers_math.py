@@ -2,9 +2,8 @@
 
 import asyncio
 import contextlib
-import gzip
-import json
 import math
+import runpy
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -23,6 +22,8 @@ from rlvr.verifiers.rational import NotRationalError, UndefinedError, value
 from rlvr.verifiers.scorer import Scorer
 
 SHARED = Path(__file__).parents[3] / "shared"
+SETS = runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "math_sets.py"))
+"""How the benchmarks read the shared rows."""
 needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="the shared data folder is not beside this checkout")
 
 
@@ -296,9 +297,8 @@ def test_divisions_by_zero_are_told_from_unreadable_text() -> None:
 
 
 def rows(name: str, every: int = 1) -> list[dict[str, Any]]:
-    path = SHARED / name
-    text = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    return [json.loads(line) for line in text.splitlines()][::every]
+    read: list[dict[str, Any]] = SETS["read"](SHARED / name)
+    return read[::every]
 
 
 def mistakes(labelled: Sequence[dict[str, Any]], slot: str = "boxed") -> list[tuple[Any, ...]]:
@@ -326,21 +326,6 @@ def test_labelled_sets_are_judged_without_a_mistake(name: str, slot: str, every:
     assert mistakes(rows(name, every), slot) == []
 
 
-def expand(parts: Any) -> str:
-    if isinstance(parts, str):
-        return parts
-    pieces = []
-    for part in parts["parts"]:
-        if isinstance(part, str):
-            pieces.append(part)
-        elif "repeat" in part:
-            pieces.append(part["repeat"][0] * part["repeat"][1])
-        else:
-            template, count, modulo, separator = part["numbers"]
-            pieces.append(separator.join(template.replace("N", str(i % modulo)) for i in range(count)))
-    return "".join(pieces)
-
-
 POLICY_DEPENDENT_REFUSALS = {
     "adv062": "a power of seven million digits is not evaluated",
     "adv066": "a box over the length cap",
@@ -357,7 +342,7 @@ POLICY_DEPENDENT_REFUSALS = {
 @needs_shared
 def test_the_hostile_corpus_is_judged_by_the_policy_and_nothing_is_executed(tmp_path: Path) -> None:
     labelled = [
-        {"id": r["id"], "gold": r["gold"], "label": r["expected"], "pred": expand(r["completion"])}
+        {"id": r["id"], "gold": r["gold"], "label": r["expected"], "pred": SETS["expanded"](r["completion"])}
         for r in rows("corpora/math_answers.jsonl")
     ]
     for row in labelled:
