@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from rlvr.errors import TrainingError
+from rlvr.models.muon import Muon
 
 
 def learning_rate_share(
@@ -71,7 +72,7 @@ class Optimizer:
         inside, others = _matrices_inside_layers(model) if name == "muon" else ([], self._parameters)
         rate = learning_rate
         if inside:
-            muon = torch.optim.Muon(inside, lr=learning_rate, weight_decay=weight_decay, momentum=0.95)
+            muon = Muon(inside, lr=learning_rate, weight_decay=weight_decay, momentum=0.95)
             self._parts.append((muon, learning_rate))
             rate = learning_rate * adamw_rate
         groups = [
