@@ -13,8 +13,8 @@ A, B, C = 3.4445, -4.775, 2.0315
 class Muon(torch.optim.Muon):
     """torch's Muon, orthogonalising matrices of one shape together and in their own precision where they lie on a CPU.
 
-    torch takes one matrix after the other, in bfloat16. A CPU without bfloat16 units needs about 120 CPU-ms that way for
-    the 21 matrices of the laptop's model, and 8 this way (`python benchmarks/bench_muon.py`).
+    torch takes one matrix after the other, in bfloat16. A CPU without bfloat16 units needs about 120 CPU-ms that way
+    for the 21 matrices of the laptop's model, and 8 this way (`python benchmarks/bench_muon.py`).
     """
 
     @torch.no_grad()

@@ -33,7 +33,7 @@ GLOSSARY: dict[str, str] = {
     "eval/greedy/DOMAIN": "Held-out: share of the domain's tasks that greedy decoding solves.",
     "eval/best_readout/DOMAIN": "Held-out: share right under the best of all prompts and temperatures measured.",
     "eval/completion_tokens_mean/DOMAIN": "Held-out: mean length of a sample in that domain, in tokens.",
-    "eval/kl": "KL from this checkpoint to its parent on its own held-out samples, in nats per token.",
+    "eval/kl": "KL from this checkpoint to its parent on its own held-out samples (4 of each task), in nats per token.",
     "eval/perplexity": "Exponential of the mean negative log-likelihood per token of held-out text.",
     "rollout/conditions_pass_at_1/DOMAIN": "Training tasks before RLVR: chance that one sample solves a task.",
     "rollout/conditions_pass_at_k/DOMAIN": "Training tasks before RLVR: chance that one of all samples is right.",

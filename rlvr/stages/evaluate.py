@@ -35,6 +35,8 @@ READOUT_SAMPLES = 4
 """Completions per task of a readout that is not greedy."""
 PASS_AT = (1, 2, 4, 8, 16)
 """The k of pass@k, as far as there are samples."""
+KL_SAMPLES = 4
+"""Of how many samples of each task the KL to the parent is measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,11 +286,12 @@ def _answered(report: DomainReport) -> bool:
 
 
 def kl_to_parent(parts: Parts, sampled: Sequence[Group], config: EvaluateConfig) -> float | None:
-    """Gives the KL to the parent's weights in nats per token: the mean k3 over all tokens that this policy sampled."""
+    """Gives the KL to the parent's weights in nats per token: the mean k3 over KL_SAMPLES samples of each task."""
     reference = parts.make_reference()
     if reference is None or not sampled:
         return None
-    rows = [Row(sample.token_ids, sample.trainable) for sample in to_samples(sampled, drop_truncated=False)]
+    samples = to_samples(sampled, drop_truncated=False)[:: max(1, config.samples // KL_SAMPLES)]
+    rows = [Row(sample.token_ids, sample.trainable) for sample in samples]
     ours, theirs = (
         _logprobs(parts, model, rows, config.temperature, config.microbatch_tokens)
         for model in (parts.policy, reference)
