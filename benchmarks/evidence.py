@@ -7,8 +7,9 @@ owes to those that do not.
     make evidence                        # or: python benchmarks/evidence.py --jobs 2
 
 Makes what is missing and keeps what is done: killed at any moment, the same command goes on. A run of another recipe,
-other settings or another base is thrown away and made anew. Runs lie in runs/evidence, the result in
-docs/lab/laptop-evidence.md and in the results tables of both READMEs.
+other settings or another base is thrown away and made anew. Runs lie in runs/evidence, their figures in
+docs/lab/evidence (with those, a run counts as made on any machine), the result in docs/lab/laptop-evidence.md and in
+the results tables of both READMEs.
 """
 
 import argparse
@@ -17,13 +18,14 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evidence_runs import read_finished
+from evidence_kept import Kept, keep, portable, read_kept
+from evidence_runs import Finished, origin_of, read_finished
 from evidence_tables import NAME, lab_page, results_table, write_between
 
 from rlvr.app.export import ORIGIN, weights_hash
@@ -35,6 +37,7 @@ from rlvr.runs.report import read_report
 
 ROOT = Path(__file__).parent.parent
 RUNS = ROOT / "runs" / "evidence"
+KEPT = ROOT / "docs" / "lab" / "evidence"
 RECIPE = ROOT / "recipes" / "laptop.toml"
 BASE_RECIPE = ROOT / "recipes" / "laptop-base.toml"
 SHIPPED = ROOT / "models" / "laptop-base"
@@ -67,6 +70,11 @@ class Job:
     def folder(self) -> Path:
         """Where the run lies."""
         return RUNS / self.name
+
+    @property
+    def kept(self) -> Path:
+        """Where its figures are kept."""
+        return KEPT / f"{self.name}.json"
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -129,11 +137,8 @@ def mismatch(job: Job) -> str:
         made = resolved_json(from_json(run.config()))["recipe"]
     except RecipeError as error:
         return f"its recipe cannot be read any more: {error.message}"
-    stored, planned = (dict(flat({**recipe, "replace": None})) for recipe in (json.loads(json.dumps(made)), settings))
-    other = [key for key in {**stored, **planned} if stored.get(key) != planned.get(key)]
-    if other:
-        shown = [f"{key} is {stored.get(key)!r}, planned {planned.get(key)!r}" for key in other[:3]]
-        return "; ".join([*shown, *([f"and {len(other) - 3} more"] if len(other) > 3 else [])])
+    if other := differences(json.loads(json.dumps(made)), settings):
+        return other
     provenance = run.read_json(PROVENANCE)
     if missing := [word for word in job.words if word not in provenance["command"]]:
         return f"it was started without {', '.join(missing[:3])}"
@@ -147,6 +152,44 @@ def mismatch(job: Job) -> str:
         return "it was being thrown away"
     now = weights_hash(Path(settings["model"]["path"]))
     return "" if started["weights_sha256"] == now else f"the weights of {settings['model']['path']} have changed"
+
+
+def differences(made: Mapping[str, Any], planned: Mapping[str, Any]) -> str:
+    """Says in which keys two recipes differ, but for `replace`; "" when in none."""
+    stored, wanted = (dict(flat({**recipe, "replace": None})) for recipe in (made, planned))
+    other = [key for key in {**stored, **wanted} if stored.get(key) != wanted.get(key)]
+    shown = [f"{key} is {stored.get(key)!r}, planned {wanted.get(key)!r}" for key in other[:3]]
+    return "; ".join([*shown, *([f"and {len(other) - 3} more"] if len(other) > 3 else [])])
+
+
+def kept_mismatch(job: Job) -> str:
+    """Says why the figures that are kept are not those of the run planned; "" when they are."""
+    try:
+        kept = read_kept(job.kept)
+    except (RlvrError, ValueError) as error:
+        return f"{job.kept} cannot be read: {error}"
+    if kept is None:
+        return "no figures are kept"
+    if other := differences(kept.recipe, portable(job.settings(), ROOT)):
+        return other
+    return "" if kept.weights_sha256 == bound_to(job) else "they are of other weights of the base"
+
+
+def bound_to(job: Job) -> str | None:
+    """Gives the hash of the weights that the run starts from, or of those that it exports where it makes a base."""
+    recipe = job.settings()
+    return weights_hash(Path(recipe["model"]["path"] or recipe["export"]))
+
+
+def keep_figures(job: Job) -> None:
+    """Keeps what the run found."""
+    run, weights = Run(job.folder), bound_to(job)
+    assert weights is not None, "a run that is done has its base"
+    if job.settings()["export"]:
+        found = Finished(job.name, 0, read_report(run), {}, {}, {}, origin_of(run))
+    else:
+        found = read_finished(job.name, run)
+    keep(job.kept, Kept(job.settings(), weights, found), root=ROOT)
 
 
 def flat(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
@@ -196,8 +239,8 @@ def make(job: Job) -> None:
 def make_all(jobs: Sequence[Job], at_once: int) -> None:
     """Makes all runs, so many at once, each after those that it needs; says what ends and how long it all takes."""
     started = time.monotonic()
-    left, running = list(jobs), dict[Future[None], Job]()
-    done: set[str] = set()
+    left, running = [job for job in jobs if kept_mismatch(job)], dict[Future[None], Job]()
+    done = {job.name for job in jobs if job not in left}
     with ThreadPoolExecutor(at_once) as threads:
         while left or running:
             ready = [job for job in left if done.issuperset(job.needs)][: at_once - len(running)]
@@ -207,6 +250,7 @@ def make_all(jobs: Sequence[Job], at_once: int) -> None:
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 job = running.pop(future)
                 future.result()
+                keep_figures(job)
                 done.add(job.name)
                 minutes = (time.monotonic() - started) / 60
                 print(f"{len(done)}/{len(jobs)} runs done after {minutes:.0f} min: {job.name}", flush=True)
@@ -222,12 +266,11 @@ def main() -> None:
     jobs = plan(given.tasks)
     if not given.only_tables:
         make_all(jobs, given.jobs)
-    if missing := [f"{job.name}: {mismatch(job) or 'it has not ended'}" for job in jobs if not is_done(job)]:
+    if missing := [f"{job.name}: {why}" for job in jobs if (why := kept_mismatch(job))]:
         raise SystemExit("not the runs of the plan:\n" + "\n".join(missing))
-    finished = [read_finished(job.name, Run(job.folder)) for job in jobs if job.name != "base-2"]
-    base = read_report(Run(RUNS / "base-2"))
+    (base, *finished) = [kept.finished for job in jobs if (kept := read_kept(job.kept))]
     page = ROOT / "docs" / "lab" / "laptop-evidence.md"
-    page.write_text(lab_page(finished, base))
+    page.write_text(lab_page(finished, base.stages))
     for readme in ("README.md", "README.zh-CN.md"):
         write_between(ROOT / readme, results_table(finished), NAME)
     print(f"written: {page.relative_to(ROOT)}, README.md, README.zh-CN.md")

@@ -4,7 +4,7 @@ import math
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 
-from evidence_runs import CHILD, HARD_FROM, PARENT, Finished
+from evidence_runs import CHILD, HARD_FROM, PARENT, Finished, each
 
 from rlvr.runs.report import BEYOND_DOMAINS, BEYOND_POINTS, DomainReport, is_beyond
 from rlvr.statistics.intervals import paired_difference_interval
@@ -130,7 +130,7 @@ def _lowest(values: Mapping[str, float | None] | Mapping[str, float]) -> str:
 def _ladder(runs: Sequence[Finished]) -> Claim:
     """Right working on the highest rung against the lowest, and right with working against without, paired by task."""
     rungs = sorted({rung for run in runs for rung in run.work.get(LADDER, {})})
-    lengths = {rung: [n for run in runs for n in run.work[LADDER][rung].working] for rung in rungs}
+    lengths = {rung: [n for run in runs for n in each(run.work[LADDER][rung].working)] for rung in rungs}
     pairs = [
         pair
         for run in runs

@@ -3,6 +3,7 @@
 import math
 import re
 import statistics
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -43,15 +44,15 @@ class Hard:
 class Work:
     """DPO's samples on one rung.
 
-    `lengths` are the tokens of each right one; `working` those of its working alone, where it has any; `shown` and
-    `at_once` say whether each sample with working is right, and each without. `paired` has, for each task with samples
-    of both kinds, the shares right with working and without.
+    `lengths` says how many right ones have so many tokens; `working` the same of their working alone, where they have
+    any; `shown` and `at_once` how many samples with working, and without, are right, and how many there are. `paired`
+    has, for each task with samples of both kinds, the shares right with working and without.
     """
 
-    lengths: tuple[int, ...]
-    working: tuple[int, ...]
-    shown: tuple[bool, ...]
-    at_once: tuple[bool, ...]
+    lengths: Mapping[int, int]
+    working: Mapping[int, int]
+    shown: tuple[int, int]
+    at_once: tuple[int, int]
     paired: tuple[tuple[float, float], ...]
 
 
@@ -134,11 +135,12 @@ def read_finished(name: str, run: Run) -> Finished:
         hard=hard_rungs(measured, rungs),
         work=work_by_rung(samples_of(places[PARENT]), rungs, think_ids(stages[0].checkpoint)),
         repeated={stage: repeated_share(samples_of(places[stage])) for stage in (PARENT, CHILD)},
-        origin=_origin(run),
+        origin=origin_of(run),
     )
 
 
-def _origin(run: Run) -> dict[str, str]:
+def origin_of(run: Run) -> dict[str, str]:
+    """Gives when the run was started, with which commit, and on which processor."""
     known = run.read_json(PROVENANCE)
     code = known["code"] or {}
     changes = f" with {code['diff_bytes']} bytes of changes" if code.get("diff_bytes") else ""
@@ -216,10 +218,10 @@ def _work(rows: Sequence[Mapping[str, Any]], thinking: tuple[int, int]) -> Work:
     right = [row for row in rows if _right(row)]
     tokens = [_working_tokens(row["token_ids"], thinking) for row in right]
     return Work(
-        lengths=tuple(len(row["token_ids"]) for row in right),
-        working=tuple(count for count in tokens if count),
-        shown=tuple(one for shown, _ in tasks.values() for one in shown),
-        at_once=tuple(one for _, at_once in tasks.values() for one in at_once),
+        lengths=dict(sorted(Counter(len(row["token_ids"]) for row in right).items())),
+        working=dict(sorted(Counter(count for count in tokens if count).items())),
+        shown=(sum(sum(shown) for shown, _ in tasks.values()), sum(len(shown) for shown, _ in tasks.values())),
+        at_once=(sum(sum(some) for _, some in tasks.values()), sum(len(some) for _, some in tasks.values())),
         paired=tuple((statistics.mean(a), statistics.mean(b)) for a, b in tasks.values() if a and b),
     )
 
@@ -227,3 +229,8 @@ def _work(rows: Sequence[Mapping[str, Any]], thinking: tuple[int, int]) -> Work:
 def _working_tokens(ids: Sequence[int], thinking: tuple[int, int]) -> int:
     opening, closing = thinking
     return ids.index(closing) - ids.index(opening) - 1 if opening in ids and closing in ids else 0
+
+
+def each(counts: Mapping[int, int]) -> list[int]:
+    """Gives every counted number as often as it was counted."""
+    return [number for number, count in counts.items() for _ in range(count)]

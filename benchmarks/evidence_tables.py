@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from evidence_claims import CONTROL_BASE, NOT_MEASURED, best_greedy, claims, staged_changes
-from evidence_runs import CHILD, HARD_FROM, PARENT, Finished
+from evidence_runs import CHILD, HARD_FROM, PARENT, Finished, each
 
 from rlvr.runs.report import Beyond, StageReport
 from rlvr.statistics.intervals import Interval
@@ -224,18 +224,18 @@ def _work(runs: Sequence[Finished], domain: str) -> str:
     """Rows over the rungs: tokens of right completions, the share with working, and how often each kind is right."""
     rungs = sorted({rung for run in runs for rung in run.work[domain]})
     found = {rung: [run.work[domain][rung] for run in runs if rung in run.work[domain]] for rung in rungs}
-    lengths = [[length for work in found[rung] for length in work.lengths] for rung in rungs]
-    shown = [[right for work in found[rung] for right in work.shown] for rung in rungs]
-    at_once = [[right for work in found[rung] for right in work.at_once] for rung in rungs]
+    lengths = [[length for work in found[rung] for length in each(work.lengths)] for rung in rungs]
+    shown = [_summed([work.shown for work in found[rung]]) for rung in rungs]
+    at_once = [_summed([work.at_once for work in found[rung]]) for rung in rungs]
     lines = {
         "tokens of right completions": [f"{statistics.mean(some):.0f}" if some else MISSING for some in lengths],
         "tokens of their working": [
-            f"{statistics.mean(some):.0f}" if (some := [n for work in found[rung] for n in work.working]) else MISSING
+            f"{statistics.mean(some):.0f}"
+            if (some := [n for work in found[rung] for n in each(work.working)])
+            else MISSING
             for rung in rungs
         ],
-        "working shown": [
-            _points(len(some) / (len(some) + len(others))) for some, others in zip(shown, at_once, strict=True)
-        ],
+        "working shown": [_share((some, some + others)) for (_, some), (_, others) in zip(shown, at_once, strict=True)],
         "right with working": [_share(some) for some in shown],
         "right without": [_share(some) for some in at_once],
     }
@@ -243,8 +243,13 @@ def _work(runs: Sequence[Finished], domain: str) -> str:
     return "\n".join([*rows, *(f"| {name} | {' | '.join(cells)} |" for name, cells in lines.items())])
 
 
-def _share(right: Sequence[bool]) -> str:
-    return _points(statistics.mean(right)) if right else MISSING
+def _summed(counts: Sequence[tuple[int, int]]) -> tuple[int, int]:
+    return sum(some for some, _ in counts), sum(all_ for _, all_ in counts)
+
+
+def _share(counts: tuple[int, int]) -> str:
+    some, all_ = counts
+    return _points(some / all_) if all_ else MISSING
 
 
 def _levels(runs: Sequence[Finished]) -> str:

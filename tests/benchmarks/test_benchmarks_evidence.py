@@ -121,12 +121,12 @@ def run(
         hard={place: runs.Hard(66, found) for place, found in harder.items()},
         work={
             "arithmetic": {
-                1: runs.Work((8, 12), (5, 5), (), (True,), ()),
-                10: runs.Work((66,), (ladder,), (True,), (), paired),
+                1: runs.Work({8: 1, 12: 1}, {5: 2}, (0, 0), (1, 1), ()),
+                10: runs.Work({66: 1}, {ladder: 1}, (1, 1), (0, 0), paired),
             },
             "sums": {
-                1: runs.Work((10, 20), (4, 8), (True, True, False), (False,), ()),
-                2: runs.Work((), (), (), (False, False), ()),
+                1: runs.Work({10: 1, 20: 1}, {4: 1, 8: 1}, (2, 3), (0, 1), ()),
+                2: runs.Work({}, {}, (0, 0), (0, 2), ()),
             },
         },
         repeated={"dpo": 0.05, "rlvr": 0.2},

@@ -23,7 +23,7 @@ def _benchmarks_can_be_imported() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(ROOT / "benchmarks")
         yield
-    for name in ("evidence", "evidence_tables", "evidence_claims", "evidence_runs", "demo_table"):
+    for name in ("evidence", "evidence_tables", "evidence_claims", "evidence_kept", "evidence_runs", "demo_table"):
         sys.modules.pop(name, None)
 
 

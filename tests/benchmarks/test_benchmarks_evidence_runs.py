@@ -6,6 +6,7 @@ import json
 import math
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,10 @@ import pytest
 
 from rlvr.config.reading import read_recipe, resolved_json
 from rlvr.runs.folder import Run
-from rlvr.runs.report import StageReport, write_report
+from rlvr.runs.report import Beyond, DomainReport, Readout, StageReport, write_report
 from rlvr.runs.rollouts import write_rollouts
 from rlvr.stages.evaluate import Measurement, Rates
+from rlvr.statistics.intervals import Interval
 from rlvr.types import Completion, Group, Task, Verdict, read_only
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -27,7 +29,7 @@ NAMES = ("base", "sft", "dpo-style", "dpo", "rlvr")
 def _benchmarks_can_be_imported(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.syspath_prepend(ROOT / "benchmarks")
     yield
-    for name in ("evidence", "evidence_tables", "evidence_claims", "evidence_runs"):
+    for name in ("evidence", "evidence_tables", "evidence_claims", "evidence_kept", "evidence_runs"):
         sys.modules.pop(name, None)
 
 
@@ -35,7 +37,7 @@ def _benchmarks_can_be_imported(monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
 def evidence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     """The script, with its runs and both bases in a folder of the test."""
     module = importlib.import_module("evidence")
-    for name, folder in (("RUNS", "runs"), ("SHIPPED", "base-1"), ("SECOND", "base-2")):
+    for name, folder in (("RUNS", "runs"), ("KEPT", "kept"), ("SHIPPED", "base-1"), ("SECOND", "base-2")):
         (tmp_path / folder).mkdir()
         monkeypatch.setattr(module, name, tmp_path / folder)
     (tmp_path / "base-1" / "model.safetensors").write_bytes(b"weights")
@@ -203,8 +205,8 @@ def test_samples_with_and_without_working_are_told_apart_by_rung(tmp_path: Path)
     assert found == {
         "sums": {
             # Working of four tokens; right in one of one sample with working, in one of two without.
-            1: runs.Work((7, 3), (4,), (True,), (True, False), ((1.0, 0.5),)),
-            2: runs.Work((), (), (), (False,), ()),
+            1: runs.Work({3: 1, 7: 1}, {4: 1}, (1, 1), (1, 2), ((1.0, 0.5),)),
+            2: runs.Work({}, {}, (0, 0), (0, 1), ()),
         },
     }
 
@@ -230,3 +232,63 @@ def test_a_run_that_was_started_by_another_command_is_not_taken(evidence: Any) -
     evidence.starting(job)
     store(job, command=["rlvr", "train", str(job.recipe), *job.words[:-1]])
     assert evidence.mismatch(job) == f"it was started without {job.words[-1]}"
+
+
+def kept_finished(name: str) -> Any:
+    """What a run may have found: numbers as keys, NaN, tuples, and a checkpoint's place on this machine."""
+    runs = importlib.import_module("evidence_runs")
+    rate = Interval(0.5, 0.4, 0.6)
+    domain = DomainReport(True, 64, {1: rate, 16: rate}, {3: rate}, (Readout(PLAIN, 0.0, rate),), None, 0.1, 0.2, 40.5)
+    beyond = Beyond("base", PLAIN, 0.3, rate, rate)
+    stage = StageReport(
+        "rlvr", "rlvr", "/somewhere/else", 7.5, 9.0, {"sums": domain}, None, 4.0, 0.2, {"sums": beyond}, ()
+    )
+    work = {"sums": {1: runs.Work({3: 2}, {}, (1, 2), (0, 0), ((1.0, 0.5),))}}
+    hard = {"sums": runs.Hard(4, beyond)}
+    return runs.Finished(name, 500, [stage], hard, work, {"dpo": math.nan, "rlvr": 0.25}, {"commit": "abc"})
+
+
+def test_kept_figures_are_what_was_found_without_places_of_the_machine(tmp_path: Path) -> None:
+    kept = importlib.import_module("evidence_kept")
+    found = kept_finished("base1-seed1")
+    recipe = resolved_json(read_recipe(ROOT / "recipes" / "laptop.toml", [f"runs={tmp_path / 'runs'}"]))["recipe"]
+    path = tmp_path / "kept.json"
+    kept.keep(path, kept.Kept(recipe, "hash", found), root=tmp_path)
+    again = kept.read_kept(path)
+    assert (again.weights_sha256, again.recipe["runs"]) == ("hash", "runs")
+    assert math.isnan(again.finished.repeated["dpo"])
+    same = [replace(stage, checkpoint="") for stage in found.stages]
+    assert again.finished == replace(found, stages=same, repeated=again.finished.repeated)
+    assert str(tmp_path) not in path.read_text()
+    assert "/somewhere" not in path.read_text()
+    assert kept.read_kept(tmp_path / "none.json") is None
+
+
+def test_kept_figures_count_for_the_planned_recipe_and_the_weights_that_lie_there(evidence: Any) -> None:
+    job = job_named(evidence, "base1-seed1")
+    assert evidence.kept_mismatch(job) == "no figures are kept"
+    keep_with(evidence, job, evidence.bound_to(job))
+    assert evidence.kept_mismatch(job) == ""
+    assert "evaluation.data.1.limit is 256, planned 16" in evidence.kept_mismatch(job_named(evidence, job.name, 16))
+    (evidence.SHIPPED / "model.safetensors").write_bytes(b"others")
+    assert evidence.kept_mismatch(job) == "they are of other weights of the base"
+    job.kept.write_text("{}")
+    assert "cannot be read" in evidence.kept_mismatch(job)
+
+
+def test_a_run_whose_figures_are_kept_is_not_made_again(evidence: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs = evidence.plan(256)
+    (evidence.SECOND / "model.safetensors").write_bytes(b"second")
+    for job in jobs[:-1]:
+        keep_with(evidence, job, evidence.bound_to(job))
+    made: list[str] = []
+    monkeypatch.setattr(evidence, "make", lambda job: made.append(job.name))
+    monkeypatch.setattr(evidence, "keep_figures", lambda job: keep_with(evidence, job, evidence.bound_to(job)))
+    evidence.make_all(jobs, 2)
+    assert made == [jobs[-1].name]
+    assert not any(evidence.kept_mismatch(job) for job in jobs)
+
+
+def keep_with(evidence: Any, job: Any, weights: str) -> None:
+    kept = importlib.import_module("evidence_kept")
+    kept.keep(job.kept, kept.Kept(job.settings(), weights, kept_finished(job.name)), root=evidence.ROOT)
