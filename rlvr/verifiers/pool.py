@@ -15,11 +15,12 @@ import queue
 import threading
 import time
 from concurrent.futures import Future
+from dataclasses import replace
 from typing import Any
 
 from rlvr.errors import UsageError, VerifierError
 from rlvr.verifiers.worker import pack
-from rlvr.verifiers.worker_handle import GoneError, Job, Kind, Reply, Worker
+from rlvr.verifiers.worker_handle import GoneError, Job, Reply, Worker
 
 QUEUE_SECONDS = 600.0
 MAX_CALLS_PER_WORKER = 10_000
@@ -48,8 +49,9 @@ class Pool:
         """Gives a future of the reply to `function(payload)`, called in a worker; both ways it travels as JSON.
 
         `wall_seconds` (default 2 × cpu_seconds + 1) counts from the moment when a ready worker takes the item. After a
-        timeout or the death of its worker an item is tried once more in a fresh one. Raises VerifierError for a closed
-        pool, TypeError or ValueError for a payload that JSON cannot hold.
+        timeout or the death of its worker an item is tried once more, behind all that waits, in a fresh worker; a
+        timeout in a worker that was fresh stands. Raises VerifierError for a closed pool, TypeError or ValueError for a
+        payload that JSON cannot hold.
         """
         if self._closed.is_set():
             raise VerifierError("the worker pool is closed", hint="score before the pool is closed")
@@ -87,47 +89,70 @@ class Pool:
         return [pid for worker in list(self._workers.values()) for pid in worker.pids]
 
     def _drain(self) -> None:
+        ends = 0
         with contextlib.suppress(queue.Empty):
             while True:
                 job = self._jobs.get_nowait()
-                if job is not None and job.future.set_running_or_notify_cancel():
+                if job is None:
+                    ends += 1
+                elif _begun(job):
                     job.future.set_result(Reply("host", error="the pool was closed"))
+        for _ in range(ends):
+            self._jobs.put(None)
 
     def _serve(self, slot: int) -> None:
         while (job := self._jobs.get()) is not None:
-            if not job.future.set_running_or_notify_cancel():
+            if not _begun(job):
                 continue
             try:
                 reply = self._answer(slot, job)
             except Exception as error:  # a fault of ours must reach the caller, not end the slot
                 self._discard(slot)
                 reply = Reply("host", error=f"the pool failed: {type(error).__name__}: {error}")
-            job.future.set_result(reply)
+            if reply is not None:
+                job.future.set_result(reply)
             if self._closed.is_set():
                 break
         self._discard(slot)
 
-    def _answer(self, slot: int, job: Job) -> Reply:
+    def _answer(self, slot: int, job: Job) -> Reply | None:
+        """Gives the reply, or None where the item waits for its second try."""
         start = time.monotonic()
-        for attempt in (1, 2):
-            try:
-                worker = self._ready_worker(slot)
-                if fault := worker.load(job.function):
-                    return Reply("error", error=fault)
-                reply = worker.call(job)
-            except GoneError as gone:
-                if not gone.replaced:
-                    self._discard(slot)
-                if attempt == 2 or self._closed.is_set():
-                    kind: Kind = "host" if self._closed.is_set() else gone.kind
-                    return Reply(kind, error=gone.error, seconds=time.monotonic() - start)
-                continue
-            if reply.kind == "memory" or worker.calls >= MAX_CALLS_PER_WORKER:
+        fresh = False
+        try:
+            worker = self._ready_worker(slot, renewed=job.tried_seconds > 0)
+            fresh = worker.fresh
+            if fault := worker.load(job.function):
+                return Reply("error", error=fault)
+            reply = worker.call(job)
+        except GoneError as gone:
+            if not gone.replaced:
                 self._discard(slot)
-            return reply
-        raise AssertionError("two attempts always end in a reply")
+            seconds = job.tried_seconds + time.monotonic() - start
+            if self._closed.is_set():
+                return Reply("host", error=gone.error, seconds=seconds)
+            if job.tried_seconds or (fresh and gone.kind == "timeout"):
+                return Reply(gone.kind, error=gone.error, seconds=seconds)
+            return self._try_again(slot, replace(job, tried_seconds=seconds))
+        if reply.kind == "memory" or worker.calls >= MAX_CALLS_PER_WORKER:
+            self._discard(slot)
+        return reply
 
-    def _ready_worker(self, slot: int) -> Worker:
+    def _try_again(self, slot: int, job: Job) -> Reply | None:
+        """Puts an item behind those that wait, so that they need not wait for it twice."""
+        try:
+            self._jobs.put_nowait(job)
+        except queue.Full:
+            return self._answer(slot, job)
+        if self._closed.is_set():
+            self._drain()
+        return None
+
+    def _ready_worker(self, slot: int, *, renewed: bool) -> Worker:
+        if renewed and slot in self._workers and not self._workers[slot].fresh:
+            self._workers[slot].renew()
+            if not self._workers[slot].fresh:  # one that cannot fork
+                self._discard(slot)
         if slot not in self._workers:
             worker = Worker(self._memory_bytes)
             self._workers[slot] = worker
@@ -140,6 +165,11 @@ class Pool:
         worker = self._workers.pop(slot, None)
         if worker is not None:
             worker.kill()
+
+
+def _begun(job: Job) -> bool:
+    """Marks an item as under way, where it is not yet; gives False where nobody waits for it any more."""
+    return job.tried_seconds > 0 or job.future.set_running_or_notify_cancel()
 
 
 _shared_lock = threading.Lock()
