@@ -24,6 +24,7 @@ PERSON = {
         "additionalProperties": False,
     }
 }
+TREE = {"schema": {"type": "object", "properties": {"c": {"$ref": "#"}}, "additionalProperties": False}}
 
 CASES: list[tuple[str, Any, str, float, str]] = [
     *[("choice", CITIES, text, 1.0, "ok") for text in ("B", "(B)", "b.", "**B**", "Paris", " paris. ", "B) Paris")],
@@ -82,7 +83,20 @@ CASES: list[tuple[str, Any, str, float, str]] = [
             "[" * 99_999,
         )
     ],
+    # A text that is too much for the validator is wrong: else a model could make itself untold.
+    ("json_schema", {"schema": {"multipleOf": 0.01}}, "1" + "0" * 400, 0.0, "wrong_format"),
+    *[("json_schema", TREE, '{"c": ' * depth + "{}" + "}" * depth, 1.0, "ok") for depth in (3, 99)],
+    *[("json_schema", TREE, '{"c": ' * depth + "{}" + "}" * depth, 0.0, "wrong_format") for depth in (100, 400)],
+    ("json_schema", {"schema": {"type": "string"}}, f'"{"[" * 200}\\""', 1.0, "ok"),
 ]
+
+UNUSABLE = (
+    {"$ref": "http://localhost:1/x.json"},
+    {"$ref": "file:///etc/passwd"},
+    {"$ref": "#/$defs/no"},
+    {"$ref": "#"},
+)
+"""Schemas that no text can be held against."""
 
 
 def judge(cases: list[tuple[str, Any, str]]) -> list[Verdict]:
@@ -114,6 +128,16 @@ def test_each_case_gets_its_outcome_and_status() -> None:
         if (verdict.outcome, verdict.status) != (outcome, status) or verdict.version != VERSIONS[name]
     ]
     assert wrong == []
+
+
+def test_a_schema_that_cannot_be_used_leaves_the_text_untold_and_fetches_nothing() -> None:
+    loop = {"properties": {"a": {"$ref": "#/properties/a"}}}
+    schemas = [*UNUSABLE, loop, {"type": "objekt"}, {"pattern": "("}]
+    found = judge([("json_schema", {"schema": schema}, text) for schema in schemas for text in ('{"a": 1}', '"a"')])
+    told = {(verdict.outcome, verdict.status) for verdict in found}
+    # A pattern says nothing of an object, nor does the loop of a text.
+    assert told == {(None, "bad_reference"), (1.0, "ok")}
+    assert [verdict.outcome for verdict in found].count(1.0) == 2
 
 
 def test_precision_and_recall_of_a_set_are_parts() -> None:
