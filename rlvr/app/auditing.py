@@ -18,7 +18,7 @@ from rlvr.errors import DataError, UsageError
 from rlvr.runs.atomic import encode, replace_file, strict_json
 from rlvr.statistics.intervals import Interval
 from rlvr.verifiers.audit.audit import audit
-from rlvr.verifiers.audit.result import Audit, Finding, Limits, error_rate
+from rlvr.verifiers.audit.result import Audit, Finding, Limits, error_rate, excerpt
 from rlvr.verifiers.audit.targets import Corpus, read_corpus, seed_targets
 from rlvr.verifiers.extract import SLOTS
 from rlvr.verifiers.table import VERIFIERS
@@ -150,9 +150,9 @@ def print_audit(found: Audit, limits: Limits, *, as_json: bool) -> None:
     if slow := [one for one in found.slowest if one.seconds >= MIN_SHOWN_SECONDS]:
         console.print("\nslowest")
         for one in slow:
-            console.print(f"  {one.seconds:7.2f} s  {one.case.name}", markup=False, highlight=False)
+            console.print(f"  {one.seconds:7.2f} s  {excerpt(one.case.name)}", markup=False, highlight=False)
     for reason, count in found.left_out.most_common():
-        console.print(f"left out, {count:,} rows: {reason}", markup=False)
+        console.print(f"left out, {count:,} rows: {excerpt(reason)}", markup=False)
     console.print()
     complaints = found.complaints(limits)
     for complaint in complaints or ["passed"]:
@@ -170,7 +170,7 @@ def _lists(found: Audit) -> list[tuple[str, list[Finding], Callable[[Finding], s
 
 def _brief(one: Finding) -> str:
     shown = one.as_json()
-    return f"{shown['name']}\n      reference {shown['reference']}, completion {shown['completion']}"
+    return f"{excerpt(shown['name'])}\n      reference {shown['reference']}, completion {shown['completion']}"
 
 
 def _failure(one: Finding) -> str:
