@@ -216,6 +216,15 @@ def test_gym_scorers_count_only_full_marks() -> None:
     assert 0 < found[3].parts["score"] < 1  # partial marks of the library: the reference occurs in the answer
 
 
+def test_gym_answers_that_are_no_number_get_no_marks_where_a_number_is_asked_for() -> None:
+    pytest.importorskip("reasoning_gym")
+    entry = {"question": "?", "answer": "8.0 + 3.0i", "metadata": {"result": [8.0, 3.0]}}
+    texts = ["8.0 + 3.0i", "nan", "nani", "NaN + 3.0i", "inf"]
+    asked = task("gym", {"dataset": "complex_arithmetic", "entry": entry})
+    verdicts = score(Scorer(), asked, *(f"<answer>{text}</answer>" for text in texts))
+    assert [verdict.outcome for verdict in verdicts] == [1.0, 0.0, 0.0, 0.0, 0.0]
+
+
 def test_gym_references_are_tried_on_their_own_answer_and_on_nonsense() -> None:
     pytest.importorskip("reasoning_gym")
     assert gym.check_reference(SUM) is None
