@@ -1,14 +1,17 @@
 """Choices, numbers, sets of texts, patterns and JSON: what is right, what is wrong, and what is no reference."""
 
 import asyncio
+from concurrent.futures import Future
 from typing import Any
 
 import numpy as np
 import pytest
 
 from rlvr.types import Completion, Task, Verdict, read_only
+from rlvr.verifiers import memory, pool
 from rlvr.verifiers.scorer import Scorer
 from rlvr.verifiers.table import JUDGE, REFERENCE_CHECKS, VERIFIERS, VERSIONS
+from rlvr.verifiers.worker_handle import Reply
 
 CITIES = {"answer": "B", "choices": ["London", "Paris", "Rome"]}
 LETTER = {"answer": "c"}
@@ -138,6 +141,44 @@ def test_a_schema_that_cannot_be_used_leaves_the_text_untold_and_fetches_nothing
     # A pattern says nothing of an object, nor does the loop of a text.
     assert told == {(None, "bad_reference"), (1.0, "ok")}
     assert [verdict.outcome for verdict in found].count(1.0) == 2
+
+
+def test_the_same_question_goes_to_the_workers_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+
+    class Counting:
+        def submit(self, function: str, payload: Any, **limits: float) -> Future[Reply]:
+            asked.append(payload)
+            return pool.shared().submit(function, payload, **limits)
+
+    monkeypatch.setattr(memory, "shared", Counting)
+    pattern = {"pattern": "(b+)+c"}
+    found = judge([("regex", pattern, text) for text in ("b" * 60, "bc") * 4])
+    assert [(verdict.outcome, verdict.status) for verdict in found] == [(0.0, "timeout"), (1.0, "ok")] * 4
+    assert judge([("regex", pattern, "bc")])[0].outcome == 1.0
+    assert sorted(payload["text"] for payload in asked) == ["b" * 60, "bc"]
+
+
+def test_what_the_workers_said_is_forgotten_in_turn_and_trouble_of_the_machine_at_once() -> None:
+    small = memory.Memory(2)
+    kinds = iter(("host", "value", "value", "value", "value"))
+
+    class Scripted:
+        def submit(self, function: str, payload: Any, **limits: float) -> Future[Reply]:
+            future: Future[Reply] = Future()
+            future.set_result(Reply(next(kinds), payload))
+            return future
+
+    def ask(payload: int) -> str:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(memory, "shared", Scripted)
+            return small.ask("f", payload, cpu_seconds=1.0, version="1").result().kind
+
+    assert [ask(1), ask(1), ask(1), ask(2), ask(3)] == ["host", "value", "value", "value", "value"]
+    assert ask(2) == "value"
+    assert ask(1) == "value"  # the fifth of the script: it had been forgotten for 3
+    with pytest.raises(StopIteration):
+        ask(3)
 
 
 def test_precision_and_recall_of_a_set_are_parts() -> None:
