@@ -19,7 +19,7 @@ from rich.table import Table
 
 from rlvr.data.constraints import reference_from_label, reference_of
 from rlvr.errors import DataError, UsageError
-from rlvr.runs.atomic import TEMPORARY, encode, strict_json, writing
+from rlvr.runs.atomic import TEMPORARY, encode, replaceable, strict_json, writing
 from rlvr.statistics.intervals import Interval, proportion_interval
 from rlvr.types import Verdict
 from rlvr.verifiers.audit.result import excerpt
@@ -225,10 +225,14 @@ def _judged(verdict: Verdict) -> dict[str, Any]:
 
 
 class _Output:
-    """A file that appears whole when all rows are written, and not at all otherwise; None: nothing is written."""
+    """A file that appears whole when all rows are written, and not at all otherwise; None: nothing is written.
+
+    What is no plain file, as /dev/stdout, is written at once.
+    """
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
+        self._whole: Path | None = None
         self._file: Any = None
 
     def __enter__(self) -> "_Output":
@@ -236,13 +240,9 @@ class _Output:
             if self._path.is_dir():
                 raise UsageError(f"{self._path} is a folder; a file to write was expected", hint="--output OUT.jsonl")
             with writing(self._path):
-                self._file = self._temporary.open("wb")
+                self._whole = replaceable(self._path)
+                self._file = (self._path if self._whole is None else _temporary(self._whole)).open("wb")
         return self
-
-    @property
-    def _temporary(self) -> Path:
-        assert self._path is not None
-        return self._path.with_name(f"{TEMPORARY}{self._path.name}")
 
     def write(self, row: Mapping[str, Any]) -> None:
         if self._file is not None:
@@ -251,13 +251,17 @@ class _Output:
     def __exit__(self, kind: object, *rest: object) -> None:
         if self._file is None:
             return
-        assert self._path is not None
         try:
             self._file.close()
-            if kind is None:
-                os.replace(self._temporary, self._path)
+            if kind is None and self._whole is not None:
+                os.replace(_temporary(self._whole), self._whole)
         finally:
-            self._temporary.unlink(missing_ok=True)
+            if self._whole is not None:
+                _temporary(self._whole).unlink(missing_ok=True)
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f"{TEMPORARY}{path.name}")
 
 
 def progress_bar() -> Progress:
@@ -276,7 +280,7 @@ def read_options(words: Sequence[str], flag: str) -> dict[str, Any]:
             raise UsageError(f"{flag} {word}: key=value was expected", hint=f"{flag} NAME=VALUE")
         try:
             options[key] = json.loads(value)
-        except ValueError:
+        except (ValueError, RecursionError):
             options[key] = value
     return options
 

@@ -175,6 +175,29 @@ def test_a_full_disk_leaves_no_half_written_file(tmp_path: Path, capsys: pytest.
     assert [found.name for found in tmp_path.iterdir()] == ["rows.jsonl"]
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
+def test_a_pipe_is_written_and_a_link_followed_neither_is_replaced(tmp_path: Path) -> None:
+    rows = write(tmp_path / "rows.jsonl", ROWS)
+    pipe, link, file = tmp_path / "pipe", tmp_path / "link", tmp_path / "file"
+    os.mkfifo(pipe)
+    link.symlink_to(file)
+    with subprocess.Popen(["cat", str(pipe)], stdout=subprocess.PIPE, text=True) as reader:
+        assert main(["verify", "math", str(rows), "--output", str(pipe)]) == 0
+        assert reader.stdout is not None
+        assert len(reader.stdout.readlines()) == len(ROWS)
+    assert pipe.is_fifo()
+    assert main(["verify", "math", str(rows), "--output", str(link)]) == 0
+    assert link.is_symlink()
+    assert len(lines(file)) == len(ROWS)
+    assert main(["audit", "exact", "--output", str(link)]) == 0
+    assert link.is_symlink()
+    with subprocess.Popen(["cat", str(pipe)], stdout=subprocess.PIPE, text=True) as reader:
+        assert main(["audit", "exact", "--output", str(pipe)]) == 0
+        assert reader.stdout is not None
+        assert json.load(reader.stdout)["passed"]
+    assert pipe.is_fifo()
+
+
 def test_an_interrupt_ends_it_cleanly_and_leaves_nothing(tmp_path: Path) -> None:
     # Every row asks computer algebra, so that it is still at it.
     rows = write(
