@@ -53,11 +53,25 @@ CASES: list[tuple[str, Any, str, float, str]] = [
     *[("numeric", {"answer": "1/3"}, "0.3333333", 0.0, "ok"), ("numeric", {"answer": 0.5}, r"50\%", 1.0, "ok")],
     *[
         ("string_set", COLORS, text, 1.0, "ok")
-        for text in ("red, light blue", "Light  Blue; RED.", "- red\n- light blue")
+        for text in (
+            "red, light blue",
+            "Light  Blue; RED.",
+            "- red\n- light blue",
+            "red and light blue",
+            "Red, and light blue.",
+            '"red", **light blue**',
+            "red & light blue",
+        )
     ],
+    ("string_set", {"answers": ["salt and pepper", "oil"]}, "oil and vinegar", 0.0, "ok"),
+    *[
+        ("string_set", {"answers": ["salt and pepper", "oil"]}, text, 1.0, "ok")
+        for text in ("oil, salt and pepper", "Salt and pepper\nand oil")
+    ],
+    ("string_set", {"answers": ["sand", "land"]}, "sand, land", 1.0, "ok"),
     *[
         ("string_set", COLORS, text, 0.0, "ok")
-        for text in ("red", "red, blue", "red, light blue, green", "light, blue red")
+        for text in ("red", "red, blue", "red, light blue, green", "light, blue red", "red or light blue", "and, red")
     ],
     *[("string_set", ALIASES, text, 1.0, "ok") for text in ("nyc", "New York, NY.")],
     *[("string_set", ALIASES, text, 0.0, "ok") for text in ("New York", "NYC, New York, NY")],
@@ -199,6 +213,7 @@ def test_precision_and_recall_of_a_set_are_parts() -> None:
         ("numeric", {"answer": 3, "absolute": -1}, "at least 0"),
         ("numeric", {"answer": 3, "tolerance": 1}, "unknown key 'tolerance'"),
         ("string_set", {"answers": []}, "list of texts"),
+        ("string_set", {"answers": ["red", "**"]}, "list of texts"),
         ("string_set", {"answers": ["a, b"]}, "comma"),
         ("string_set", {"answers": ["a"], "match": "some"}, "known: all, any"),
         ("regex", {"pattern": "("}, "cannot be read"),
