@@ -134,6 +134,25 @@ def test_the_clock_of_a_plain_verifier_starts_when_its_turn_has_come() -> None:
     scorer.close()
 
 
+def test_waiting_for_a_worker_is_no_fault_of_the_completion() -> None:
+    # Each of these takes a worker one second of CPU time and more, so that most wait longer than the deadline.
+    texts = [letter * 60 for letter in "bcd"]
+    scorer = Scorer(deadline_seconds=0.2)
+    found = score(scorer, task("regex", {"pattern": "([b-d]+)+e"}), *texts)
+    assert [(verdict.outcome, verdict.status) for verdict in found] == [(0.0, "timeout")] * 3
+
+
+async def never(task: Task, completion: Completion) -> Verdict:
+    """A user's verifier that hangs."""
+    await asyncio.sleep(600)
+    return Verdict(1.0, "ok")
+
+
+def test_an_async_verifier_from_outside_that_hangs_is_given_up() -> None:
+    (found,) = score(Scorer(deadline_seconds=0.2), task(f"{__name__}:never"), "x")
+    assert (found.outcome, found.status) == (None, "crash")
+
+
 def test_groups_that_wait_behind_one_that_hangs_are_scored_all_the_same() -> None:
     release = threading.Event()
 
