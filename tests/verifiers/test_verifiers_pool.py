@@ -112,6 +112,28 @@ def test_the_second_try_waits_behind_the_others_and_meets_a_fresh_worker(one_wor
     assert seen.isdisjoint({tuple(ask(one_worker, "processes").value)})
 
 
+def test_a_second_try_does_not_wait_for_ever_behind_a_queue_that_never_ends(
+    one_worker: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool_module, "OTHERS_FIRST", 3)
+    bad = one_worker.submit(f"{FUNCTIONS}:spin", None, cpu_seconds=0.2)
+    others = [one_worker.submit(f"{FUNCTIONS}:sleep", 0.3) for _ in range(8)]
+    assert bad.result(timeout=60).kind == "timeout"
+    assert [other.done() for other in others[:3]] == [True] * 3
+    assert not others[-1].done()
+
+
+def test_closing_answers_what_waits_for_its_second_try(one_worker: Pool) -> None:
+    bad = one_worker.submit(f"{FUNCTIONS}:spin", None, cpu_seconds=0.2)
+    blocking = one_worker.submit(f"{FUNCTIONS}:sleep", 600, wall_seconds=600)
+    deadline = time.monotonic() + 30
+    while not blocking.running() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not bad.done()
+    one_worker.close()
+    assert [future.result(timeout=1).kind for future in (bad, blocking)] == ["host", "host"]
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="signals are inherited so on Linux")
 @pytest.mark.parametrize(
     "trouble",
