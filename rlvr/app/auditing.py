@@ -15,10 +15,10 @@ from rich.table import Table
 
 from rlvr.app.verifying import Fields, progress_bar, read_rows
 from rlvr.errors import DataError, UsageError
-from rlvr.runs.atomic import encode, replace_file, strict_json
+from rlvr.runs.atomic import encode, replace_file, replaceable, strict_json, writing
 from rlvr.statistics.intervals import Interval
 from rlvr.verifiers.audit.audit import audit
-from rlvr.verifiers.audit.result import Audit, Finding, Limits, error_rate
+from rlvr.verifiers.audit.result import Audit, Finding, Limits, error_rate, excerpt
 from rlvr.verifiers.audit.targets import Corpus, read_corpus, seed_targets
 from rlvr.verifiers.extract import SLOTS
 from rlvr.verifiers.table import VERIFIERS
@@ -122,8 +122,13 @@ def _read(
 
 
 def write_audit(found: Audit, limits: Limits, path: Path) -> None:
-    """Writes the audit as JSON: the file is whole or as it was. Raises RunError where it cannot be written."""
-    replace_file(path, encode(strict_json(found.as_json(limits), indent=2)) + b"\n")
+    """Writes the audit as JSON: a file is whole or as it was. Raises RunError where it cannot be written."""
+    content = encode(strict_json(found.as_json(limits), indent=2)) + b"\n"
+    if file := replaceable(path):
+        replace_file(file, content)
+    else:
+        with writing(path):
+            path.write_bytes(content)
 
 
 def print_audit(found: Audit, limits: Limits, *, as_json: bool) -> None:
@@ -150,9 +155,9 @@ def print_audit(found: Audit, limits: Limits, *, as_json: bool) -> None:
     if slow := [one for one in found.slowest if one.seconds >= MIN_SHOWN_SECONDS]:
         console.print("\nslowest")
         for one in slow:
-            console.print(f"  {one.seconds:7.2f} s  {one.case.name}", markup=False, highlight=False)
+            console.print(f"  {one.seconds:7.2f} s  {excerpt(one.case.name)}", markup=False, highlight=False)
     for reason, count in found.left_out.most_common():
-        console.print(f"left out, {count:,} rows: {reason}", markup=False)
+        console.print(f"left out, {count:,} rows: {excerpt(reason)}", markup=False)
     console.print()
     complaints = found.complaints(limits)
     for complaint in complaints or ["passed"]:
@@ -170,7 +175,7 @@ def _lists(found: Audit) -> list[tuple[str, list[Finding], Callable[[Finding], s
 
 def _brief(one: Finding) -> str:
     shown = one.as_json()
-    return f"{shown['name']}\n      reference {shown['reference']}, completion {shown['completion']}"
+    return f"{excerpt(shown['name'])}\n      reference {shown['reference']}, completion {shown['completion']}"
 
 
 def _failure(one: Finding) -> str:

@@ -7,7 +7,7 @@ import sys
 import time
 import zlib
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from rlvr.data.constraints import reference_from_label, reference_of
 from rlvr.errors import DataError, UsageError
-from rlvr.runs.atomic import TEMPORARY, encode, strict_json, writing
+from rlvr.runs.atomic import TEMPORARY, encode, replaceable, strict_json, writing
 from rlvr.statistics.intervals import Interval, proportion_interval
 from rlvr.types import Verdict
+from rlvr.verifiers.audit.result import excerpt
 from rlvr.verifiers.many import reference_fault, verify_many
 from rlvr.verifiers.pool import configure_shared
 from rlvr.verifiers.scorer import make_scorer
@@ -42,7 +44,8 @@ class Fields:
 class Summary:
     """What became of all rows. An outcome counts as right from `threshold` on.
 
-    `confusion` counts rows with a label by (labelled right, judged), judged being "right", "wrong" or "not told".
+    `confusion` counts rows with a label by (labelled right, judged), judged being "right", "wrong" or "not told";
+    `unlabelled` those without true or false where a label was asked for.
     `totals` say what a judge did and cost.
     `unusable` says for the statuses "bad_row" and "bad_reference" which row was the first and what is wrong with it.
     """
@@ -56,6 +59,7 @@ class Summary:
     confusion: Counter[tuple[bool, str]] = field(default_factory=Counter)
     false_accepts: list[str] = field(default_factory=list)
     false_rejects: list[str] = field(default_factory=list)
+    unlabelled: int = 0
     unusable: dict[str, str] = field(default_factory=dict)
     seconds: float = 0.0
     totals: dict[str, float] = field(default_factory=dict)
@@ -94,6 +98,7 @@ class Summary:
             "confusion": [
                 {"label": label, "judged": told, "rows": count} for (label, told), count in self.confusion.items()
             ],
+            "unlabelled": self.unlabelled,
             **{name: None if rate is None else asdict(rate) for name, rate in rates.items()},
             "false_accepts": self.false_accepts,
             "false_rejects": self.false_rejects,
@@ -122,10 +127,12 @@ def verify_file(
     configure_shared(workers)
     summary, scorer = Summary(verifier, threshold), make_scorer(judge or {})
     waiting: deque[tuple[Any, Any]] = deque()
-    rows = _named_rows(path, waiting)
+    rows = read_rows(path)
+    if verifier == "instructions":
+        rows = (_published(row, fields.answer, options) for row in rows)
     started = time.monotonic()
     verdicts = verify_many(
-        rows,
+        _named(rows, waiting),
         verifier,
         options=options,
         completion_field=fields.completion,
@@ -136,7 +143,9 @@ def verify_file(
         bar = progress.add_task("verify", total=_num_lines(path))
         for verdict in verdicts:
             name, row = waiting.popleft()
-            summary.add(str(name), verdict, _label(row, fields.label))
+            label = _label(row, fields.label)
+            summary.add(str(name), verdict, label)
+            summary.unlabelled += bool(fields.label) and label is None
             if verdict.outcome is None and verdict.status not in summary.unusable:
                 fault = verdict.extracted or reference_fault(row, verifier, options=options, answer_field=fields.answer)
                 summary.unusable |= {verdict.status: f"{name}: {fault}"} if fault else {}
@@ -147,12 +156,29 @@ def verify_file(
     return summary
 
 
-def _named_rows(path: Path, waiting: deque[tuple[Any, Any]]) -> Iterator[Any]:
+def _named(rows: Iterable[Any], waiting: deque[tuple[Any, Any]]) -> Iterator[Any]:
     """Gives the rows, and notes each with its id, or its place in the file, until its verdict is there."""
-    for number, row in enumerate(read_rows(path), start=1):
+    for number, row in enumerate(rows, start=1):
         named = isinstance(row, Mapping) and isinstance(row.get("id"), str | int)
         waiting.append((row["id"] if named else f"row {number}", row))
         yield row
+
+
+def _published(row: Any, answer_field: str, options: Mapping[str, Any]) -> Any:
+    """Gives a row in the layout of IFEval, IFBench or Tulu with our reference, others as they are."""
+    if not isinstance(row, Mapping):
+        return row
+    key = answer_field or ("reference" if "reference" in row else "answer")
+    try:
+        if key in row and not isinstance(row[key], Mapping):
+            reference = reference_from_label(row[key])
+        elif key not in row and "instruction_id_list" in row:
+            reference = reference_of(row["instruction_id_list"], row.get("kwargs"))
+        else:
+            return row
+    except DataError:  # the verifier says what is wrong with it
+        return row
+    return {**row, key: {**reference, **options}}
 
 
 def read_rows(path: Path) -> Iterator[Any]:
@@ -181,8 +207,9 @@ def _num_lines(path: Path) -> int | None:
 
 
 def _label(row: Any, name: str) -> bool | None:
+    """Gives the label of a row, None where it is not true or false (1 and 0 are those as well)."""
     value = row.get(name) if name and isinstance(row, Mapping) else None
-    return None if value is None else bool(value)
+    return bool(value) if value in (True, False) else None
 
 
 def _judged(verdict: Verdict) -> dict[str, Any]:
@@ -198,10 +225,14 @@ def _judged(verdict: Verdict) -> dict[str, Any]:
 
 
 class _Output:
-    """A file that appears whole when all rows are written, and not at all otherwise; None: nothing is written."""
+    """A file that appears whole when all rows are written, and not at all otherwise; None: nothing is written.
+
+    What is no plain file, as /dev/stdout, is written at once.
+    """
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
+        self._whole: Path | None = None
         self._file: Any = None
 
     def __enter__(self) -> "_Output":
@@ -209,13 +240,9 @@ class _Output:
             if self._path.is_dir():
                 raise UsageError(f"{self._path} is a folder; a file to write was expected", hint="--output OUT.jsonl")
             with writing(self._path):
-                self._file = self._temporary.open("wb")
+                self._whole = replaceable(self._path)
+                self._file = (self._path if self._whole is None else _temporary(self._whole)).open("wb")
         return self
-
-    @property
-    def _temporary(self) -> Path:
-        assert self._path is not None
-        return self._path.with_name(f"{TEMPORARY}{self._path.name}")
 
     def write(self, row: Mapping[str, Any]) -> None:
         if self._file is not None:
@@ -224,13 +251,17 @@ class _Output:
     def __exit__(self, kind: object, *rest: object) -> None:
         if self._file is None:
             return
-        assert self._path is not None
         try:
             self._file.close()
-            if kind is None:
-                os.replace(self._temporary, self._path)
+            if kind is None and self._whole is not None:
+                os.replace(_temporary(self._whole), self._whole)
         finally:
-            self._temporary.unlink(missing_ok=True)
+            if self._whole is not None:
+                _temporary(self._whole).unlink(missing_ok=True)
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f"{TEMPORARY}{path.name}")
 
 
 def progress_bar() -> Progress:
@@ -249,7 +280,7 @@ def read_options(words: Sequence[str], flag: str) -> dict[str, Any]:
             raise UsageError(f"{flag} {word}: key=value was expected", hint=f"{flag} NAME=VALUE")
         try:
             options[key] = json.loads(value)
-        except ValueError:
+        except (ValueError, RecursionError):
             options[key] = value
     return options
 
@@ -257,22 +288,24 @@ def read_options(words: Sequence[str], flag: str) -> dict[str, Any]:
 def print_summary(summary: Summary, *, as_json: bool) -> None:
     """Prints the summary to stdout: as tables, or as one JSON object."""
     if as_json:
-        print(json.dumps(summary.as_json(), ensure_ascii=False))
+        print(json.dumps(summary.as_json()))
         return
     console = Console(width=None if sys.stdout.isatty() else 100)
     rate = f"{summary.rows / summary.seconds:,.0f} rows a second" if summary.seconds else "at once"
-    console.print(f"{summary.verifier}: {summary.rows:,} rows, {rate}")
+    console.print(f"{summary.verifier}: {summary.rows:,} rows, {rate}", markup=False)
     console.print(_counts("outcome", summary.outcomes, summary.rows))
     console.print(_counts("status", summary.statuses, summary.rows))
     if spent := [f"{name.removeprefix('judge/')} {amount:,g}" for name, amount in summary.totals.items() if amount]:
         console.print(f"judge: {', '.join(spent)}", markup=False)
     for status, fault in summary.unusable.items():
-        console.print(f"{status}, the first: {fault}", markup=False)
+        console.print(f"{status}, the first: {excerpt(fault)}", markup=False)
+    if summary.unlabelled:
+        console.print(f"rows without a label of true or false: {summary.unlabelled:,}")
     if summary.confusion:
         console.print(_confusion(summary))
         for what, names in (("wrongly accepted", summary.false_accepts), ("wrongly refused", summary.false_rejects)):
             if names:
-                console.print(f"{what}, the first {len(names)}: {', '.join(names)}", markup=False)
+                console.print(f"{what}, the first {len(names)}: {excerpt(', '.join(names), limit=1000)}", markup=False)
 
 
 def _counts(heading: str, counts: Counter[str], total: int) -> Table:

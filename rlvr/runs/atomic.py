@@ -50,6 +50,11 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
+def replaceable(path: Path) -> Path | None:
+    """Gives the file that `path` leads to, links followed; None for a device or a pipe: they are written to."""
+    return None if path.exists() and not path.is_file() else path.resolve()
+
+
 def replace_file(path: Path, content: bytes) -> None:
     """Makes `path` hold `content`, durably: a reader finds the old bytes or the new, whatever happens.
 

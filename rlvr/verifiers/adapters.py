@@ -168,16 +168,14 @@ def _part(part: Any) -> str:
 
 
 def _reference(answer: Any, verifier: str) -> Any:
-    """Gives the reference that a dataset's cell means to a verifier of the house: columns change numbers and objects.
+    """Gives the reference that a dataset's cell means to a verifier of the house: columns change what they hold.
 
-    A number stands for its text; a list of one, for the one; a key that holds null, for none.
+    A list of one stands for the one, a key that holds null for none.
     """
     if verifier not in VERIFIERS:
         return answer
     if isinstance(answer, list) and len(answer) == 1:
         answer = answer[0]
-    if isinstance(answer, int | float) and not isinstance(answer, bool):
-        return str(answer)
     if isinstance(answer, Mapping):
         return {key: value for key, value in answer.items() if value is not None}
     return answer

@@ -1,5 +1,6 @@
 """Scorers of reasoning-gym, run in the worker pool because some of them evaluate the answer as an expression."""
 
+import re
 from typing import Any
 
 from rlvr.types import Completion, Task, Verdict
@@ -9,9 +10,11 @@ from rlvr.verifiers.pooled import judged_in_pool
 from rlvr.verifiers.reference import answered, slot_fault
 from rlvr.verifiers.worker_handle import Reply
 
-VERSION = "gym-1"
+VERSION = "gym-2"
 CPU_SECONDS = 3.0
 WAIT_SECONDS = 600.0
+_NO_NUMBER = re.compile(r"nan|inf", re.IGNORECASE)
+"""What Python reads as a float that compares with nothing: some scorers give it full marks."""
 
 
 def _malformed(reference: Any) -> str | None:
@@ -49,7 +52,9 @@ async def verify(task: Task, completion: Completion) -> Verdict:
     if isinstance(answer, Verdict):
         return answer
     extracted = answer[:200]
-    if looks_like_code(answer) and not looks_like_code(str(task.reference["entry"]["answer"])):
+    own = str(task.reference["entry"]["answer"])
+    numeric = any(map(str.isdecimal, own)) and not _NO_NUMBER.search(own)
+    if (looks_like_code(answer) and not looks_like_code(own)) or (numeric and _NO_NUMBER.search(answer)):
         return Verdict(0.0, "wrong_format", extracted, path="screened", version=VERSION)
     payload = {"dataset": task.reference["dataset"], "entry": task.reference["entry"], "answer": answer}
 

@@ -3,6 +3,7 @@
 import json
 import math
 import re
+import sys
 from typing import Any
 
 from rlvr.types import Completion, Task, Verdict
@@ -11,12 +12,17 @@ from rlvr.verifiers.pooled import judged_in_pool
 from rlvr.verifiers.reference import answered, read_reference
 from rlvr.verifiers.worker_handle import Reply
 
-VERSION = "json_schema-1"
+VERSION = "json_schema-2"
 CPU_SECONDS = 2.0
 WAIT_SECONDS = 600.0
 MAX_CHARACTERS = 1_000_000
+MAX_DEPTH = 100
+"""Lists and objects inside one another; what is nested deeper is "wrong_format"."""
+RECURSION_LIMIT = 20_000
+"""Of the worker: enough for MAX_DEPTH, so that only a schema that leads in a circle passes it."""
 
 _KEYS = {"schema": dict}
+_BRACKET = re.compile(r'[\[\]{}]|"(?:[^"\\]|\\.)*+"?', re.DOTALL)
 _FENCE = re.compile(r"\s*```(?:json)?[ \t]*\n(.*)\n```\s*", re.DOTALL)
 
 
@@ -34,8 +40,8 @@ def check_reference(reference: Any) -> str | None:
 async def verify(task: Task, completion: Completion) -> Verdict:
     """Gives outcome 1 where the answer is one JSON value that satisfies the schema; a fence of ```json may enclose it.
 
-    The reference is {"schema": {…}, "slot": …}, the slot "whole" by default. No JSON, a key given twice, NaN and
-    infinities are status "wrong_format".
+    The reference is {"schema": {…}, "slot": …}, the slot "whole" by default. No JSON, a key given twice, NaN,
+    infinities, a number that cannot be calculated with and more than MAX_DEPTH levels are status "wrong_format".
     """
     if isinstance(read_reference(task.reference, _KEYS, required=("schema",)), str):
         return Verdict(None, "bad_reference", version=VERSION)
@@ -46,21 +52,41 @@ async def verify(task: Task, completion: Completion) -> Verdict:
     payload = {"schema": task.reference["schema"], "text": fenced[1] if fenced else answer}
 
     def read(reply: Reply) -> Verdict:
-        status, satisfied = reply.value
-        return Verdict(float(satisfied), status, answer[:200], path="pool", seconds=reply.seconds, version=VERSION)
+        status, outcome = reply.value
+        return Verdict(outcome, status, answer[:200], path="pool", seconds=reply.seconds, version=VERSION)
 
     return await judged_in_pool(
         f"{__name__}:check", payload, cpu_seconds=CPU_SECONDS, extracted=answer[:200], version=VERSION, read=read
     )
 
 
-def check(payload: dict[str, Any]) -> tuple[str, bool]:
-    """Gives the status and whether payload["text"] satisfies payload["schema"]; runs in a worker."""
+def check(payload: dict[str, Any]) -> tuple[str, float | None]:
+    """Gives the status and the outcome of payload["text"] by payload["schema"]; runs in a worker.
+
+    What the text does is its own fault, what the schema cannot do is not: else a text could make itself untold.
+    """
+    sys.setrecursionlimit(RECURSION_LIMIT)
+    if _depth(payload["text"]) > MAX_DEPTH:
+        return "wrong_format", 0.0
     try:
         value = json.loads(payload["text"], object_pairs_hook=_unique, parse_constant=_refuse, parse_float=_finite)
-    except (ValueError, RecursionError):
-        return "wrong_format", False
-    return "ok", _validator(payload["schema"]).is_valid(value)
+    except ValueError:
+        return "wrong_format", 0.0
+    try:
+        return "ok", float(_validator(payload["schema"]).is_valid(value))
+    except ArithmeticError:  # a whole number that no float can hold, to be divided by one
+        return "wrong_format", 0.0
+    except Exception:  # a reference that leads nowhere or in a circle, a pattern that cannot be read
+        return "bad_reference", None
+
+
+def _depth(text: str) -> int:
+    """Gives how many brackets of JSON are open at once at most, those in strings aside."""
+    depth = deepest = 0
+    for bracket in _BRACKET.findall(text):
+        depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(bracket, 0)
+        deepest = max(deepest, depth)
+    return deepest
 
 
 def schema_fault(schema: dict[str, Any]) -> str | None:

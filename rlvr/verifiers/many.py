@@ -6,6 +6,7 @@ for verdict in verify_many([{"completion": r"So \\boxed{4}", "answer": "4"}], "m
 
 import asyncio
 import contextlib
+import math
 import threading
 import time
 from collections import deque
@@ -17,17 +18,20 @@ from typing import Any
 import numpy as np
 
 from rlvr.types import Completion, Task, Verdict, read_only
-from rlvr.verifiers import math
+from rlvr.verifiers import math as mathematics
 from rlvr.verifiers.scorer import Scorer
-from rlvr.verifiers.table import REFERENCE_CHECKS
+from rlvr.verifiers.table import REFERENCE_CHECKS, VERIFIERS
 
 WINDOW = 4096
 """Rows that are read ahead of the oldest one without a verdict."""
 
 CLOSE_SECONDS = 10.0
 
-AT_ONCE: Mapping[str, Callable[[Task, Completion], Verdict | None]] = {"math": math.at_once}
+AT_ONCE: Mapping[str, Callable[[Task, Completion], Verdict | None]] = {"math": mathematics.at_once}
 """Verifiers that can tell most verdicts without waiting; None sends the row the long way."""
+
+_BARE: Mapping[str, str] = {"choice": "answer", "numeric": "answer", "regex": "pattern", "string_set": "answers"}
+"""Verifiers whose references are objects, each with the key that a bare value stands for."""
 
 _NO_TOKENS = read_only([], np.int64)
 _NO_LOGPROBS = read_only([], np.float32)
@@ -48,9 +52,10 @@ def verify_many(
     """Gives one verdict per row, in their order, as they become known.
 
     A row is an object with the completion's text and its reference, under `answer_field`, by default "reference" or
-    "answer"; `options` are added to each reference. A row that is no such object gets outcome None and status
-    "bad_row", `extracted` saying why. `verifier` is a name of the house or "package.module:function"; one of your own
-    making comes with its `scorer`, which is closed at the end; `make_scorer` makes one with a judge.
+    "answer"; `full_reference` says how it is read and `options` are added to it. A row that is no such object gets
+    outcome None and status "bad_row", `extracted` saying why. `verifier` is a name of the house or
+    "package.module:function"; one of your own making comes with its `scorer`, which is closed at the end;
+    `make_scorer` makes one with a judge.
     Raises UsageError for an unknown verifier, before the first row is read.
     """
     scorer = scorer or Scorer()
@@ -91,24 +96,49 @@ def _verdicts(
 def _read(
     row: Any, verifier: str, options: dict[str, Any], completion_field: str, answer_field: str
 ) -> tuple[Task, Completion] | Verdict:
+    try:
+        return _read_row(row, verifier, options, completion_field, answer_field)
+    except Exception as error:  # what a row holds may not even have a text: whole numbers of 5000 digits, endless lists
+        return _bad_row(f"the row cannot be read: {type(error).__name__}: {error}")
+
+
+def _read_row(
+    row: Any, verifier: str, options: dict[str, Any], completion_field: str, answer_field: str
+) -> tuple[Task, Completion] | Verdict:
     if not isinstance(row, Mapping):
-        return _bad_row(f"expected an object, found {str(row)[:60]!r}")
-    text = row.get(completion_field)
+        return _bad_row(f"expected an object, found {str(row)[:100]!r}")
+    if completion_field not in row:
+        return _bad_row(f"the row has no {completion_field!r}")
+    text = row[completion_field]
     if not isinstance(text, str):
         return _bad_row(f"{completion_field!r} is {str(text)[:60]!r}; expected a string")
     field = answer_field or ("reference" if "reference" in row else "answer")
     if field not in row:
         wanted = repr(answer_field) if answer_field else "'reference' nor 'answer'"
         return _bad_row(f"the row has no {wanted}")
-    task = Task(str(row.get("id", "")), (), with_options(row[field], options), verifier, "rows", "rows")
-    return task, text_completion(text)
+    reference = full_reference(row[field], verifier, options)
+    return Task(str(row.get("id", "")), (), reference, verifier, "rows", "rows"), text_completion(text)
 
 
-def with_options(reference: Any, options: Mapping[str, Any]) -> Any:
-    """Gives the reference with what it does not say itself taken from `options`."""
+def full_reference(reference: Any, verifier: str, options: Mapping[str, Any]) -> Any:
+    """Gives a row's reference as its verifier reads it, with what it does not say itself taken from `options`.
+
+    To a verifier of the house a number means its text, and a bare value the one key that its references need.
+    """
+    if verifier in VERIFIERS and _is_number(reference):
+        reference = str(reference)
+    key = _BARE.get(verifier)
+    if key == "answers" and isinstance(reference, str):
+        reference = [reference]
+    if key is not None and not isinstance(reference, Mapping):
+        reference = {key: reference}
     if not options:
         return reference
     return {**options, **(reference if isinstance(reference, dict) else {"answer": reference})}
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def text_completion(text: str) -> Completion:

@@ -14,15 +14,19 @@ import os
 import queue
 import threading
 import time
+from collections import deque
 from concurrent.futures import Future
+from dataclasses import replace
 from typing import Any
 
 from rlvr.errors import UsageError, VerifierError
 from rlvr.verifiers.worker import pack
-from rlvr.verifiers.worker_handle import GoneError, Job, Kind, Reply, Worker
+from rlvr.verifiers.worker_handle import GoneError, Job, Reply, Worker
 
 QUEUE_SECONDS = 600.0
 MAX_CALLS_PER_WORKER = 10_000
+OTHERS_FIRST = 100
+"""So many items that wait may go before a second try."""
 
 
 class Pool:
@@ -33,6 +37,9 @@ class Pool:
             raise UsageError(f"a pool of {num_workers} workers was asked for; it needs at least 1")
         self._memory_bytes = memory_bytes
         self._jobs: queue.Queue[Job | None] = queue.Queue(queue_size)
+        self._again: deque[tuple[int, Job]] = deque()
+        self._taken = 0
+        self._lock = threading.Lock()
         self._closed = threading.Event()
         self._workers: dict[int, Worker] = {}
         self._threads = [
@@ -48,8 +55,9 @@ class Pool:
         """Gives a future of the reply to `function(payload)`, called in a worker; both ways it travels as JSON.
 
         `wall_seconds` (default 2 × cpu_seconds + 1) counts from the moment when a ready worker takes the item. After a
-        timeout or the death of its worker an item is tried once more in a fresh one. Raises VerifierError for a closed
-        pool, TypeError or ValueError for a payload that JSON cannot hold.
+        timeout or the death of its worker an item is tried once more, behind OTHERS_FIRST others, in a fresh worker; a
+        timeout in a worker that was fresh stands. Raises VerifierError for a closed pool, TypeError or ValueError for a
+        payload that JSON cannot hold.
         """
         if self._closed.is_set():
             raise VerifierError("the worker pool is closed", hint="score before the pool is closed")
@@ -87,47 +95,78 @@ class Pool:
         return [pid for worker in list(self._workers.values()) for pid in worker.pids]
 
     def _drain(self) -> None:
+        while self._again:
+            with contextlib.suppress(IndexError):  # a thread was faster
+                self._again.popleft()[1].future.set_result(Reply("host", error="the pool was closed"))
+        ends = 0
         with contextlib.suppress(queue.Empty):
             while True:
                 job = self._jobs.get_nowait()
-                if job is not None and job.future.set_running_or_notify_cancel():
+                if job is None:
+                    ends += 1
+                elif job.future.set_running_or_notify_cancel():
                     job.future.set_result(Reply("host", error="the pool was closed"))
+        for _ in range(ends):
+            self._jobs.put(None)
 
     def _serve(self, slot: int) -> None:
-        while (job := self._jobs.get()) is not None:
-            if not job.future.set_running_or_notify_cancel():
+        while (job := self._next()) is not None:
+            if not job.tried_seconds and not job.future.set_running_or_notify_cancel():
                 continue
             try:
                 reply = self._answer(slot, job)
             except Exception as error:  # a fault of ours must reach the caller, not end the slot
                 self._discard(slot)
                 reply = Reply("host", error=f"the pool failed: {type(error).__name__}: {error}")
-            job.future.set_result(reply)
+            if reply is not None:
+                job.future.set_result(reply)
             if self._closed.is_set():
                 break
         self._discard(slot)
 
-    def _answer(self, slot: int, job: Job) -> Reply:
-        start = time.monotonic()
-        for attempt in (1, 2):
-            try:
-                worker = self._ready_worker(slot)
-                if fault := worker.load(job.function):
-                    return Reply("error", error=fault)
-                reply = worker.call(job)
-            except GoneError as gone:
-                if not gone.replaced:
-                    self._discard(slot)
-                if attempt == 2 or self._closed.is_set():
-                    kind: Kind = "host" if self._closed.is_set() else gone.kind
-                    return Reply(kind, error=gone.error, seconds=time.monotonic() - start)
-                continue
-            if reply.kind == "memory" or worker.calls >= MAX_CALLS_PER_WORKER:
-                self._discard(slot)
-            return reply
-        raise AssertionError("two attempts always end in a reply")
+    def _next(self) -> Job | None:
+        """Gives the next item: a second try once enough others went before it, or where nothing else waits."""
+        while True:
+            with self._lock:
+                waits = bool(self._again)
+                if waits and (self._jobs.empty() or self._taken - self._again[0][0] >= OTHERS_FIRST):
+                    return self._again.popleft()[1]
+            with contextlib.suppress(queue.Empty):
+                job = self._jobs.get(block=not waits)
+                self._taken += 1
+                return job
 
-    def _ready_worker(self, slot: int) -> Worker:
+    def _answer(self, slot: int, job: Job) -> Reply | None:
+        """Gives the reply, or None where the item waits for its second try."""
+        start = time.monotonic()
+        fresh = False
+        try:
+            worker = self._ready_worker(slot, renewed=job.tried_seconds > 0)
+            fresh = worker.fresh
+            if fault := worker.load(job.function):
+                return Reply("error", error=fault)
+            reply = worker.call(job)
+        except GoneError as gone:
+            if not gone.replaced:
+                self._discard(slot)
+            seconds = job.tried_seconds + time.monotonic() - start
+            if self._closed.is_set():
+                return Reply("host", error=gone.error, seconds=seconds)
+            if job.tried_seconds or (fresh and gone.kind == "timeout"):
+                return Reply(gone.kind, error=gone.error, seconds=seconds)
+            self._again.append((self._taken, replace(job, tried_seconds=seconds)))
+            if self._closed.is_set():
+                self._drain()
+            return None
+        if reply.kind == "memory" or worker.calls >= MAX_CALLS_PER_WORKER:
+            self._discard(slot)
+        return reply
+
+    def _ready_worker(self, slot: int, *, renewed: bool) -> Worker:
+        if renewed and slot in self._workers and not self._workers[slot].fresh:
+            self._workers[slot].renew()
+            if not self._workers[slot].fresh:  # one that cannot fork
+                self._discard(slot)
         if slot not in self._workers:
             worker = Worker(self._memory_bytes)
             self._workers[slot] = worker

@@ -6,15 +6,20 @@ from typing import Any
 
 from rlvr.errors import VerifierError
 from rlvr.types import Verdict
-from rlvr.verifiers.pool import shared
+from rlvr.verifiers.memory import Memory
 from rlvr.verifiers.worker_handle import Reply
+
+memory = Memory()
+"""What the verifiers that judge in a worker have asked."""
 
 
 async def judged_in_pool(
     function: str, payload: Any, *, cpu_seconds: float, extracted: str, version: str, read: Callable[[Reply], Verdict]
 ) -> Verdict:
     """Gives `read(reply)` for a value, else `failed_verdict`."""
-    reply = await asyncio.wrap_future(shared().submit(function, payload, cpu_seconds=cpu_seconds))
+    asked = memory.ask(function, payload, cpu_seconds=cpu_seconds, version=version)
+    # Shielded: several completions may wait for the reply, and one of them may be cancelled.
+    reply = await asyncio.shield(asyncio.wrap_future(asked))
     if reply.kind == "value":
         return read(reply)
     return failed_verdict(reply, function, path="pool", extracted=extracted, version=version)

@@ -79,8 +79,8 @@ def format_bonus(task: Task, completion: Completion, verdict: Verdict, reward: f
 def linear_length(
     task: Task, completion: Completion, verdict: Verdict, reward: float, *, weight: float, limit_tokens: int
 ) -> float:
-    """Gives reward - weight × min(1, L / limit), for right completions only: a short wrong one is no gain."""
-    if verdict.outcome != 1.0:
+    """Gives reward - weight × min(1, L / limit), for solved tasks only: a short wrong completion is no gain."""
+    if not _solved(task, verdict):
         return reward
     return reward - weight * min(1.0, len(completion.token_ids) / limit_tokens)
 
@@ -98,14 +98,14 @@ def cosine_length(
 ) -> float:
     """Gives a reward that goes along a half cosine from its value at length 0 to its value at the limit.
 
-    r = r_L + (r_0 - r_L) (1 + cos(π L / limit)) / 2 with (r_0, r_L) = `right` for outcome 1 and `wrong` otherwise, and
-    `over` for completions that reach the limit. What was given before is replaced.
+    r = r_L + (r_0 - r_L) (1 + cos(π L / limit)) / 2 with (r_0, r_L) = `right` for a solved task and `wrong` otherwise,
+    and `over` for completions that reach the limit. What was given before is replaced.
     Source: Yeo et al., "Demystifying Long Chain-of-Thought Reasoning" (arXiv:2502.03373), section 4, and its values.
     """
     length = len(completion.token_ids)
     if length >= limit_tokens:
         return over
-    start, end = right if verdict.outcome == 1.0 else wrong
+    start, end = right if _solved(task, verdict) else wrong
     return end + (start - end) * (1 + math.cos(math.pi * length / limit_tokens)) / 2
 
 
@@ -149,6 +149,10 @@ SHAPINGS: Mapping[str, Shaping] = {
     "weighted_sum": weighted_sum,
 }
 """Every shaping by its name in a recipe."""
+
+
+def _solved(task: Task, verdict: Verdict) -> bool:
+    return verdict.outcome is not None and verdict.outcome >= task.threshold
 
 
 def _part(verdict: Verdict, name: str) -> float:

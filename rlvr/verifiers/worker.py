@@ -138,8 +138,16 @@ def _serve_in_fork(call: Any, requests: int, answers: int, loaded: dict[str, Cal
             _write(answers, pack({"ended": code}))
 
 
+def _reset_signals() -> None:
+    """Undoes what the parent ignores or blocks: the limits need SIGPROF and SIGXCPU, the wait for a fork SIGCHLD."""
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    for number in (signal.SIGPROF, signal.SIGXCPU, signal.SIGCHLD):
+        signal.signal(number, signal.SIG_DFL)
+
+
 def main() -> None:
     """Serves calls until standard input closes."""
+    _reset_signals()
     _die_with_parent()
     _limit_memory(int(sys.argv[1]))
     # What a verifier prints must not get among the frames.

@@ -41,13 +41,17 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One call to make: its limits, and the future that the reply goes to."""
+    """One call to make: its limits, and the future that the reply goes to.
+
+    `tried_seconds` is what a first try took that gave no answer, 0 before it.
+    """
 
     function: str
     payload: Any
     cpu_seconds: float
     wall_seconds: float
     future: "Future[Reply]"
+    tried_seconds: float = 0.0
 
 
 class GoneError(Exception):
@@ -101,12 +105,29 @@ class Worker:
         os.set_blocking(self._stdin, False)
         self.pid = self._process.pid
         self._fork: int | None = None
+        self._answered = 0
 
     @property
     def pids(self) -> list[int]:
         """Gives the process that imports and, while there is one, the fork that calls."""
         fork = self._fork
         return [self.pid] if fork is None else [self.pid, fork]
+
+    @property
+    def fresh(self) -> bool:
+        """Gives whether the next call meets a process that has answered none yet."""
+        return self._answered == 0
+
+    def renew(self) -> None:
+        """Ends the fork, where there is one, so that the next call meets a fresh one. Raises GoneError."""
+        if self._fork is None:
+            return
+        self.interrupt()
+        try:
+            self._receive(self.calls + 1, START_SECONDS)
+        except GoneError as gone:
+            if not gone.replaced:
+                raise
 
     def start(self) -> None:
         """Waits until the process is ready."""
@@ -138,6 +159,7 @@ class Worker:
         self._send(pack(call), job.wall_seconds)
         message = self._receive(self.calls, job.wall_seconds)
         seconds = time.monotonic() - start
+        self._answered += 1
         if "error" in message:
             return Reply(message["kind"], error=message["error"], seconds=seconds)
         return Reply("value", message["value"], seconds=seconds)
@@ -188,7 +210,7 @@ class Worker:
             if "pid" in message:
                 self._fork = message["pid"]
             elif "ended" in message:
-                self._fork = None
+                self._fork, self._answered = None, 0
                 self._loaded.clear()  # what only the fork had loaded is loaded for good when it is asked for again
                 raise self._gone(message["ended"], replaced=True)
             elif message.get("id") == call_id:

@@ -1,6 +1,9 @@
 """`rlvr audit`: tables and JSON that scripts can rely on, exit codes, wrong use."""
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -81,6 +84,18 @@ def test_a_verifier_of_ones_own_is_audited_in_one_line(folder: Path, capsys: pyt
         "audit.json",
         "rows.jsonl",
     ]
+
+
+def test_names_that_no_terminal_can_show_are_escaped(tmp_path: Path) -> None:
+    odd = {"id": "a\ud800\x1b[2J", "reference": "18", "completion": r"\boxed{19}", "label": True}
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text(json.dumps(odd) + "\n")
+    command = [sys.executable, "-m", "rlvr.app.cli", "audit", "math", "--corpus", str(rows), "--skip", "blow-up"]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    run = subprocess.run([*command, "--skip", "very long"], capture_output=True, env=environment)
+    assert run.returncode == 1, run.stderr
+    assert b"{d800}" in run.stdout
+    assert b"\x1b" not in run.stdout
 
 
 def test_a_verifier_that_raises_fails_with_its_reason(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

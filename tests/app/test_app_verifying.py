@@ -72,15 +72,86 @@ def test_broken_lines_cost_only_themselves(tmp_path: Path, capsys: pytest.Captur
 
 def test_the_first_unusable_row_of_each_kind_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = write(
-        tmp_path / "rows.jsonl", [ROWS[0], {"answer": "4"}, {"completion": 5}, {"completion": "", "answer": 4}]
+        tmp_path / "rows.jsonl", [ROWS[0], {"answer": "4"}, {"completion": 5}, {"completion": "", "answer": [4]}]
     )
     assert main(["verify", "math", str(rows), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["unusable"] == {
-        "bad_row": "row 2: 'completion' is 'None'; expected a string",
-        "bad_reference": 'row 4: expected a string or {"answer": string}, found 4',
+        "bad_row": "row 2: the row has no 'completion'",
+        "bad_reference": 'row 4: expected a string or {"answer": string}, found [4]',
     }
     assert main(["verify", "math", str(rows), "--option", "slto=boxed"]) == 0
     assert "bad_reference, the first: right: unknown key 'slto'" in " ".join(capsys.readouterr().out.split())
+
+
+def test_only_true_and_false_are_labels_and_rows_without_one_are_counted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labels = [False, 0, True, "false", "0", "no", None]
+    rows = write(tmp_path / "rows.jsonl", [{**ROWS[0], "label": label} for label in labels])
+    assert main(["verify", "math", str(rows), "--label-field", "label", "--json"]) == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert summary["confusion"] == [
+        {"label": False, "judged": "right", "rows": 2},
+        {"label": True, "judged": "right", "rows": 1},
+    ]
+    assert summary["unlabelled"] == 4
+    assert main(["verify", "math", str(rows), "--label-field", "lable"]) == 0
+    assert "rows without a label of true or false: 7" in capsys.readouterr().out
+
+
+def test_names_that_no_terminal_can_show_are_escaped(tmp_path: Path) -> None:
+    odd = {"id": "a\ud800\x1b[2J", "label": False}
+    rows = write(tmp_path / "rows.jsonl", [{**ROWS[0], **odd}, odd])
+    out, command = tmp_path / "out.jsonl", [sys.executable, "-m", "rlvr.app.cli", "verify", "math", str(rows)]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    for words in ([], ["--json"]):
+        run = subprocess.run(
+            [*command, "--label-field", "label", "--output", str(out), *words], capture_output=True, env=environment
+        )
+        assert run.returncode == 0, run.stderr
+        assert b"d800" in run.stdout
+        assert b"\x1b" not in run.stdout
+    assert [row["id"] for row in lines(out)] == [odd["id"]] * 2
+
+
+@pytest.mark.parametrize(
+    ("verifier", "completion", "answer"),
+    [
+        ("math", r"\boxed{4}", 4),
+        ("math", r"\boxed{4.5}", 4.5),
+        ("exact", "4", 4),
+        ("choice", "(B)", "B"),
+        ("numeric", "9.80", 9.8),
+        ("numeric", "9.8", "9.8"),
+        ("string_set", "red, blue", ["blue", "red"]),
+        ("string_set", "red", "red"),
+        ("regex", "aab", "a+b"),
+    ],
+)
+def test_a_bare_answer_is_enough_for_every_verifier_that_needs_no_more(
+    verifier: str, completion: str, answer: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = write(tmp_path / "rows.jsonl", [{"completion": text, "answer": answer} for text in (completion, "17")])
+    assert main(["verify", verifier, str(rows), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["outcomes"] == {"right": 1, "wrong": 1}
+
+
+def test_the_published_layouts_of_constraints_are_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    names, kwargs = ["punctuation:no_comma", "keywords:existence"], [{"keywords": None}, {"keywords": ["sea"]}]
+    rows, out = tmp_path / "rows.jsonl", tmp_path / "out.jsonl"
+    ifeval = {"key": 1, "prompt": "?", "instruction_id_list": names, "kwargs": kwargs, "completion": "the sky"}
+    tulu = {"ground_truth": str([{"instruction_id": names, "kwargs": kwargs}]), "completion": "the sky"}
+    bad = {"instruction_id_list": ["no_comma"], "kwargs": None, "completion": "the sky"}
+    write(rows, [ifeval, tulu, {**ifeval, "kwargs": [{}]}, bad])
+    assert main(["verify", "instructions", str(rows), "--output", str(out)]) == 0
+    assert [row["outcome"] for row in lines(out)] == [0.0, None, None, None]
+    assert "unknown constraint 'no_comma'" in capsys.readouterr().out
+    words = ["verify", "instructions", str(rows), "--answer-field", "ground_truth", "--output", str(out)]
+    assert main(words) == 0
+    # Tulu's score is the mean over the constraints, unless an option says otherwise.
+    assert [row["outcome"] for row in lines(out)][:2] == [0.0, 0.5]
+    assert main([*words, "--option", "score=all"]) == 0
+    assert [row["outcome"] for row in lines(out)][:2] == [0.0, 0.0]
 
 
 @pytest.mark.parametrize("keep", [0.5, 0.0])
@@ -102,6 +173,29 @@ def test_a_full_disk_leaves_no_half_written_file(tmp_path: Path, capsys: pytest.
     assert main(["verify", "math", str(rows), "--output", str(tmp_path / "out.jsonl")]) == 1
     assert "the disk is full" in capsys.readouterr().err
     assert [found.name for found in tmp_path.iterdir()] == ["rows.jsonl"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
+def test_a_pipe_is_written_and_a_link_followed_neither_is_replaced(tmp_path: Path) -> None:
+    rows = write(tmp_path / "rows.jsonl", ROWS)
+    pipe, link, file = tmp_path / "pipe", tmp_path / "link", tmp_path / "file"
+    os.mkfifo(pipe)
+    link.symlink_to(file)
+    with subprocess.Popen(["cat", str(pipe)], stdout=subprocess.PIPE, text=True) as reader:
+        assert main(["verify", "math", str(rows), "--output", str(pipe)]) == 0
+        assert reader.stdout is not None
+        assert len(reader.stdout.readlines()) == len(ROWS)
+    assert pipe.is_fifo()
+    assert main(["verify", "math", str(rows), "--output", str(link)]) == 0
+    assert link.is_symlink()
+    assert len(lines(file)) == len(ROWS)
+    assert main(["audit", "exact", "--output", str(link)]) == 0
+    assert link.is_symlink()
+    with subprocess.Popen(["cat", str(pipe)], stdout=subprocess.PIPE, text=True) as reader:
+        assert main(["audit", "exact", "--output", str(pipe)]) == 0
+        assert reader.stdout is not None
+        assert json.load(reader.stdout)["passed"]
+    assert pipe.is_fifo()
 
 
 def test_an_interrupt_ends_it_cleanly_and_leaves_nothing(tmp_path: Path) -> None:

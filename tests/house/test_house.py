@@ -86,7 +86,7 @@ def text_files() -> Iterator[Path]:
     for folder, inner, names in os.walk(ROOT):
         skipped = SKIPPED_FOLDERS if Path(folder) == ROOT else {".git", ".venv", "__pycache__"}
         inner[:] = sorted(set(inner) - skipped)  # What stands here is walked into.
-        paths = [Path(folder, name) for name in sorted(names)]
+        paths = [Path(folder, name) for name in sorted(set(names) - skipped)]
         yield from (path for path in paths if path.is_file() and path.suffix in TEXT_ENDINGS)
 
 

@@ -1,14 +1,17 @@
 """Choices, numbers, sets of texts, patterns and JSON: what is right, what is wrong, and what is no reference."""
 
 import asyncio
+from concurrent.futures import Future
 from typing import Any
 
 import numpy as np
 import pytest
 
 from rlvr.types import Completion, Task, Verdict, read_only
+from rlvr.verifiers import memory, pool
 from rlvr.verifiers.scorer import Scorer
 from rlvr.verifiers.table import JUDGE, REFERENCE_CHECKS, VERIFIERS, VERSIONS
+from rlvr.verifiers.worker_handle import Reply
 
 CITIES = {"answer": "B", "choices": ["London", "Paris", "Rome"]}
 LETTER = {"answer": "c"}
@@ -24,6 +27,7 @@ PERSON = {
         "additionalProperties": False,
     }
 }
+TREE = {"schema": {"type": "object", "properties": {"c": {"$ref": "#"}}, "additionalProperties": False}}
 
 CASES: list[tuple[str, Any, str, float, str]] = [
     *[("choice", CITIES, text, 1.0, "ok") for text in ("B", "(B)", "b.", "**B**", "Paris", " paris. ", "B) Paris")],
@@ -49,11 +53,25 @@ CASES: list[tuple[str, Any, str, float, str]] = [
     *[("numeric", {"answer": "1/3"}, "0.3333333", 0.0, "ok"), ("numeric", {"answer": 0.5}, r"50\%", 1.0, "ok")],
     *[
         ("string_set", COLORS, text, 1.0, "ok")
-        for text in ("red, light blue", "Light  Blue; RED.", "- red\n- light blue")
+        for text in (
+            "red, light blue",
+            "Light  Blue; RED.",
+            "- red\n- light blue",
+            "red and light blue",
+            "Red, and light blue.",
+            '"red", **light blue**',
+            "red & light blue",
+        )
     ],
+    ("string_set", {"answers": ["salt and pepper", "oil"]}, "oil and vinegar", 0.0, "ok"),
+    *[
+        ("string_set", {"answers": ["salt and pepper", "oil"]}, text, 1.0, "ok")
+        for text in ("oil, salt and pepper", "Salt and pepper\nand oil")
+    ],
+    ("string_set", {"answers": ["sand", "land"]}, "sand, land", 1.0, "ok"),
     *[
         ("string_set", COLORS, text, 0.0, "ok")
-        for text in ("red", "red, blue", "red, light blue, green", "light, blue red")
+        for text in ("red", "red, blue", "red, light blue, green", "light, blue red", "red or light blue", "and, red")
     ],
     *[("string_set", ALIASES, text, 1.0, "ok") for text in ("nyc", "New York, NY.")],
     *[("string_set", ALIASES, text, 0.0, "ok") for text in ("New York", "NYC, New York, NY")],
@@ -82,7 +100,20 @@ CASES: list[tuple[str, Any, str, float, str]] = [
             "[" * 99_999,
         )
     ],
+    # A text that is too much for the validator is wrong: else a model could make itself untold.
+    ("json_schema", {"schema": {"multipleOf": 0.01}}, "1" + "0" * 400, 0.0, "wrong_format"),
+    *[("json_schema", TREE, '{"c": ' * depth + "{}" + "}" * depth, 1.0, "ok") for depth in (3, 99)],
+    *[("json_schema", TREE, '{"c": ' * depth + "{}" + "}" * depth, 0.0, "wrong_format") for depth in (100, 400)],
+    ("json_schema", {"schema": {"type": "string"}}, f'"{"[" * 200}\\""', 1.0, "ok"),
 ]
+
+UNUSABLE = (
+    {"$ref": "http://localhost:1/x.json"},
+    {"$ref": "file:///etc/passwd"},
+    {"$ref": "#/$defs/no"},
+    {"$ref": "#"},
+)
+"""Schemas that no text can be held against."""
 
 
 def judge(cases: list[tuple[str, Any, str]]) -> list[Verdict]:
@@ -116,6 +147,54 @@ def test_each_case_gets_its_outcome_and_status() -> None:
     assert wrong == []
 
 
+def test_a_schema_that_cannot_be_used_leaves_the_text_untold_and_fetches_nothing() -> None:
+    loop = {"properties": {"a": {"$ref": "#/properties/a"}}}
+    schemas = [*UNUSABLE, loop, {"type": "objekt"}, {"pattern": "("}]
+    found = judge([("json_schema", {"schema": schema}, text) for schema in schemas for text in ('{"a": 1}', '"a"')])
+    told = {(verdict.outcome, verdict.status) for verdict in found}
+    # A pattern says nothing of an object, nor does the loop of a text.
+    assert told == {(None, "bad_reference"), (1.0, "ok")}
+    assert [verdict.outcome for verdict in found].count(1.0) == 2
+
+
+def test_the_same_question_goes_to_the_workers_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+
+    class Counting:
+        def submit(self, function: str, payload: Any, **limits: float) -> Future[Reply]:
+            asked.append(payload)
+            return pool.shared().submit(function, payload, **limits)
+
+    monkeypatch.setattr(memory, "shared", Counting)
+    pattern = {"pattern": "(b+)+c"}
+    found = judge([("regex", pattern, text) for text in ("b" * 60, "bc") * 4])
+    assert [(verdict.outcome, verdict.status) for verdict in found] == [(0.0, "timeout"), (1.0, "ok")] * 4
+    assert judge([("regex", pattern, "bc")])[0].outcome == 1.0
+    assert sorted(payload["text"] for payload in asked) == ["b" * 60, "bc"]
+
+
+def test_what_the_workers_said_is_forgotten_in_turn_and_trouble_of_the_machine_at_once() -> None:
+    small = memory.Memory(2)
+    kinds = iter(("host", "value", "value", "value", "value"))
+
+    class Scripted:
+        def submit(self, function: str, payload: Any, **limits: float) -> Future[Reply]:
+            future: Future[Reply] = Future()
+            future.set_result(Reply(next(kinds), payload))
+            return future
+
+    def ask(payload: int) -> str:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(memory, "shared", Scripted)
+            return small.ask("f", payload, cpu_seconds=1.0, version="1").result().kind
+
+    assert [ask(1), ask(1), ask(1), ask(2), ask(3)] == ["host", "value", "value", "value", "value"]
+    assert ask(2) == "value"
+    assert ask(1) == "value"  # the fifth of the script: it had been forgotten for 3
+    with pytest.raises(StopIteration):
+        ask(3)
+
+
 def test_precision_and_recall_of_a_set_are_parts() -> None:
     (found,) = judge([("string_set", COLORS, "red, green, blue, pink")])
     # One of four named is right, and one of two wanted is named.
@@ -134,6 +213,7 @@ def test_precision_and_recall_of_a_set_are_parts() -> None:
         ("numeric", {"answer": 3, "absolute": -1}, "at least 0"),
         ("numeric", {"answer": 3, "tolerance": 1}, "unknown key 'tolerance'"),
         ("string_set", {"answers": []}, "list of texts"),
+        ("string_set", {"answers": ["red", "**"]}, "list of texts"),
         ("string_set", {"answers": ["a, b"]}, "comma"),
         ("string_set", {"answers": ["a"], "match": "some"}, "known: all, any"),
         ("regex", {"pattern": "("}, "cannot be read"),

@@ -73,7 +73,10 @@ def test_without_a_text_there_is_no_answer(text: str) -> None:
         # don, t, well, known, a_b, 3: six words.
         ("count:words_exactly", {"num_words": 6}, "don't well-known a_b 3 …", True),
         ("count:words_exactly", {"num_words": 3}, "don't well-known", False),
-        ("count:words_exactly", {"num_words": 2}, "one\x00two", True),
+        ("count:words_exactly", {"num_words": 2}, "one\x85two", True),
+        ("change_case:english_lowercase", {}, "привет мир", False),
+        ("change_case:english_capital", {}, "ПРИВЕТ МИР", False),
+        ("change_case:english_capital", {}, "ÉTÉ À PARIS, МИР", True),
         ("length_constraints:number_words", {"num_words": 3, "relation": "at least"}, "a b c", True),
         ("length_constraints:number_words", {"num_words": 3, "relation": "at least"}, "a b", False),
         ("length_constraints:number_words", {"num_words": 3, "relation": "less than"}, "a b", True),
@@ -91,16 +94,25 @@ def test_without_a_text_there_is_no_answer(text: str) -> None:
         ("keywords:forbidden_words", {"forbidden_words": ["rock", "sea"]}, "the SEA", False),
         ("keywords:forbidden_words", {"forbidden_words": ["C++"]}, "in C++ again", False),
         ("keywords:forbidden_words", {"forbidden_words": ["lamp"]}, "a la\u200bmp", False),
+        ("keywords:forbidden_words", {"forbidden_words": ["lamp"]}, "a _lamp_ here", False),
+        ("keywords:forbidden_words", {"forbidden_words": ["lamp"]}, "a __lamp__ here", False),
+        ("keywords:forbidden_words", {"forbidden_words": ["lamp"]}, "lamp_post = my_lamp", True),
+        ("keywords:forbidden_words", {"forbidden_words": ["lamp"]}, "ⓛⓐⓜⓟ", False),
+        ("count:word_exactly", {"keyword": "owl", "frequency": 2}, "an _owl_ and an owl", True),
         ("keywords:letter_frequency", {"letter": "A", "let_frequency": 2, "let_relation": "at least"}, "Aa", True),
         ("keywords:letter_frequency", {"letter": "!", "let_frequency": 2, "let_relation": "less than"}, "!!", False),
         ("startend:start_checker", {"first_word": "Lamp"}, '"lamp, and more"', True),
         ("startend:start_checker", {"first_word": "lamp"}, "lamps", False),
+        ("startend:start_checker", {"first_word": "lamp"}, "_Lamp_ light", True),
         ("startend:start_checker", {"first_word": "lamp"}, "…!", False),
         ("startend:end_checker", {"end_phrase": "the River"}, '  "to the river" ', True),
         ("startend:end_checker", {"end_phrase": "river"}, "to the river.", False),
         ("startend:end_checker", {"end_phrase": "river."}, "to the river.", True),
         ("punctuation:no_comma", {}, "a b", True),
         ("punctuation:no_comma", {}, "a, b", False),
+        ("punctuation:no_comma", {}, "a、 b", False),
+        ("punctuation:punctuation_dot", {}, "an owl。", False),
+        ("punctuation:punctuation_exclamation", {}, "an owl ❗", False),
         ("punctuation:no_comma", {}, "一、二，三", True),
     ],
 )
@@ -117,6 +129,7 @@ HIDDEN = {
     "tag": "\U000e0061",
     "mark that joins no letter": "\u0335",
     "enclosing mark": "\u20dd",
+    "control characters": "\x00\x1b\x7f\x9f",
     "Hangul fillers": "\u3164\u115f\u1160\uffa0",
     "unassigned, shown as nothing": "\u2065\ufff0\U000e0fff",
 }
@@ -130,6 +143,11 @@ def test_what_shows_nothing_hides_no_word_splits_none_and_is_none(sign: str) -> 
     found = verdict(f"a {sign} red {sign}la{sign}mp{sign} {sign}", three, LAMP)
     assert (found.outcome, found.status) == (1.0, "ok")
     assert verdict(sign * 3, LAMP).status == "no_answer"
+
+
+def test_a_blank_of_braille_is_a_blank() -> None:
+    assert verdict("\u2800" * 9, LAMP).status == "no_answer"
+    assert verdict("a\u2800lamp", {"id": "count:words_exactly", "kwargs": {"num_words": 2}}).outcome == 1.0
 
 
 def test_a_letter_and_its_accent_are_one_letter_however_they_are_written() -> None:
@@ -242,7 +260,7 @@ EVERY = tuple(
     [
         "a" * MAX_CHARACTERS,
         "a " * (MAX_CHARACTERS // 2),
-        "\x00" * 1000,
+        "a\x00" * 1000,
         "\ud800 lamp",
         "a" + "́" * 5000,
         "((((" * 9999,
@@ -278,4 +296,4 @@ def test_every_check_takes_exactly_the_arguments_that_its_constraint_names() -> 
 
 def test_the_table_of_verifiers_holds_it() -> None:
     assert (VERIFIERS["instructions"], REFERENCE_CHECKS["instructions"]) == (verify, check_reference)
-    assert VERSIONS["instructions"] == VERSION == "instructions-3"
+    assert VERSIONS["instructions"] == VERSION == "instructions-4"

@@ -38,6 +38,25 @@ def test_a_row_that_is_none_gets_no_outcome_and_says_why_and_the_others_are_judg
     assert found[-1].outcome == 1.0
 
 
+class Unreadable(dict[str, Any]):
+    def __getitem__(self, key: str) -> Any:
+        raise OSError("the disk is gone")
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"completion": 10**5000, "answer": "4"},  # has no text: Python refuses to write more than 4300 digits
+        [10**5000],
+        {**row("4", "4"), "id": 10**5000},
+        {"completion": "4", "answer": 10**5000},
+        Unreadable(row("4", "4")),
+    ],
+)
+def test_a_row_that_cannot_even_be_shown_costs_only_itself(bad: Any) -> None:
+    assert [v.status for v in verify_many([bad, row("4", "4")])] == ["bad_row", "ok"]
+
+
 def test_rows_are_read_lazily_and_only_so_far_ahead() -> None:
     read = []
 

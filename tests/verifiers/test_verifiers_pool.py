@@ -1,6 +1,7 @@
 """The worker pool: one bad item costs only itself."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
@@ -74,11 +75,108 @@ def test_a_sleeping_item_is_ended_by_the_wall_clock(pool: Pool) -> None:
     assert "0.3 s" in reply.error
 
 
-def test_an_item_that_is_slow_only_in_a_worn_worker_is_answered_by_a_fresh_one(pool: Pool, tmp_path: Path) -> None:
+@pytest.fixture
+def one_worker(pool: Pool) -> Iterator[Pool]:
+    """A pool with a single worker that has answered a call, so that it is not fresh."""
+    made = Pool(1)
+    ask(made, "double", 1)
+    yield made
+    made.close()
+
+
+def test_an_item_that_is_slow_only_in_a_worn_worker_is_answered_by_a_fresh_one(
+    one_worker: Pool, tmp_path: Path
+) -> None:
     # The first call leaves a mark and spins; the second attempt, in another process, finds the mark and answers.
-    mark = tmp_path / "mark"
-    reply = ask(pool, "spin_once", str(mark), cpu_seconds=0.3)
+    reply = ask(one_worker, "spin_once", str(tmp_path / "mark"), cpu_seconds=0.3)
     assert (reply.kind, reply.value) == ("value", "second attempt")
+
+
+def test_a_timeout_is_tried_twice_but_once_where_the_worker_was_fresh(one_worker: Pool, tmp_path: Path) -> None:
+    marks = [tmp_path / "worn", tmp_path / "fresh"]
+    replies = [ask(one_worker, "spin_and_count", str(mark), cpu_seconds=0.2) for mark in marks]
+    assert [reply.kind for reply in replies] == ["timeout", "timeout"]
+    assert [mark.read_text() for mark in marks] == ["xx", "x"]
+
+
+def test_the_second_try_waits_behind_the_others_and_meets_a_fresh_worker(one_worker: Pool, tmp_path: Path) -> None:
+    marks = [tmp_path / "a", tmp_path / "b"]
+    bad = [one_worker.submit(f"{FUNCTIONS}:spin_and_count", str(mark), cpu_seconds=0.3) for mark in marks]
+    good = [one_worker.submit(f"{FUNCTIONS}:processes", None) for _ in range(3)]
+    seen = {tuple(future.result(timeout=60).value) for future in good}
+    assert not bad[0].done()
+    assert [future.result(timeout=60).kind for future in bad] == ["timeout", "timeout"]
+    # The fork that answered the good ones was ended for the second try; b came upon a fresh one at once.
+    assert [mark.read_text() for mark in marks] == ["xx", "x"]
+    assert len(seen) == 1
+    assert seen.isdisjoint({tuple(ask(one_worker, "processes").value)})
+
+
+def test_a_second_try_does_not_wait_for_ever_behind_a_queue_that_never_ends(
+    one_worker: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool_module, "OTHERS_FIRST", 3)
+    bad = one_worker.submit(f"{FUNCTIONS}:spin", None, cpu_seconds=0.2)
+    others = [one_worker.submit(f"{FUNCTIONS}:sleep", 0.3) for _ in range(8)]
+    assert bad.result(timeout=60).kind == "timeout"
+    assert [other.done() for other in others[:3]] == [True] * 3
+    assert not others[-1].done()
+
+
+def test_closing_answers_what_waits_for_its_second_try(one_worker: Pool) -> None:
+    bad = one_worker.submit(f"{FUNCTIONS}:spin", None, cpu_seconds=0.2)
+    blocking = one_worker.submit(f"{FUNCTIONS}:sleep", 600, wall_seconds=600)
+    deadline = time.monotonic() + 30
+    while not blocking.running() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not bad.done()
+    one_worker.close()
+    assert [future.result(timeout=1).kind for future in (bad, blocking)] == ["host", "host"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="signals are inherited so on Linux")
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        "signal.signal(signal.SIGCHLD, signal.SIG_IGN)",
+        "signal.signal(signal.SIGPROF, signal.SIG_IGN)",
+        "signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())",
+    ],
+)
+def test_it_works_where_the_program_ignores_or_blocks_signals_as_daemons_do(trouble: str) -> None:
+    program = f"""
+import signal, sys
+{trouble}
+sys.path.insert(0, sys.argv[1])
+from rlvr.verifiers.pool import Pool
+pool = Pool(1)
+ask = lambda name, payload: pool.submit(f"pool_functions:{{name}}", payload, cpu_seconds=0.3).result(60)
+print(ask("double", 1).value, ask("spin", None).kind, ask("double", 2).value)
+pool.close()
+"""
+    root = str(Path(__file__).parents[2])
+    command = [sys.executable, "-c", program, HERE]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=100, env={**os.environ, "PYTHONPATH": root})
+    assert run.stdout.split() == ["2", "timeout", "4"], run.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_poison_leaves_no_zombies_and_no_open_files(one_worker: Pool) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    for name, payload in (("spin", None), ("sleep", 600), ("die", 11)) * 2:
+        ask(one_worker, name, payload, cpu_seconds=0.1, wall_seconds=1.0)
+    ask(one_worker, "double", 1)
+    assert len(os.listdir("/proc/self/fd")) <= before
+    worker = one_worker.worker_pids()[0]
+    assert _zombies_of(os.getpid()) + _zombies_of(worker) == 0
+
+
+def _zombies_of(parent: int) -> int:
+    stats = []
+    for process in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            stats.append(process.read_text(errors="replace").rpartition(")")[2].split()[:2])
+    return stats.count(["Z", str(parent)])
 
 
 def test_a_memory_bomb_costs_only_itself(pool: Pool) -> None:

@@ -134,6 +134,25 @@ def test_the_clock_of_a_plain_verifier_starts_when_its_turn_has_come() -> None:
     scorer.close()
 
 
+def test_waiting_for_a_worker_is_no_fault_of_the_completion() -> None:
+    # Each of these takes a worker one second of CPU time and more, so that most wait longer than the deadline.
+    texts = [letter * 60 for letter in "bcd"]
+    scorer = Scorer(deadline_seconds=0.2)
+    found = score(scorer, task("regex", {"pattern": "([b-d]+)+e"}), *texts)
+    assert [(verdict.outcome, verdict.status) for verdict in found] == [(0.0, "timeout")] * 3
+
+
+async def never(task: Task, completion: Completion) -> Verdict:
+    """A user's verifier that hangs."""
+    await asyncio.sleep(600)
+    return Verdict(1.0, "ok")
+
+
+def test_an_async_verifier_from_outside_that_hangs_is_given_up() -> None:
+    (found,) = score(Scorer(deadline_seconds=0.2), task(f"{__name__}:never"), "x")
+    assert (found.outcome, found.status) == (None, "crash")
+
+
 def test_groups_that_wait_behind_one_that_hangs_are_scored_all_the_same() -> None:
     release = threading.Event()
 
@@ -214,6 +233,15 @@ def test_gym_scorers_count_only_full_marks() -> None:
     assert [v.outcome for v in found] == [1.0, 1.0, 0.0, 0.0, 0.0, 0.0]
     assert [v.status for v in found] == ["ok", "ok", "ok", "ok", "no_answer", "hedged"]
     assert 0 < found[3].parts["score"] < 1  # partial marks of the library: the reference occurs in the answer
+
+
+def test_gym_answers_that_are_no_number_get_no_marks_where_a_number_is_asked_for() -> None:
+    pytest.importorskip("reasoning_gym")
+    entry = {"question": "?", "answer": "8.0 + 3.0i", "metadata": {"result": [8.0, 3.0]}}
+    texts = ["8.0 + 3.0i", "nan", "nani", "NaN + 3.0i", "inf"]
+    asked = task("gym", {"dataset": "complex_arithmetic", "entry": entry})
+    verdicts = score(Scorer(), asked, *(f"<answer>{text}</answer>" for text in texts))
+    assert [verdict.outcome for verdict in verdicts] == [1.0, 0.0, 0.0, 0.0, 0.0]
 
 
 def test_gym_references_are_tried_on_their_own_answer_and_on_nonsense() -> None:

@@ -1,6 +1,7 @@
 """From outcome to reward, each function by hand."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -55,6 +56,13 @@ def test_what_does_not_apply_changes_nothing() -> None:
     assert shaped("linear_length", 0.0, WRONG, tokens=9, weight=0.2, limit_tokens=10) == 0.0
     for status in ("no_answer", "hedged", "wrong_format"):
         assert shaped("format_bonus", 0.0, Verdict(0.0, status), weight=0.1) == 0.0  # type: ignore[arg-type]
+
+
+def test_a_task_with_a_lower_threshold_is_solved_by_less_than_1() -> None:
+    task, most = replace(TASK, threshold=0.8), Verdict(0.9, "ok")
+    assert SHAPINGS["linear_length"](task, completion(1), most, 0.9, weight=0.5, limit_tokens=1) == pytest.approx(0.4)
+    assert SHAPINGS["cosine_length"](task, completion(1), most, 0.9, limit_tokens=2) == pytest.approx(1.5)
+    assert SHAPINGS["linear_length"](TASK, completion(1), most, 0.9, weight=0.5, limit_tokens=1) == 0.9
 
 
 def test_cosine_lengths_ends_are_those_of_the_paper() -> None:

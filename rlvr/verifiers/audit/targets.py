@@ -14,7 +14,7 @@ from rlvr.verifiers.audit.seeds import SEEDS
 from rlvr.verifiers.equality import same
 from rlvr.verifiers.extract import SLOTS
 from rlvr.verifiers.forms import parse
-from rlvr.verifiers.many import with_options
+from rlvr.verifiers.many import full_reference
 from rlvr.verifiers.scorer import reference_faults
 from rlvr.verifiers.table import JUDGE
 
@@ -64,7 +64,7 @@ def seed_targets(verifier: str, *, options: Mapping[str, Any] | None = None) -> 
         )
     targets = []
     for number, seed in enumerate(SEEDS[verifier], start=1):
-        reference = with_options(seed.reference, options or {})
+        reference = full_reference(seed.reference, verifier, options or {})
         where = slot_of(verifier, reference, "boxed")
         targets.append(Target(f"seed {number}", reference, where, seed.rights, seed.wrongs, verifier not in MANY_RIGHT))
     return targets
@@ -95,7 +95,7 @@ def read_corpus(
             corpus.left_out[f"no {key}" if isinstance(row, Mapping) else "no object"] += 1
             continue
         name = str(row["id"]) if isinstance(row.get("id"), str | int) else f"row {number}"
-        reference = with_options(row[key], options or {})
+        reference = full_reference(row[key], verifier, options or {})
         known = json.dumps(reference, sort_keys=True)
         references.setdefault(known, reference)
         names.setdefault(known, name)

@@ -9,11 +9,20 @@ from collections.abc import Mapping
 
 from rlvr.verifiers.instructions.arguments import COUNT, RELATION, TEXT, WORD
 from rlvr.verifiers.instructions.constraint import Constraint, compared
-from rlvr.verifiers.instructions.text import first_word, has_word, last_word, lines, runs, sentences, words
+from rlvr.verifiers.instructions.text import (
+    first_word,
+    has_word,
+    last_word,
+    latin_share,
+    lines,
+    runs,
+    sentences,
+    words,
+)
 
 _PLACEHOLDER = re.compile(r"\[([^\[\]\n]+)\]")
 _BULLET = re.compile(r"\s*[*-]\s+(\S.*)")
-_EMPHASIS = re.compile(r"\*{1,3}([^\n*]+)\*")
+_EMPHASIS = re.compile(r"(\*{1,3})([^\n*]+)\1")
 _TITLE = re.compile(r"<<([^<>\n]+)>>")
 _PAIR = re.compile(r"<<([^<>]+)>>")
 _BRACKETED = re.compile(r"\[([^\[\]\s]+)\]")
@@ -34,7 +43,7 @@ def postscript(text: str, *, postscript_marker: str) -> bool:
     """Gives whether words follow the last marker and words stand before it; it need not start a line."""
     marker = postscript_marker.strip()
     pattern = _POSTSCRIPTS.get(marker.upper(), re.escape(marker))
-    found = list(re.finditer(rf"(?<![\w.]){pattern}", text, re.IGNORECASE))
+    found = list(re.finditer(rf"(?<![^\W_])(?<!\.){pattern}", text, re.IGNORECASE))
     return bool(found) and has_word(text[: found[-1].start()]) and has_word(text[found[-1].end() :])
 
 
@@ -61,7 +70,7 @@ def number_highlighted_sections(text: str, *, num_highlights: int) -> bool:
     for line in lines(text):
         bullet = _BULLET.match(line)
         inside = _EMPHASIS.findall(bullet.group(1) if bullet else line)
-        found += sum(content == content.strip() and has_word(content) for content in inside)
+        found += sum(content == content.strip() and has_word(content) for _, content in inside)
     return found >= num_highlights
 
 
@@ -131,8 +140,8 @@ def end_checker(text: str, *, end_phrase: str) -> bool:
 
 
 def start_checker(text: str, *, first_word: str) -> bool:
-    """Gives whether the first run is this word; signs before it and the case make no difference."""
-    return [run.lower() for run in runs(text)[:1]] == [first_word.strip().lower()]
+    """Gives whether the first run is this word; signs around it and the case make no difference."""
+    return [run.strip("_").lower() for run in runs(text)[:1]] == [first_word.strip().lower()]
 
 
 def first_word_answer(text: str, *, first_word: str) -> bool:
@@ -190,13 +199,13 @@ def capital_word_frequency(text: str, *, capital_frequency: int, capital_relatio
 
 
 def english_capital(text: str) -> bool:
-    """Gives whether there is a letter and none is lower case. IFEval's guess of the language is left out."""
-    return text.isupper()
+    """Gives whether there are letters, most of them Latin, and none in lower case: the script stands for "English"."""
+    return text.isupper() and 2 * latin_share(text) > 1
 
 
 def english_lowercase(text: str) -> bool:
-    """Gives whether there is a letter and none is upper case. IFEval's guess of the language is left out."""
-    return text.islower()
+    """Gives whether there are letters, most of them Latin, and none in upper case: the script stands for "English"."""
+    return text.islower() and 2 * latin_share(text) > 1
 
 
 LAYOUT: Mapping[str, Constraint] = {

@@ -15,6 +15,9 @@ _DROPPED = frozenset({"Cf", "Mn", "Me"})
 """Categories of invisible characters and of marks that stand on no letter of their own."""
 _FILLERS = frozenset("\u115f\u1160\u3164\uffa0")
 """Letters by category that show nothing."""
+_CONTROLS = dict.fromkeys(code for code in (*range(0x20), *range(0x7F, 0xA0)) if not chr(code).isspace())
+_BRAILLE_BLANK = {0x2800: " "}
+"""A sign by category that shows a gap."""
 _UNASSIGNED = re.compile("[\u2065\ufff0-\ufff8\U000e0000-\U000e0fff]")
 """Not assigned yet, but to be shown as nothing by the standard's default."""
 _MARKS = 8
@@ -24,13 +27,13 @@ _MARKED = "\u0900-\u109f\u1780-\u17ff"
 _MARKED_LETTER = re.compile(f"[{_MARKED}]")
 
 _LOOKALIKES = str.maketrans(
-    "авсеһіјкмнорԛѕтухԁԍӏАВСЕНІЈКМОРЅТУХԚԜԌαικνορτυχΑΒΕΖΗΙΚΜΝΟΡΤΥΧɑɡıꞁǃ‚،․٬",
-    "abcehijkmhopqstyxdglABCEHIJKMOPSTYXQWGaikvoptuxABEZHIKMNOPTYXagil!,,.,",
+    "авсеһіјкмнорԛѕтухԁԍӏАВСЕНІЈКМОРЅТУХԚԜԌαικνορτυχΑΒΕΖΗΙΚΜΝΟΡΤΥΧɑɡıꞁǃ❗❕‚،、․。٬",
+    "abcehijkmhopqstyxdglABCEHIJKMOPSTYXQWGaikvoptuxABEZHIKMNOPTYXagil!!!,,,..,",
 )
 """Letters and signs of other alphabets that look like a Latin letter or an ASCII sign."""
 
 _RUN = re.compile(rf"[\w{_MARKED}]+")
-_FIRST = re.compile(rf"[\w{_MARKED}]+(?:-[\w{_MARKED}]+)*")
+_FIRST = re.compile(rf"(?:[^\W_]|[{_MARKED}])[\w{_MARKED}]*(?:-[\w{_MARKED}]+)*")
 _END = re.compile(r"(?<![.!?])[.!?]++[\"'”’)\]*_]*+(?=\s)|[。！？।॥؟]++[\"'”’」』)\]]*+")
 _LAST_TOKEN = re.compile(r"\S*$")
 _DOTTED = re.compile(r"(?:[^\W\d_]\.)+[^\W\d_]?\.?")
@@ -42,7 +45,8 @@ _WITHOUT_PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
 def visible(text: str) -> str:
-    """Gives the text in NFC without what shows nothing: format characters, marks that join no letter, fillers."""
+    """Gives the text in NFC without what shows nothing: control and format characters, lone marks, fillers."""
+    text = text.translate(_CONTROLS | _BRAILLE_BLANK)
     if text.isascii():
         return text
     kept, marks = [], 0
@@ -71,11 +75,14 @@ def folded(text: str) -> str:
     """
     if text.isascii():
         return text
+    plain = unicodedata.normalize("NFKC", text)
+    return plain.translate(_LOOKALIKES) if 2 * latin_share(plain) > 1 else text
+
+
+def latin_share(text: str) -> float:
+    """Gives which share of the letters is Latin, 0 where there is none."""
     letters = [character for character in text if character.isalpha()]
-    latin = sum(is_latin(character) for character in letters)
-    if 2 * latin <= len(letters):
-        return text
-    return unicodedata.normalize("NFKC", text).translate(_LOOKALIKES)
+    return sum(map(is_latin, letters)) / len(letters) if letters else 0.0
 
 
 def is_latin(character: str) -> bool:
@@ -104,7 +111,7 @@ def words(text: str) -> list[str]:
 def first_word(text: str) -> str:
     """Gives the first word in lower case, "" where there is none; signs before it do not count."""
     found = _FIRST.search(text)
-    return found.group().lower() if found else ""
+    return found.group().rstrip("_").lower() if found else ""
 
 
 def last_word(text: str) -> str:
@@ -194,8 +201,12 @@ def has_word(text: str) -> bool:
 
 
 def count_word(text: str, word: str) -> int:
-    """Gives how often the word stands alone: no letter, digit or underscore touches it, the case does not matter."""
-    return len(re.findall(rf"(?<!\w){re.escape(word.strip())}(?!\w)", text, re.IGNORECASE))
+    """Gives how often the word stands alone: no letter or digit touches it, the case does not matter.
+
+    Underscores around it are emphasis; those that join it to another word are not: rock_star is no rock.
+    """
+    alone = rf"(?<![^\W_])(?<![^\W_]_){re.escape(word.strip())}(?!_*[^\W_])"
+    return len(re.findall(alone, text, re.IGNORECASE))
 
 
 def occurrences(text: str, word: str) -> int:

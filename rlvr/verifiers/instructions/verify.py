@@ -1,8 +1,8 @@
 """The verifier: which of a row's constraints a text keeps, strictly or loosely, and what outcome that is.
 
 First, letters and their accents are joined (NFC), and invisible characters (zero-width spaces, soft hyphens, direction
-marks, tags, Hangul fillers) and marks that join no letter are removed, from the text and from the words asked for: they
-hide no word and split none.
+marks, tags, control characters, Hangul fillers) and marks that join no letter are removed, from the text and from the
+words asked for: they hide no word and split none.
 """
 
 import difflib
@@ -14,7 +14,7 @@ from rlvr.verifiers.extract import after_thinking
 from rlvr.verifiers.instructions.catalogue import CONSTRAINTS
 from rlvr.verifiers.instructions.text import visible
 
-VERSION = "instructions-3"
+VERSION = "instructions-4"
 
 MAX_CHARACTERS = 50_000
 """An answer longer than this is not read: "wrong_format"."""

@@ -59,52 +59,80 @@ a an the and but or nor for so yet as at by in of off on per to up via with from
 """Articles, conjunctions and short prepositions, which title case leaves in small letters."""
 
 VERBS = _listed("""
-accept access account achieve acknowledge act adapt add address adjust adopt advance advise affirm agree aim align allow
-alter analyze analyse answer anticipate apologize apologise appear apply appreciate approach approve argue arise arrange
-arrive ask aspire assemble assert assess assign assist assume attach attack attempt attend attract avoid await awaken
-bake balance be bear beat become beg begin behold believe belong bend bet beware bind bite blame blend bless blow boast
-boil boost borrow bounce break breathe bring broaden browse build burn burst bury buy calculate call calm cancel capture
-care carry carve cast catch cause cease celebrate challenge change charge chase check cherish choose chop circle claim
-clarify classify clean clear click climb close coat collaborate collapse collect combine come comfort command commence
-comment commit communicate compare compete compile complete compose comprehend compute conceal concentrate conclude
-conduct confess configure confirm confront connect conquer consider consist construct consult consume contact contain
-contemplate continue contrast contribute control convert convey convince cook cooperate cope copy correct cost could
-count cover crack craft crash crawl create cross crush cry cultivate cut dance dare deal debug decide declare decline
-decorate decrease dedicate deepen defend define delay delete deliver delve demand demonstrate deny depart depend depict
-deploy derive descend describe deserve design desire destroy detect determine develop devise devote dig diminish dine
-disable disagree disappear discard discover discuss dismiss display dissolve distinguish distribute dive divide do
-document donate double doubt download draft drag draw dream drink drive drop earn ease eat edit educate elaborate
-elevate eliminate embark embrace emerge emphasize emphasise employ empower enable encounter encourage end endure engage
-enhance enjoy enrich ensure enter envision escape establish estimate evaluate evolve examine exceed exchange execute
-exercise exhale exist expand expect experience experiment explain explore export express extend extract face fade fail
-fall feed feel fetch fight figure fill filter find finish fix flee float flourish flow fly focus fold follow forbid
-forge forget forgive form formulate foster found frame freeze fry fulfill gain gather gaze generate get give glance
-glide glow go grab grant grasp greet grin grow guard guess guide handle hang happen harness hate have heal hear heat
-help hide highlight hire hit hold honor honour hope hug hunt hurry identify ignite ignore illuminate illustrate imagine
-implement imply import improve incorporate increase indicate indulge influence inform inhale initialize initiate inquire
-insert insist inspect inspire install integrate intend interact interpret introduce invent invest investigate invite
-involve join journey judge jump justify keep kick kill kiss kneel knit knock know label land laugh launch lay lead lean
-leap learn leave lend let leverage lie lift light limit link list listen live load locate lock long look lose love
-lower maintain make manage manipulate map march mark marry master match maximize may mean measure meditate meet melt
-mention merge might migrate mind minimize miss mix modify monitor motivate move multiply must name narrate navigate need
-negotiate nestle note notice nourish nurture obey observe obtain occur offer open operate optimize order organize
-originate overcome owe own paint participate pass pause pay perceive perform permit persist persuade picture place plan
-plant play plead please plunge point ponder portray possess pour practice practise praise pray prefer prepare present
-preserve press pretend prevent print prioritize proceed process produce promise promote propose protect prove provide
-publish pull purchase pursue push put question quit raise reach react read realize realise rebuild recall receive
-recognize recommend record recreate reduce refer refine reflect refrain refuse regard regret reject rejoice relate relax
-release rely remain remember remind remove rename render repair repeat replace reply report represent request require
-rescue research reserve resist resolve respect respond rest restore result retain retire retrieve return reveal reverse
-review revise revisit revolutionize rewrite ride ring rise roll rotate rule run rush save say scan schedule scream seal
-search season secure see seek seem select sell send sense separate serve set settle shake shall shape share sharpen
-shift shine shoot should shout show shut sigh sign simplify simulate sing sink sit sketch skip sleep slice slide slow
-smell smile solve sort sound sparkle speak specify spend spin spread stand stare start state stay steal step stick stir
-stop store stretch strike strive structure struggle study submit succeed suffer suggest suit sum summarize summon supply
-support suppose surrender surround survive sustain swear sweep swim swing switch take talk taste teach tear tell tend
-test thank think thrive throw tie touch track trade train transform translate transport travel treat trigger trust try
-turn twist type uncover understand unite unleash unlock unravel update upgrade upload use utilize validate value vanish
-vary venture verify view visit visualize wait wake walk wander want warn wash waste watch wear weave welcome whisper win
-wish witness wonder work worry would wrap write yearn yield
+abandon absorb accelerate accept access accompany account accumulate accuse achieve acknowledge act activate adapt add
+address adjust admire admit adopt adore advance advertise advise affirm agree aim align allocate allow alter amaze
+analyse analyze annotate announce annoy answer anticipate apologise apologize appear append applaud apply appoint
+appreciate approach approve argue arise arouse arrange arrive articulate ask aspire assemble assert assess assign assist
+assume attach attack attain attempt attend attract automate avoid await awaken babysit backup bake balance bark batch
+bathe be bear beat become beg begin behave behold believe belong bend benefit bet beware bind bite blame blend bless
+blink blow boast boil boost borrow bounce brainstorm break breathe brew bring broaden browse brush build burn burst bury
+buy calculate calibrate call calm cancel capture care carry carve cast catch cater cause caution cease celebrate
+challenge change charge chase cheat check cherish chew choose chop chuckle circle claim clap clarify classify clean
+clear clench click climb close clutch coat coax collaborate collapse collect combine come comfort command commence
+comment commit communicate commute compare compensate compete compile complain complement complete comply compose
+comprehend compress compute conceal concede conceive concentrate conclude condense conduct confer confess confide
+configure confine confirm confront congratulate connect conquer consider consist construct consult consume contact
+contain contemplate continue contrast contribute control converse convert convey convince cook cooperate cope copy
+correct correspond cost could count cover crack craft crash crawl create cross crouch crumble crush cry cultivate
+customize cut cycle dab dance dare dazzle deal debug decide declare decline decode decompose decorate decrease dedicate
+deduce deduct deepen defeat defend define degrade delay delete deliver delve demand demonstrate deny depart depend
+depict deploy depress derive descend describe deserve design desire destroy detach detect deter determine develop
+deviate devise devote devour differ differentiate dig diminish dine dip disable disagree disappear discard disconnect
+discourage discover discuss dismiss display dispose dissolve distinguish distract distribute disturb dive divert divide
+divorce do document dominate donate double doubt download doze draft drag drain drape draw dream drift drill drink drip
+drive drop drown duplicate dwell earn ease eat edit educate elaborate elect elevate eliminate embark embed embrace
+emerge emit emphasise emphasize employ empower enable encode encounter encourage encrypt end endorse endure enforce
+engage enhance enjoy enlist enrich enroll ensure entail enter entertain entitle envision equip erase erode erupt escape
+establish estimate evacuate evaluate evoke evolve exaggerate examine exceed excel exchange excite exclude excuse execute
+exercise exhale exhaust exhibit exist expand expect experience experiment explain exploit explore export express extend
+extinguish extract face fade fail fall fasten feed feel ferment fetch fight figure fill filter find finish fix flatten
+flatter flee flip float flourish flow fluctuate fly focus fold follow forbid foresee forge forget forgive form format
+formulate foster found frame freeze fry fulfill gain garnish gather gaze generate get giggle give glance glide glow go
+google govern grab grant grasp grate greet grill grin grind groom grow guard guess guide hack halt hammer handle hang
+happen harness hate haunt have heal hear heat heed help hide highlight hike hire hit hold honor honour hop hope hover
+howl hug hum hunt hurry hydrate idealize identify ignite ignore illuminate illustrate imagine immerse implement implore
+imply import impose impress imprison improve incline incorporate increase indicate indulge infer inflate influence
+inform inhabit inhale inherit inhibit initialize initiate inject injure innovate inquire insert insist inspect inspire
+install instruct insulate insure integrate intend interact interpret interrupt intervene introduce introspect invent
+invest investigate invite invoke involve irritate isolate iterate jog join jot journey judge juggle jump justify keep
+kick kill kiss knead kneel knit knock know label lament land laugh launch lay lead lean leap learn leave lend let
+leverage lick lie lift light limit link list listen live load localize locate lock lodge log long look loosen lose love
+lower lubricate magnify maintain make manage manipulate map march marinate mark marry marvel mash massage master match
+maximize may mean measure meditate meet melt memorize mention mentor merge might migrate mimic mind minimize miss mix
+moan mock modernize modify moisturize monitor mop motivate mourn move mow multiply mumble munch murmur must nag name
+narrate navigate need neglect negotiate nestle nod nominate normalize note notice notify nourish nurture obey observe
+obstruct obtain occupy occur offer omit ooze open operate oppose optimize order organize originate overcome oversee
+overtake owe own pack package pad paint pamper parse participate pass pause pay peek peel perceive perform permit
+persevere persist persuade photograph pick picture pivot place plait plan plant play plead please pluck plunge poach
+point poke polish ponder populate portray possess postpone pour practice practise praise pray preach prefer preheat
+prepare prescribe present preserve press presume pretend prevail prevent prick prime print prioritize probe proceed
+process produce prohibit prolong promise promote pronounce propagate propel propose prosper protect prove provide prune
+publicize publish puff pull punch punish purchase purify pursue push put quantify quarrel question quit raise rank
+rattle reach react read realign realise realize reassure rebel rebuild recall receive recite reckon recline recognize
+recollect recommend reconcile reconsider record recover recreate recur recycle redeem redesign redirect redo reduce
+refactor refer refine reflect refrain refresh refuse refute regain regard regret regulate rehearse reign reinforce
+reiterate reject rejoice relate relax release relieve relocate rely remain remember remind remove rename render renew
+renovate reorganize repair repay repeat repent rephrase replace replicate reply report represent reproduce request
+require rescue research reserve reside resign resist resize resolve respect respond rest restart restate restore
+restrict result resume retain retell rethink retire retreat retrieve retry return reuse reveal reverse revert review
+revise revisit revive revolutionize rewrite rid ride ring rinse rip ripen rise roam roar rob roll rotate rub ruin rule
+run rush salute salvage satisfy save say scan scatter schedule scold scoop scrape scratch scream scroll scrub sculpt
+seal search season seat secure see seek seem select sell send sense separate serve set settle sew shake shall shape
+share sharpen shave shed shift shine shiver shoot shorten should shout shovel show shred shrink shrug shuffle shun shut
+sigh sign signal simplify simulate sing sink sip sit skate sketch skim skip slam slap slash sleep slice slide slip slow
+smash smear smell smile sneak sneeze sniff snore soak soar socialize soften solidify solve soothe sort sound spare
+sparkle spawn speak specify spell spend spin spit splash spoil spread sprinkle sprint stab stand standardize stare start
+starve state stay steal steer step sterilize stick stimulate stir stitch stop store strengthen stretch strike strive
+stroll structure struggle study submit subscribe substitute subtract succeed suck sue suffer suffocate suggest suit sum
+summarize summon supervise supply support suppose suppress surf surrender surround survive sustain swallow sway swear
+sweep swim swing swirl switch symbolize sympathize sync synthesize tackle tailor take talk taste teach tear tell tempt
+tend terminate terrify test thank thaw thicken think threaten thrive throw tickle tidy tie tighten toggle tolerate touch
+track trade train transform translate transport travel treat tremble trigger trip trot troubleshoot trust try tuck tug
+tumble turn twist type uncover undergo underline understand undertake undo unfold unite unleash unlock unpack unplug
+unravel unveil unwind unwrap update upgrade upload urge use utilize vaccinate validate value vanish vary ventilate
+venture verbalize verify vibrate view violate visit visualize vow wait wake walk wander want warn wash waste watch waver
+weaken wear weave weep weigh welcome whisk whisper widen wiggle win wipe wish withdraw withhold withstand witness wonder
+work worry worship would wrap wrestle wriggle write yawn yearn yell yield zip zoom
 am is are was were been being has had having does did done doing can cannot will won't don't can't isn't aren't let's
 went gone got gotten gave given took taken made said saw seen knew known thought found told felt left kept held brought
 began begun wrote written stood lost paid met ran sat spoke spoken led grew grown fell fallen sent built spent cut
@@ -141,7 +169,11 @@ def is_emoji(character: str) -> bool:
 
 
 def is_verb(word: str) -> bool:
-    """Gives whether a lower-case word is a listed verb or its -s or -ed form, or ends in -ing as participles do."""
+    """Gives whether a lower-case word is a listed verb or its -s or -ed form, or ends in -ing as participles do.
+
+    Verbs in -ise are listed with a z.
+    """
+    word = word.replace("ise", "ize") if word not in VERBS else word
     if word in VERBS or (word.endswith("ing") and len(word) > 4 and word not in _NOT_PARTICIPLES):
         return True
     for ending in ("ied", "ies", "ed", "es", "s", "d"):
