@@ -27,7 +27,7 @@ from typing import Any
 
 from rlvr.types import Completion, Task, Verdict
 from rlvr.verifiers.equality import LENIENT, Leaf, Policy, number, same, same_leaf
-from rlvr.verifiers.extract import Answer, balanced, box, extract, marked
+from rlvr.verifiers.extract import Answer, balanced, box, extract, holds_box, marked
 from rlvr.verifiers.forms import Form, parse
 from rlvr.verifiers.guard import looks_like_code
 from rlvr.verifiers.latex import depth, normalise, squeezed
@@ -37,7 +37,7 @@ from rlvr.verifiers.rational import MAX_DEPTH
 from rlvr.verifiers.reference import slot_fault
 from rlvr.verifiers.worker_handle import Reply
 
-VERSION = "math-3"
+VERSION = "math-4"
 CPU_SECONDS = 1.5
 MAX_REMEMBERED = 100_000
 WAIT_SECONDS = 600.0
@@ -241,7 +241,7 @@ def _first_look(reference: Any, text: str) -> _Found | Verdict:
     extracted = answer.text[:200]
     if answer.status != "ok":
         return Verdict(0.0, answer.status, extracted, version=VERSION)
-    if r"\boxed" in answer.text:
+    if holds_box(answer.text):
         return Verdict(0.0, "hedged", extracted, version=VERSION)
     text = normalise(answer.text)
     if not _FILLER.sub("", text):
@@ -262,10 +262,11 @@ def _named_choice(text: str, choices: Sequence[str]) -> int | None:
 
 def _exactly(reference: str, text: str, policy: Policy, extracted: str) -> Verdict | None:
     result, wanted, found = _decide(reference, text, policy)
-    if result is not None:
+    is_code = result is not True and (_CODE.search(text) is not None or looks_like_code(text))
+    if result is not None and not is_code:
         hedged = not result and wanted.kind == "value" and found.kind in ("list", "set", "plus_minus")
         return Verdict(float(result), "hedged" if hedged else "ok", extracted, path="fast", version=VERSION)
-    if _CODE.search(text) or looks_like_code(text):
+    if is_code:
         return Verdict(0.0, "wrong_format", extracted, path="screened", version=VERSION)
     if too_heavy(text):
         return Verdict(0.0, "timeout", extracted, path="screened", version=VERSION)
