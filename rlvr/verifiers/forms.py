@@ -4,8 +4,9 @@ import re
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from rlvr.verifiers.latex import FUNCTIONS, normalise, split, top_level
+from rlvr.verifiers.latex import normalise, split, top_level
 from rlvr.verifiers.rational import decimal
+from rlvr.verifiers.spelling import FUNCTIONS
 from rlvr.verifiers.units import with_unit
 
 Kind = Literal["value", "text", "ratio", "list", "set", "tuple", "union", "relation", "plus_minus"]
@@ -33,11 +34,11 @@ _FONT = re.compile(
 )
 _WORDS = re.compile(r"(?:(?=.{4})|(?=(?i:yes|no|odd)$))[A-Za-z]+(?:[ '-][A-Za-z]+)*")
 _NAME = re.compile(
-    r"(?!\\(?:pi|infty|emptyset|"
-    + "|".join(FUNCTIONS)
-    + r")(?![a-z]))(?:\\(?:det|dim|deg) ?\(?[A-Z]\)?|(?:m ?)?\\(?:angle|triangle) ?[A-Z]{1,4}|[A-Z]{2,4}|\|[A-Z]{1,2}\||\([A-Za-z](?:, ?[A-Za-z])+\)|\[[A-Z]{3,4}\]"
-    r"|\\(?:overline|vec|overrightarrow) ?\{?[A-Za-z]{1,2}\}?|\\(?:text|mathrm|textbf)\{[A-Za-z .]+\}(?:\([A-Z]\))?"
-    r"|(?:\\[a-z]+|[A-Za-z])(?:_(?:\w|\\[a-z]+|\{(?:[\w, ]+|\\[a-z]+|\\(?:text|mathrm)\{\w+\})\}))?'?"
+    rf"(?!\\(?:pi|infty|emptyset|{'|'.join(FUNCTIONS)})(?![a-z]))(?:"
+    r"\\(?:det|dim|deg) ?\(?[A-Z]\)?|(?:m ?)?\\(?:angle|triangle) ?[A-Z]{1,4}|[A-Z]{2,4}|\|[A-Z]{1,2}\||\[[A-Z]{3,4}\]"
+    r"|\([A-Za-z](?:, ?[A-Za-z])+\)|\\(?:overline|vec|overrightarrow) ?\{?[A-Za-z]{1,2}\}?"
+    r"|\\(?:text|textbf)\{[A-Za-z .]+\}(?:\([A-Z]\))?"
+    r"|(?:\\[a-z]+|[A-Za-z])(?:_(?:\w|\\[a-z]+|\{(?:[\w, ]+|\\[a-z]+|\\text\{\w+\})\}))?'?"
     r"(?:\s*(?:\([-\w, ]*\)|\[[\w ]+\]))?)"
 )
 _VARIABLE = re.compile(r"(?:\\(?:theta|alpha|beta|lambda|mu)|[A-Za-z])")
@@ -45,7 +46,7 @@ _BUILDER = re.compile(rf"\\\{{ ?({_VARIABLE.pattern}) ?(?:\\in ?\\mathbb\{{R\}})
 _RELATION = re.compile(
     r"\\(?:le|ge|ne|approx|sim|equiv|in|to|cong|pmod|mod|bmod|neg|not|subset|subseteq)(?![a-zA-Z])|[<>]"
 )
-_TEXT_GROUP = re.compile(r"\\(?:text|mathrm|mbox|textrm|textbf)\s*\{([^{}]*\b(?:or|and)\b[^{}]*)\}")
+_TEXT_GROUP = re.compile(r"\\(?:text|textbf)\s*\{([^{}]*\b(?:or|and)\b[^{}]*)\}")
 _OR = re.compile(r"\\vee(?![a-zA-Z])|(?<![A-Za-z\\])or(?![A-Za-z])")
 _AND = re.compile(r"\\(?:wedge|land)(?![a-zA-Z])|(?<![A-Za-z\\])and(?![A-Za-z])")
 _THOUSANDS = re.compile(r"[-+]?\d{1,3}(?:,\d{3})+(?:\.\d+)?")
@@ -57,7 +58,12 @@ _PLUS_MINUS = re.compile(r"\\(?:pm|mp)(?![a-zA-Z])")
 
 def parse(text: str, *, thousands: bool = True) -> Form:
     """Gives the form of a raw answer; with `thousands` False, 1,000 is a list of two numbers."""
-    return _parse(normalise(text), thousands, 0)
+    return parse_normalised(normalise(text), thousands=thousands)
+
+
+def parse_normalised(text: str, *, thousands: bool = True) -> Form:
+    """Gives the form of an answer that `normalise` gave."""
+    return _parse(text, thousands, 0)
 
 
 def _parse(text: str, thousands: bool, depth: int) -> Form:
@@ -117,7 +123,7 @@ def _plain_text(text: str) -> str:
 
 
 def _relation(text: str, thousands: bool, depth: int) -> Form | None:
-    if "|" in [c for _, c in top_level(text)] and not re.search(r"\|.*\|", text):
+    if "|" in text and "|" in [c for _, c in top_level(text)] and not re.search(r"\|.*\|", text):
         return Form("relation", text)
     if _RELATION.search(text):
         found = _membership(text, thousands, depth) or _inequality(text, thousands, depth)

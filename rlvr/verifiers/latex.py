@@ -5,7 +5,9 @@ Compatibility folding (NFKC) is not used: it turns 2² into 22.
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+
+from rlvr.verifiers.spelling import CURRENCIES, MATH_FONTS, SIZES, TEXT_FONTS, respelled
 
 _SIGNS = {
     "−": "-",
@@ -86,84 +88,13 @@ _SUPERSCRIPT_RUN = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺ⁿ]+")
 _SUBSCRIPT_RUN = re.compile("[₀₁₂₃₄₅₆₇₈₉]+")
 _ROOT = re.compile(r"√\s*(?:\(([^()]*)\)|(\d+(?:\.\d+)?|[a-z]))")
 
-CURRENCIES = "＄€£¥₹¢"
-"""Currency signs as they stand in normalised text; the wide dollar sign is the one that is no delimiter of LaTeX."""
-
-FUNCTIONS = (
-    *("sin", "cos", "tan", "cot", "sec", "csc", "arcsin", "arccos", "arctan", "sinh", "cosh", "tanh"),
-    *("ln", "log", "lg", "exp"),
-)
-"""Names that are functions with and without a backslash or an upright font."""
-
-_NAMES = "|".join(FUNCTIONS)
-_MATH_FONTS = "mathbf|mathsf|mathtt|mathit|mathnormal|boldsymbol|bm|ensuremath"
-_TEXT_FONTS = "text|textrm|textbf|textit|textsf|texttt|mathrm|mbox|emph"
-_SIZES = "bf|rm|it|tiny|small|normalsize|large|Large|LARGE|huge|Huge"
-_DRESS = re.compile(rf"(?:\\({_MATH_FONTS})|\\({_TEXT_FONTS})|)\s*\{{(.*)\}}", re.DOTALL)
-_SIZE = re.compile(rf"\\(?:{_SIZES})(?![a-zA-Z])\s*")
+_DRESS = re.compile(rf"(?:{MATH_FONTS}|({TEXT_FONTS})|)\s*\{{(.*)\}}", re.DOTALL)
+_SIZE = re.compile(rf"{SIZES}\s*")
 _NUMERIC = re.compile(rf"[(\[]?\s*[-+]?\s*[{CURRENCIES}]?\s*\.?\d")
 
 _IDLE_SPACE = re.compile(r" (?!\w)|(?<!\w) ")
 _GROUPED = re.compile(r"[-+]?\d{1,3}(?: \d{3})+(?:\.\d+)?")
 _PLAIN = re.compile(r"-?\d+(?:\.\d+)?")
-_RULES: list[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]] = [
-    (re.compile(r"\\(?:left|right|middle|[bB]igg?[lr]?)(?![a-zA-Z])\s*\.?(?=[^a-zA-Z0-9]|$)"), ""),
-    (re.compile(r"\\(?:displaystyle|textstyle|scriptstyle|limits|nolimits)(?![a-zA-Z])"), ""),
-    (re.compile(r"\\(?:[dtc]|nice|s)frac(?![a-zA-Z])"), r"\\frac"),
-    (re.compile(r"\\[dt]binom(?![a-zA-Z])"), r"\\binom"),
-    (re.compile(r"(?<!\\)\{([^{}]*)\\over(?![a-zA-Z])([^{}]*)\}"), r"\\frac{\1}{\2}"),
-    (re.compile(r"\\(?:leqslant|leq)(?![a-zA-Z])"), r"\\le"),
-    (re.compile(r"\\(?:geqslant|geq)(?![a-zA-Z])"), r"\\ge"),
-    (re.compile(r"\\neq(?![a-zA-Z])"), r"\\ne"),
-    (re.compile(r"<="), r"\\le "),
-    (re.compile(r">="), r"\\ge "),
-    (re.compile(r"\\lt(?![a-zA-Z])"), "<"),
-    (re.compile(r"\\gt(?![a-zA-Z])"), ">"),
-    (re.compile(r"\\(?:lbrace|rbrace)(?![a-zA-Z])"), lambda m: r"\{" if "l" in m.group()[1] else r"\}"),
-    (re.compile(r"\\lor(?![a-zA-Z])"), r"\\vee"),
-    (re.compile(r"\\(?:varnothing|emptyset)(?![a-zA-Z])"), r"\\emptyset"),
-    (re.compile(r"\\(?:mathbb|mathbf|Bbb)\s*\{?R\}?|\\R(?![a-zA-Z])"), r"\\mathbb{R}"),
-    (re.compile(r"\^\s*\{?\s*\\(?:circ|degree)\s*\}?|\\degree(?![a-zA-Z])"), r"^\\circ "),
-    (re.compile(r"\\bigcup(?![a-zA-Z])"), r"\\cup"),
-    (re.compile(r"\\(?:lbrack|rbrack)(?![a-zA-Z])\s*"), lambda m: "[" if "l" in m.group()[1] else "]"),
-    (re.compile(r"\\colon(?![a-zA-Z])"), ":"),
-    (re.compile(r"\\\\\s*\[\s*-?[\d.]+\s*(?:pt|em|ex|cm|mm)\s*\]"), r"\\\\"),
-    (re.compile(r"\\[hv]space\*?\s*\{[^{}]*\}|\\(?:math)?strut(?![a-zA-Z])"), " "),
-    # What is set in white is not seen, and stays to be refused.
-    (re.compile(r"\\(?:text)?color\s*\{\s*(?!white)[a-zA-Z]+\s*\}"), ""),
-    (re.compile(rf"(?<!\\)\{{\s*\\(?:{_SIZES})(?![a-zA-Z])([^{{}}]*)\}}"), r"\\text{\1}"),
-    (re.compile(r"\\(?:text|mathrm|mbox)\s*\{\s*(and|or)\s*\}"), r" \1 "),
-    (re.compile(r"\\(?:text|mathrm|mbox)\s*\{\s*([,;.]?)\s*\}"), r"\1"),
-    (re.compile(rf"\\(?:{_TEXT_FONTS}|{_MATH_FONTS})\s*\{{([-+]?[\d.,]+)\}}"), r"\1"),
-    (re.compile(rf"\\(?:operatorname\*?|text|mathrm)\s*\{{\s*({_NAMES})\s*\}}"), r"\\\1 "),
-    (re.compile(r"(\\[A-Za-z]+|)\\(?:text|mathrm)\s*\{\s*([ei])\s*\}"), r"\1 \2"),
-    (re.compile(rf"(?<![A-Za-z\\])({_NAMES})(?=\s*[(\d\\])"), r"\\\1 "),
-    (re.compile(r"(?<![A-Za-z\\])sqrt\s*\(([^()]*)\)"), r"\\sqrt{\1}"),
-    (re.compile(r"(?<![A-Za-z\\{])pi(?![A-Za-z}])"), r"\\pi "),
-    (re.compile(r"\\operatorname\s*(?=\{)"), r"\\mathrm"),
-    (re.compile(r"(\^\\circ\s*)([CF])(?![A-Za-z])"), r"\1\\text{\2}"),
-    (re.compile(r"(?<!\\)\\\$|\\(?:text)?dollar(?![a-zA-Z])"), "＄"),
-    (re.compile(r"\\(?:text)?(?:pounds|sterling)(?![a-zA-Z])"), "£"),
-    (re.compile(r"\\(?:text)?euro(?![a-zA-Z])"), "€"),
-    (re.compile(r"(?<!\\)\\%"), "%"),
-    (re.compile(r"\{,\}"), ","),
-    (re.compile(r",\s*\\!\s*"), ","),
-    (re.compile(rf"\\(?:text|mathrm)\s*\{{\s*([{CURRENCIES}%])\s*\}}"), r"\1"),
-    (re.compile(r"(\\(?:text|mathrm)\s*\{[^{}\\^]*)\^\s*\{?\s*(\d)\s*\}?\s*\}"), r"\1}^\2"),
-    # Plain text writes 10^-7 and 2**10 where LaTeX needs braces.
-    (re.compile(r"\*\*"), "^"),
-    (re.compile(r"\^\s*(-\s*\d+|\d{2,})"), r"^{\1}"),
-    (re.compile(r"(?<=\d)\s*[xX]\s*(?=10\s*\^)"), r"\\times "),
-    (re.compile(r"(\d*\.\d*)\s*\\(?:overline|bar|dot)\s*(?:\{\s*(\d+)\s*\}|(\d))"), r"\1\\overline{\2\3}"),
-    (re.compile(r"(\d\.)\((\d+)\)"), r"\1\\overline{\2}"),
-    (re.compile(r"\\sqrt\s*(\[[^\[\]]*\])?\s*(\d)"), r"\\sqrt\1{\2}"),
-    # A thin space between groups of three digits belongs to the number.
-    (re.compile(r"(?<=\d)(?:\\[,;: ]|~)+(?=\d{3}(?!\d))"), ""),
-    (re.compile(r"(?<!\\)\\!"), ""),
-    (re.compile(r"(?<!\\)\\[,;:>\s~]|\\(?:quad|qquad)(?![a-zA-Z])|~|[\s\x00]+"), " "),
-    (re.compile(r"(?<!\\)\\[()\[\]]|\$"), " "),
-    (re.compile(r"(?<!\\)\\$"), " "),
-]
 _PHANTOM = re.compile(r"\\[hv]?phantom(?![a-zA-Z])\s*(?:(\{)|\\[a-zA-Z]+|\S)?")
 _BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
 _OPENING = {"(": ")", "[": "]", "{": "}"}
@@ -180,6 +111,8 @@ def _signs(text: str) -> str:
 
 def _without_phantoms(text: str) -> str:
     """Gives `text` without what is set in no ink; one that never closes takes the rest with it."""
+    if "phantom" not in text:
+        return text
     kept, position = [], 0
     while match := _PHANTOM.search(text, position):
         kept.append(text[position : match.start()])
@@ -196,8 +129,8 @@ def _undressed(text: str) -> str:
     for _ in range(4):
         bare = _SIZE.sub("", text, count=1) if _SIZE.match(text) else text
         dress = _DRESS.fullmatch(bare)
-        if dress is not None and _closes_last(bare) and (not dress[2] or _NUMERIC.match(dress[3].strip())):
-            bare = dress[3].strip()
+        if dress is not None and _closes_last(bare) and (not dress[1] or _NUMERIC.match(dress[2].strip())):
+            bare = dress[2].strip()
         if bare == text:
             break
         text = bare
@@ -219,13 +152,14 @@ def normalise(text: str) -> str:
     if text.isascii() and _PLAIN.fullmatch(text):
         return text
     text = _without_phantoms(_signs(text))
-    for pattern, replacement in _RULES:
-        text = pattern.sub(replacement, text)
-    text = _ROOT.sub(lambda m: rf"\sqrt{{{m.group(1) or m.group(2)}}}", " ".join(text.split()))
-    text = _undressed(text)
+    text = " ".join(respelled(text).split())
+    if "√" in text:
+        text = _ROOT.sub(lambda m: rf"\sqrt{{{m.group(1) or m.group(2)}}}", text)
+    if text.startswith(("\\", "{")):
+        text = _undressed(text)
     if len(text) > 1 and text[0] == text[-1] == '"':
         text = text[1:-1].strip()
-    if _GROUPED.fullmatch(text):
+    if " " in text and _GROUPED.fullmatch(text):
         text = text.replace(" ", "")
     return text if text.endswith("..") else text.rstrip(" .,;")
 
@@ -273,6 +207,8 @@ def top_level(text: str) -> Iterator[tuple[int, str]]:
 
 def split(text: str, separators: str) -> list[str]:
     """Gives the stripped pieces of `text` between separator characters outside all brackets."""
+    if not any(separator in text for separator in separators):
+        return [text.strip()]
     pieces = []
     start = 0
     for position, character in top_level(text):

@@ -28,7 +28,7 @@ from typing import Any
 from rlvr.types import Completion, Task, Verdict
 from rlvr.verifiers.equality import LENIENT, Leaf, Policy, number, same, same_leaf
 from rlvr.verifiers.extract import Answer, balanced, box, extract, holds_box, marked
-from rlvr.verifiers.forms import Form, parse
+from rlvr.verifiers.forms import Form, parse, parse_normalised
 from rlvr.verifiers.guard import looks_like_code
 from rlvr.verifiers.latex import depth, normalise, squeezed
 from rlvr.verifiers.pool import shared
@@ -171,12 +171,13 @@ def _leaf(policy: Policy) -> Leaf:
 
 
 def _decide(reference: str, answer: str, policy: Policy = LENIENT) -> tuple[bool | None, Form, Form]:
-    """Gives whether they are equal where exact arithmetic can tell, and both forms."""
-    wanted, found = _parsed_reference(reference), parse(answer)
+    """Gives whether they are equal where exact arithmetic can tell, and both forms; the answer is normalised."""
+    wanted, found = _parsed_reference(reference), parse_normalised(answer)
     result = same(wanted, found, _leaf(policy), policy)
     if result is False and {wanted.kind, found.kind} == {"value", "list"}:
         # 100,200 is a number beside a number, and a list beside a list.
-        split_wanted, split_found = parse(reference, thousands=False), parse(answer, thousands=False)
+        split_wanted = parse(reference, thousands=False)
+        split_found = parse_normalised(answer, thousands=False)
         if split_wanted.kind == split_found.kind == "list" and wanted.kind == "value" and "," in reference:
             result = same(split_wanted, split_found, _leaf(policy), policy)
     return result, wanted, found

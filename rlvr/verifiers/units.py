@@ -7,11 +7,20 @@ hedges. A scale (million, dozen) multiplies.
 import re
 from collections.abc import Sequence
 
-from rlvr.verifiers.latex import CURRENCIES, FUNCTIONS
+from rlvr.verifiers.spelling import CURRENCIES, FUNCTIONS
 
 _SCALES = {
-    "hundred": 10**2, "thousand": 10**3, "million": 10**6, "mn": 10**6, "billion": 10**9, "bn": 10**9,
-    "trillion": 10**12, "quadrillion": 10**15, "lakh": 10**5, "crore": 10**7, "dozen": 12,
+    "hundred": 10**2,
+    "thousand": 10**3,
+    "million": 10**6,
+    "mn": 10**6,
+    "billion": 10**9,
+    "bn": 10**9,
+    "trillion": 10**12,
+    "quadrillion": 10**15,
+    "lakh": 10**5,
+    "crore": 10**7,
+    "dozen": 12,
 }
 
 
@@ -74,14 +83,14 @@ _BASES = {"two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eig
 _BASES |= {"eleven": 11, "twelve": 12, "sixteen": 16}
 
 _POWER = r"(?:\s*\^\s*\{?\s*(\d)\s*\}?)?"
-_TEXT_UNIT = re.compile(r"^(.*?\S)(\s*)\\(?:text|mathrm|mbox|textrm|rm)\s*\{([^{}\\]*)\}" + _POWER + "$")
+_TEXT_UNIT = re.compile(r"^(.*?\S)(\s*)\\text\s*\{([^{}\\]*)\}" + _POWER + "$")
 _WORD_UNIT = re.compile(rf"^(.*[\d}}!)%{CURRENCIES}])( ?)([A-Za-z][A-Za-z./-]+(?: [A-Za-z./-]+){{0,2}}){_POWER}$")
 _WORDS = re.compile("[a-z][a-z -]*")
 _PREFIX = re.compile(rf"^([-+]? ?)(?:US|USD)? ?([{CURRENCIES}]) ?(.+)$")
 _SUFFIX = re.compile(rf"^(.+?) ?([{CURRENCIES}])$")
 _BASE = re.compile(
-    r"^(?:\\(?:text|mathrm)\{)?\(?([0-9A-Za-z]+)\)?\}?(?:\\(?:text|mathrm)\{([A-Z]+)\})?"
-    r"\s*_\s*(?:\\(?:text|mathrm))?\{?\s*\(?\s*(?:\\(?:text|mathrm)\s*\{)?\s*([a-z]+|\d{1,2})\s*\}?\s*\)?\s*\}?$"
+    r"^(?:\\text\{)?\(?([0-9A-Za-z]+)\)?\}?(?:\\text\{([A-Z]+)\})?"
+    r"\s*_\s*(?:\\text)?\{?\s*\(?\s*(?:\\text\s*\{)?\s*([a-z]+|\d{1,2})\s*\}?\s*\)?\s*\}?$"
 )
 _TRIGONOMETRIC = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc)(?![a-zA-Z])")
 
@@ -104,6 +113,8 @@ def with_unit(text: str) -> tuple[str, str]:
 
 
 def _currency(text: str) -> tuple[str, str]:
+    if text.isascii():
+        return text, ""
     prefix, suffix = _PREFIX.fullmatch(text), _SUFFIX.fullmatch(text)
     if prefix is not None:
         return prefix[1] + prefix[3], _CURRENCY_NAMES[prefix[2]]
@@ -162,7 +173,7 @@ def _signed(text: str) -> tuple[str, str]:
         return text[:-1].strip(), "%"
     if text.endswith(r"^\circ") and not _TRIGONOMETRIC.search(text):
         return text[: -len(r"^\circ")].strip(), "degree"
-    base = _BASE.fullmatch(text)
+    base = _BASE.fullmatch(text) if "_" in text else None
     if base is None:
         return text, ""
     digits = base[1] + (base[2] or "")
