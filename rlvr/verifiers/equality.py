@@ -195,7 +195,14 @@ def _same_kind(reference: Form, answer: Form, leaf: Leaf, policy: Policy) -> boo
         return False
     if reference.brackets and answer.brackets and reference.brackets != answer.brackets:
         return False
+    # 1, 2 may be the pair (1, 2), but neither [1, 2] nor 1 < x < 2.
+    if "list" in kinds and any(form.brackets not in ("", "()") or _is_range(form) for form in (reference, answer)):
+        return False
     return _in_order(reference, answer, leaf, policy)
+
+
+def _is_range(form: Form) -> bool:
+    return form.kind == "tuple" and form.name != "" and not form.name.startswith("(")
 
 
 def _in_order(reference: Form, answer: Form, leaf: Leaf, policy: Policy) -> bool | None:
@@ -230,4 +237,4 @@ def _text(reference: Form, answer: Form) -> bool:
     words, other = (reference.text, answer.text) if reference.kind == "text" else (answer.text, reference.text)
     letter = bracketed(other)[0].strip()
     # A choice keeps its letter with and without \text and brackets; a symbol keeps its case.
-    return letter.casefold() == words if reference.kind == "text" else len(words) == 1 and letter.casefold() == words
+    return letter.casefold() == words and (reference.kind == "text" or letter.isalpha())

@@ -32,7 +32,7 @@ class Form:
 _FONT = re.compile(
     r"\\(?:text|textbf|textit|textrm|textsf|texttt|mathrm|mathbf|mathit|mathsf|mbox|emph|bf|rm|it|boldsymbol)(?![a-zA-Z])"
 )
-_WORDS = re.compile(r"(?:(?=.{4})|(?=(?i:yes|no|odd)$))[A-Za-z]+(?:[ '-][A-Za-z]+)*")
+_WORDS = re.compile(r"(?:(?=.{4})|(?=(?:[A-Z][a-z]{2}|(?i:yes|no|odd))$))[A-Za-z]+(?:[ '-][A-Za-z]+)*")
 _NAME = re.compile(
     rf"(?!\\(?:pi|infty|emptyset|{'|'.join(FUNCTIONS)})(?![a-z]))(?:"
     r"\\(?:det|dim|deg) ?\(?[A-Z]\)?|(?:m ?)?\\(?:angle|triangle) ?[A-Z]{1,4}|[A-Z]{2,4}|\|[A-Z]{1,2}\||\[[A-Z]{3,4}\]"
@@ -42,6 +42,8 @@ _NAME = re.compile(
     r"(?:\s*(?:\([-\w, ]*\)|\[[\w ]+\]))?)"
 )
 _VARIABLE = re.compile(r"(?:\\(?:theta|alpha|beta|lambda|mu)|[A-Za-z])")
+MEMBER = re.compile(rf"({_VARIABLE.pattern}|\([A-Za-z](?:, ?[A-Za-z])+\)) ?\\in(?![a-zA-Z]) ?")
+"""The start of x \\in …"""
 _BUILDER = re.compile(rf"\\\{{ ?({_VARIABLE.pattern}) ?(?:\\in ?\\mathbb\{{R\}})? ?(?:\\mid(?![a-zA-Z])|[|:])(.+)\\\}}")
 _RELATION = re.compile(
     r"\\(?:le|ge|ne|approx|sim|equiv|in|to|cong|pmod|mod|bmod|neg|not|subset|subseteq)(?![a-zA-Z])|[<>]"
@@ -71,11 +73,9 @@ def _parse(text: str, thousands: bool, depth: int) -> Form:
         return Form("value", text)
     if decimal(text) is not None and (thousands or "," not in text):
         return Form("value", text)
-    if words := _plain_text(text):
-        if words == "infinity":
-            return Form("value", r"\infty")
-        return Form("text", words)
     text, both = _connected(text)
+    if words := _plain_text(text):
+        return Form("value", r"\infty") if words == "infinity" else Form("text", words)
     if text in (r"\mathbb{R}",):
         text = r"(-\infty,\infty)"
     if text in (r"\emptyset", r"\{\}", r"\{ \}"):
@@ -84,7 +84,7 @@ def _parse(text: str, thousands: bool, depth: int) -> Form:
         return Form("relation", text)
     pieces = split(text, ",;")
     if len(pieces) > 1 and all("=" in piece or _RELATION.search(piece) for piece in pieces):
-        return Form("list", text, tuple(_parse(piece, thousands, depth + 1) for piece in pieces))
+        return Form("list", text, _flat(tuple(_parse(piece, thousands, depth + 1) for piece in pieces)))
     compound = _relation(text, thousands, depth) or _union(text, thousands, depth) or _sequence(text, thousands, depth)
     return compound or _single(text, thousands, depth)
 
@@ -146,13 +146,14 @@ def _relation(text: str, thousands: bool, depth: int) -> Form | None:
         return Form("relation", text)
     members = tuple(_parse(side, thousands, depth + 1) for side in sides)
     last = members[-1]
-    if name.startswith("(") and last.kind != "tuple":
+    if name.startswith("(") and last.kind not in ("tuple", "list", "set"):
         return Form("relation", text)
     return Form(last.kind, last.text, last.items, last.brackets, name, last.unit, members[:-1])
 
 
 def _variables(text: str) -> bool:
-    return re.search(r"(?<![A-Za-z\\])[A-Za-z](?![A-Za-z])", re.sub(r"\\[A-Za-z]+", " ", text)) is not None
+    bare = re.sub(r"\\text\s*\{[^{}]*\}|\\[A-Za-z]+", " ", text)
+    return re.search(r"(?<![A-Za-z])[A-Za-z](?![A-Za-z])|(?<![A-Za-z ])[A-Za-z]{2,3}(?![A-Za-z])", bare) is not None
 
 
 def _membership(text: str, thousands: bool, depth: int) -> Form | None:
@@ -160,9 +161,9 @@ def _membership(text: str, thousands: bool, depth: int) -> Form | None:
     builder = _BUILDER.fullmatch(text)
     if builder is not None and (inner := _inequality(builder[2].strip(), thousands, depth)):
         return inner if inner.name == builder[1] else None
-    member = re.fullmatch(rf"({_VARIABLE.pattern}) ?\\in(?![a-zA-Z])(.+)", text)
-    if member is not None and not _RELATION.search(member[2]):
-        return replace(_parse(member[2].strip(), thousands, depth + 1), name=member[1])
+    member = MEMBER.match(text)
+    if member is not None and not _RELATION.search(text, member.end()):
+        return replace(_parse(text[member.end() :], thousands, depth + 1), name=member[1])
     other = re.fullmatch(rf"({_VARIABLE.pattern}) ?\\ne(?![a-zA-Z])([^,;=]+)", text)
     if other is None or _RELATION.search(other[2]):
         return None

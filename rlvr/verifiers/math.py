@@ -40,6 +40,7 @@ from rlvr.verifiers.worker_handle import Reply
 VERSION = "math-4"
 CPU_SECONDS = 1.5
 MAX_REMEMBERED = 100_000
+MAX_REFERENCE_CHARACTERS = 10_000
 WAIT_SECONDS = 600.0
 
 _COMPARE = "rlvr.verifiers.math_worker:compare"
@@ -122,7 +123,7 @@ def read_question(reference: Any) -> Question | str:
     """Gives the question of a reference, or what is wrong with it."""
     if isinstance(reference, str):
         answer = _stated(reference)
-        return Question(answer) if normalise(answer) else "the reference answer is empty"
+        return _answer_fault(answer) or Question(answer)
     if not isinstance(reference, dict) or not isinstance(reference.get("answer"), str):
         return f'expected a string or {{"answer": string}}, found {repr(reference)[:80]}'
     if unknown := reference.keys() - _KEYS:
@@ -136,12 +137,18 @@ def read_question(reference: Any) -> Question | str:
     if not isinstance(choices, list) or not all(isinstance(choice, str) and choice for choice in choices):
         return f"choices has to be a list of strings, found {str(choices)[:80]!r}"
     answer = _stated(reference["answer"])
-    if not normalise(answer):
-        return "the reference answer is empty"
+    if fault := _answer_fault(answer):
+        return fault
     if len(choices) > len(ascii_uppercase) or (choices and _letter(answer, len(choices)) is None):
         return f"the answer has to be the letter of one of the {len(choices)} choices, A the first, found {answer!r}"
     policy = Policy(**{key: reference[key] for key in _POLICIES if key in reference})
     return Question(answer, reference.get("slot", "boxed"), policy, tuple(choices))
+
+
+def _answer_fault(answer: str) -> str | None:
+    if len(answer) > MAX_REFERENCE_CHARACTERS:
+        return f"the reference answer has {len(answer):,} characters; at most {MAX_REFERENCE_CHARACTERS:,}"
+    return None if normalise(answer) else "the reference answer is empty"
 
 
 def _stated(reference: str) -> str:

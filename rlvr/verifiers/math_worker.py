@@ -12,7 +12,7 @@ from math_verify import verify as math_equal
 from sympy.core.random import seed  # type: ignore[import-untyped]
 
 from rlvr.verifiers.equality import Policy, rounds_to, same, same_leaf, stands_for
-from rlvr.verifiers.forms import parse
+from rlvr.verifiers.forms import MEMBER, Form, parse
 from rlvr.verifiers.guard import side_effects_barred
 from rlvr.verifiers.rational import decimal
 from rlvr.verifiers.vocabulary import as_read, readable, same_case
@@ -134,7 +134,7 @@ def _whole(reference: str, answer: str) -> bool:
     """Gives whether two answers of different kinds are equal: an interval and a difference of sets, two equations."""
     if not (readable(reference) and readable(answer) and same_case(reference, answer)):
         return False
-    left, right = _parsed(reference), _parsed(answer)
+    left, right = (_parsed(_as_set(parse(text), text)) for text in (reference, answer))
     if not left or not right:
         return False
     if isinstance(left[0], sympy.Eq) and isinstance(right[0], sympy.Eq):
@@ -142,10 +142,19 @@ def _whole(reference: str, answer: str) -> bool:
     return bool(math_equal(list(left), list(right), allow_set_relation_comp=True, timeout_seconds=None))
 
 
+def _as_set(form: Form, text: str) -> str:
+    """Gives x \\in S as S, and x > 2 as its interval."""
+    if form.kind == "union" and all(item.kind == "tuple" for item in form.items):
+        return r"\cup".join(_as_set(item, "") for item in form.items)
+    if form.kind == "tuple" and len(form.items) == 2 and len(form.brackets) == 2:
+        return f"{form.brackets[0]}{form.items[0].text},{form.items[1].text}{form.brackets[1]}"
+    return MEMBER.sub("", text, count=1)
+
+
 def _same_equation(left: Any, right: Any) -> bool:
     """Gives whether one equation is a multiple of the other by a number that is not zero."""
-    a, b = (sympy.expand((side.lhs - side.rhs).doit()) for side in (left, right))
-    if a == 0 or b == 0:
+    a, b = (sympy.together((side.lhs - side.rhs).doit()).as_numer_denom()[0] for side in (left, right))
+    if sympy.expand(a) == 0 or sympy.expand(b) == 0:
         return False
     factor = sympy.cancel(a / b)
     return bool(factor.is_number and factor.is_finite and factor != 0)

@@ -10,6 +10,7 @@ MAX_BITS = 20_000
 MAX_DEPTH = 40
 MAX_FACTORIAL = 500
 MAX_DIGITS = 4000
+MAX_TOKENS = 500
 
 _ONE = Fraction(1)
 _TOKEN = re.compile(
@@ -124,8 +125,8 @@ class _Parser:
             match = _TOKEN.match(text, position)
             if match is None:
                 raise NotRationalError(f"not a number at {text[position : position + 10]!r}")
-            if match.end() - match.start() > MAX_DIGITS:
-                raise NotRationalError("too many digits")
+            if match.end() - match.start() > MAX_DIGITS or len(self._tokens) >= MAX_TOKENS:
+                raise NotRationalError("too long")
             kind = match.lastgroup
             for name in ("repeating", "dots", "number", "command", "sign", "space"):
                 if match[name] is not None:

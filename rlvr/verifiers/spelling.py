@@ -45,6 +45,7 @@ _RULES: tuple[tuple[str, str, str], ...] = (
     ("\\mathb", r"\\(?:mathbb|mathbf)\s*\{?R\}?", r"\\mathbb{R}"),
     ("\\Bbb", r"\\Bbb\s*\{?R\}?", r"\\mathbb{R}"),
     ("\\R", rf"\\R{_END}", r"\\mathbb{R}"),
+    ("\\mathbb", rf"(\\mathbb\{{[A-Z]\}})\s*(?:-|\\backslash{_END})\s*(?=\\\{{|[(\[])", r"\1\\setminus "),
     ("circ", r"\^\s*\{?\s*\\circ\s*\}?", r"^\\circ "),
     ("degree", rf"\^\s*\{{?\s*\\degree\s*\}}?|\\degree{_END}", r"^\\circ "),
     ("circ", r"(\^\\circ\s*)([CF])(?![A-Za-z])", r"\1\\text{\2}"),
@@ -74,7 +75,7 @@ _RULES: tuple[tuple[str, str, str], ...] = (
     ("**", r"\*\*", "^"),
     ("^", r"\^\s*(-\s*\d+|\d{2,})", r"^{\1}"),
     ("^", r"(?<=\d)\s*[xX]\s*(?=10\s*\^)", r"\\times "),
-    (".", r"(\d*\.\d*)\s*\\(?:overline|bar|dot)\s*(?:\{\s*(\d+)\s*\}|(\d))", r"\1\\overline{\2\3}"),
+    (".", r"(?<![\d.])(\d*\.\d*)\s*\\(?:overline|bar|dot)\s*(?:\{\s*(\d+)\s*\}|(\d))", r"\1\\overline{\2\3}"),
     (".(", r"(\d\.)\((\d+)\)", r"\1\\overline{\2}"),
     ("sqrt", r"\\sqrt\s*(\[[^\[\]]*\])?\s*(\d)", r"\\sqrt\1{\2}"),
     # A thin space between groups of three digits belongs to the number.

@@ -23,7 +23,7 @@ _PLAIN = re.compile(r"(?:[0-9A-Za-z+\-*/^_(){}\[\]!|=<>,.& ]|\\[{}|\\])*")
 _WORD = re.compile(r"[A-Za-z]{4}")
 _OPEN = r"(?:^|[-+*/(=,\[|])\s*"
 _MISREAD = re.compile(
-    r"(?<![_^\d.])\d[\d.]*\s+\.?\d|\d*\.\d*\."  # numbers side by side: 4 5, 4.0.5
+    r"(?<![_^\d.])\d[\d.]*\s+\.?\d|\.\d*\."  # numbers side by side: 4 5, 4.0.5
     rf"|{_OPEN}[\d.]+\s*\{{|{_OPEN}\{{[^{{}}]*\}}\s*[\d{{(]"  # 4{{5}}, {{4}}5
     r"|(?<![_^\d.])\d[\d.]*\)?\s*\(\s*[\d.]+\s*\)"  # 2(3) with more around it
     r"|(?<!\\)\{[^{}()\[\]]*\d\s*,\s*\d|(?<!\\)\{\s*\}"  # \sqrt{1,5}, {}
