@@ -180,7 +180,7 @@ def _same_kind(reference: Form, answer: Form, leaf: Leaf, policy: Policy) -> boo
     if "ratio" in kinds:
         alike = kinds[0] == kinds[1] and _units_agree(reference, answer, policy)
         return alike and _in_order(reference, answer, leaf, policy)
-    if answer.kind == "set" and len(answer.items) == 1 and reference.kind == "value":
+    if kinds == ("value", "set") and [item.kind for item in answer.items] == ["value"]:
         return same(reference, answer.items[0], leaf, policy)
     if "value" in kinds:
         return False if reference.kind == "value" else None

@@ -77,13 +77,13 @@ _RULES: tuple[tuple[str, str, str], ...] = (
     ("^", r"(?<=\d)\s*[xX]\s*(?=10\s*\^)", r"\\times "),
     (".", r"(?<![\d.])(\d*\.\d*)\s*\\(?:overline|bar|dot)\s*(?:\{\s*(\d+)\s*\}|(\d))", r"\1\\overline{\2\3}"),
     (".(", r"(\d\.)\((\d+)\)", r"\1\\overline{\2}"),
-    ("sqrt", r"\\sqrt\s*(\[[^\[\]]*\])?\s*(\d)", r"\\sqrt\1{\2}"),
     # A thin space between groups of three digits belongs to the number.
     ("", r"(?<=\d)(?:\\[,;: ]|~)+(?=\d{3}(?!\d))", ""),
     ("\\!", r"(?<!\\)\\!", ""),
     ("", rf"(?<!\\)\\[,;:>\s~]|\\q?quad{_END}|~|[\s\x00]+", " "),
     ("", r"(?<!\\)\\[()\[\]]|\$", " "),
     ("\\", r"(?<!\\)\\$", " "),
+    ("sqrt", r"\\sqrt\s*(\[[^\[\]]*\])?\s*(\d)", r"\\sqrt\1{\2}"),
 )
 _COMPILED = tuple((needed, re.compile(pattern).sub, replacement) for needed, pattern, replacement in _RULES)
 

@@ -30,7 +30,7 @@ def _words(*lines: str) -> frozenset[str]:
 
 _NUMERALS = _words(
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen",
-    "eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety score gross basis permille",
+    "eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety score gross basis permille mil",
     "half halve third fourth fifth sixth seventh eighth ninth tenth hundredth thousandth millionth billionth",
 )
 _OPERATIONS = _words(

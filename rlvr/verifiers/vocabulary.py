@@ -38,7 +38,7 @@ _DEGREES = re.compile(r"(\d+(?:\.\d+)?|\{\d+(?:\.\d+)?\})\s*\^\\circ")
 
 def readable(text: str) -> bool:
     """Gives whether computer algebra reads every sign of a normalised text."""
-    text = _NAMED.sub("x", text)
+    text = _NAMED.sub(" x ", text)
     if not _COMMANDS.issuperset(_COMMAND.findall(text)) or _MISREAD.search(text):
         return False
     letters = _COMMAND.sub(" ", text)
