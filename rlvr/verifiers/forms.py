@@ -96,7 +96,7 @@ def _connected(text: str) -> tuple[str, bool]:
     text = _TEXT_GROUP.sub(_parted, text)
     joined = _OR.sub(";", text)
     parted = _AND.sub(";", joined)
-    return re.sub(r"[ ,;]*;[ ,;]*", ";", parted).strip(" ,;") if parted != text else text, parted != joined
+    return re.sub(r"[ ,;]*;[ ,;]*", ";", parted).strip(" ,") if parted != text else text, parted != joined
 
 
 def _parted(group: re.Match[str]) -> str:
