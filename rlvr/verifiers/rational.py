@@ -59,7 +59,7 @@ def decimal(text: str) -> Decimal | None:
         return None
     places = exponent - len(part)
     unit = Fraction(10) ** places if places else _ONE
-    value = int(whole + part) * unit if places else Fraction(int(whole))
+    value = int(whole + part) * unit if places else Fraction(int(whole + part))
     digits = len((whole + part).lstrip("0"))
     return Decimal(-value if match["sign"] == "-" else value, digits, unit)
 

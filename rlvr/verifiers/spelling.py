@@ -55,6 +55,7 @@ _RULES: tuple[tuple[str, str, str], ...] = (
     ("space", r"\\[hv]space\*?\s*\{[^{}]*\}", " "),
     ("strut", rf"\\(?:math)?strut{_END}", " "),
     ("\\text", r"\\text\s*\{\s*(and|or)\s*\}", r" \1 "),
+    ("\\text", r"\\text\s*\{\s+\}", " "),
     ("\\text", r"\\text\s*\{\s*([,;.]?)\s*\}", r"\1"),
     ("\\text", rf"\\text\s*\{{\s*({_FUNCTION})\s*\}}", r"\\\1 "),
     ("\\text", r"(\\[A-Za-z]+|)\\text\s*\{\s*([ei])\s*\}", r"\1 \2"),
