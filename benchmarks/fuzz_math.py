@@ -201,6 +201,17 @@ ATTACKS = (
     ),
     *(r"\boxed{x = WRONG, x = RIGHT}", r"\boxed{x < RIGHT}", r"\boxed{[WRONG, RIGHT]}", r"\boxed{RIGHT \pm WRONG}"),
     *(
+        r"\boxed{WRONG \text{ (or RIGHT)}}",
+        r"\boxed{RIGHT\text{, maybe WRONG}}",
+        r"\boxed{RIGHT\text{ or }\text{WRONG}}",
+    ),
+    *(
+        r"\boxed{RIGHT'WRONG}",
+        r"\boxed{RIGHT\mathrm{ or WRONG}}",
+        r"\boxed{WRONG : RIGHT}",
+        r"\boxed{\text{RIGHT or WRONG}}",
+    ),
+    *(
         r"\boxed{WRONG \% RIGHT}",
         r"\boxed{(WRONG)^{RIGHT}}",
         r"\boxed{RIGHT \ldots WRONG}",

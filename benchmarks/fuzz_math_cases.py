@@ -147,6 +147,10 @@ def spelled(draw: Random, number: Fraction) -> str:
     ]
     if bottom == 1:
         ways += [f"{sign}{top}"] * 4 + [f"{sign}{top}.0", f"{sign}{top:,}", f"{sign}{top:,}".replace(",", "{,}")]
+        if top > 9:
+            digits = str(top)
+            shifted = f"{sign}{digits[0]}.{digits[1:]}"
+            ways += [rf"{shifted}\times 10^{{{len(digits) - 1}}}", f"{shifted}e{len(digits) - 1}"]
     elif size > 1:
         whole, rest = divmod(top, bottom)
         ways += [rf"{sign}{whole}\frac{{{rest}}}{{{bottom}}}", f"{sign}{whole} {rest}/{bottom}"]

@@ -7,9 +7,10 @@ from typing import Any
 from rlvr.types import Completion, Task, Verdict
 from rlvr.verifiers.reference import answered, read_reference
 
-VERSION = "choice-2"
+VERSION = "choice-3"
 
-_NAMED = re.compile(r"[\s*]*[(\[]?([A-Za-z])(?:[)\].:]+|(?=[\s*]*$))[\s*]*(.*)", re.DOTALL)
+_NAMED = re.compile(r"[(\[]?([A-Za-z])(?:[)\].:,]+|\s+[-–—]\s|(?=\s*\()|(?=\s*$))[\s*]*(.*)", re.DOTALL)
+_INVISIBLE = re.compile("[\u200b-\u200f\u2060\ufeff]")
 _DRESSED = re.compile(
     r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mathit|mathsf|mbox)\s*\{([^{}]*)\}|\$\$?([^$]*)\$\$?"
 )
@@ -51,17 +52,19 @@ def verify(task: Task, completion: Completion) -> Verdict:
     extracted = answer[:200]
     if (text := _plain(answer)) in choices:
         return Verdict(float(choices.index(text) == wanted), "ok", extracted, version=VERSION)
-    named = _NAMED.fullmatch(answer.strip())
+    named = _NAMED.fullmatch(answer)
     if named is None:
         return Verdict(0.0, "wrong_format", extracted, version=VERSION)
     letter, rest = ascii_uppercase.index(named[1].upper()), _plain(named[2])
+    if rest.startswith("(") and rest.endswith(")") and rest not in choices:
+        rest = rest[1:-1].strip()
     if rest and (letter >= len(choices) or rest != choices[letter]):
         return Verdict(0.0, "hedged", extracted, version=VERSION)
     return Verdict(float(letter == wanted), "ok", extracted, version=VERSION)
 
 
 def _undressed(answer: str) -> str:
-    text = answer.strip()
+    text = _INVISIBLE.sub("", answer).strip("* \t\r\n")
     for _ in range(2):
         if dressed := _DRESSED.fullmatch(text):
             text = (dressed[1] or dressed[2] or "").strip()

@@ -9,11 +9,15 @@ from typing import Literal
 from rlvr.verifiers.forms import Form, bracketed
 from rlvr.verifiers.latex import squeezed
 from rlvr.verifiers.rational import Decimal, NotRationalError, UndefinedError, decimal, value
+from rlvr.verifiers.vocabulary import as_read, same_case
 
 MIN_ROUNDED_DIGITS = 6
 """Significant digits from which a decimal may stand for a number that it only approximates."""
 
 _LETTER_UNIT = re.compile(r"(.*(?:[\d}!)]|\\[a-zA-Z]+\s))\s*([A-Za-z])", re.DOTALL)
+UNIT_LETTERS = "mshglL"
+"""Letters that are a unit after a number where the reference is a number."""
+
 _WORD = re.compile(r"[a-z]")
 
 Leaf = Callable[[str, str], bool | None]
@@ -85,7 +89,7 @@ def same_leaf(reference: str, answer: str, *, rounded: bool = False) -> bool | N
         return isinstance(left, Fraction) and isinstance(right, Decimal) and stands_for(right, left)
     if squeezed(reference) == squeezed(answer):
         return True
-    if answer.endswith("'") and not reference.endswith("'"):
+    if as_read(reference) is None or as_read(answer) is None or not same_case(reference, answer):
         return False
     if r"\infty" in (answer.lstrip("-"), reference.lstrip("-")) and (left is not None or right is not None):
         return False
@@ -117,6 +121,11 @@ def _unordered(reference: Sequence[Form], answer: Sequence[Form], leaf: Leaf, po
 
 
 def _value(reference: Form, answer: Form, leaf: Leaf, policy: Policy) -> bool | None:
+    if reference.unit.startswith("base") and answer.unit in ("", reference.unit):
+        return policy.units == "optional" or bool(answer.unit) if _digits(reference) == _digits(answer) else False
+    letter = None if answer.unit else _LETTER_UNIT.fullmatch(answer.text)
+    if letter is not None and not reference.unit and letter[2] in UNIT_LETTERS and number(reference.text) is not None:
+        return policy.units == "optional" and leaf(reference.text, letter[1].strip())
     if reference.unit == answer.unit:
         return leaf(reference.text, answer.text)
     if reference.unit and answer.unit:
@@ -127,12 +136,16 @@ def _value(reference: Form, answer: Form, leaf: Leaf, policy: Policy) -> bool | 
         return False
     if answer.unit.startswith("base") and answer.unit != "base 10":
         return False
-    letter = _LETTER_UNIT.fullmatch(answer.text) if _WORD.match(reference.unit) and not answer.unit else None
-    if letter is not None:
+    if letter is not None and _WORD.match(reference.unit):
         # Where the reference has a unit, a letter after a number is one: 5 m is not 5 cm. It may stand for a word.
-        short = reference.unit[0] if len(reference.unit) > 3 else reference.unit
+        short = reference.unit[0] if len(reference.unit) > 3 or reference.unit == "min" else reference.unit
         return leaf(reference.text, letter[1].strip()) if letter[2].casefold() == short else False
     return leaf(reference.text, answer.text)
+
+
+def _digits(form: Form) -> str:
+    """Gives the digits of a number in some base."""
+    return form.text.casefold().lstrip("0")
 
 
 def _percent(reference: Form, answer: Form, leaf: Leaf, policy: Policy) -> bool | None:
@@ -160,31 +173,68 @@ def _same_kind(reference: Form, answer: Form, leaf: Leaf, policy: Policy) -> boo
         return _value(reference, answer, leaf, policy)
     if "text" in kinds:
         return _text(reference, answer)
-    if "relation" in kinds or "plus_minus" in kinds:
-        if reference.kind == "value":
-            return False
-        return True if squeezed(reference.text) == squeezed(answer.text) else None
-    if answer.kind == "set" and len(answer.items) == 1 and reference.kind == "value":
+    if "relation" in kinds:
+        return _relation(reference, answer, leaf, policy)
+    if "plus_minus" in kinds:
+        return kinds[0] == kinds[1] and squeezed(reference.text) == squeezed(answer.text)
+    if "ratio" in kinds:
+        alike = kinds[0] == kinds[1] and _units_agree(reference, answer, policy)
+        return alike and _in_order(reference, answer, leaf, policy)
+    if kinds == ("value", "set") and [item.kind for item in answer.items] == ["value"]:
         return same(reference, answer.items[0], leaf, policy)
     if "value" in kinds:
         return False if reference.kind == "value" else None
     if "union" in kinds:
         if "list" in kinds or kinds == ("union", "union"):
-            return True if _unordered(reference.items, answer.items, leaf, policy) else None
+            alike = len({item.name for item in answer.items}) == 1
+            return True if alike and _unordered(reference.items, answer.items, leaf, policy) else None
         return None
     if kinds in (("list", "list"), ("set", "set"), ("list", "set"), ("set", "list")):
         return _unordered(reference.items, answer.items, leaf, policy)
-    if "set" in kinds or len(reference.items) != len(answer.items):
+    if "set" in kinds:
         return False
     if reference.brackets and answer.brackets and reference.brackets != answer.brackets:
+        return False
+    # 1, 2 may be the pair (1, 2), but neither [1, 2] nor 1 < x < 2.
+    if "list" in kinds and any(form.brackets not in ("", "()") or _is_range(form) for form in (reference, answer)):
+        return False
+    return _in_order(reference, answer, leaf, policy)
+
+
+def _is_range(form: Form) -> bool:
+    return form.kind == "tuple" and form.name != "" and not form.name.startswith("(")
+
+
+def _in_order(reference: Form, answer: Form, leaf: Leaf, policy: Policy) -> bool | None:
+    if len(reference.items) != len(answer.items):
         return False
     return _all([same(*pair, leaf, policy) for pair in zip(reference.items, answer.items, strict=True)])
 
 
+def _units_agree(reference: Form, answer: Form, policy: Policy) -> bool:
+    return reference.unit == answer.unit or (policy.units == "optional" and not (reference.unit and answer.unit))
+
+
+def _relation(reference: Form, answer: Form, leaf: Leaf, policy: Policy) -> bool | None:
+    """Compares two relations, or an equation with y = …; more than the same sides is left to computer algebra."""
+    if reference.kind == answer.kind and squeezed(reference.text) == squeezed(answer.text):
+        return True
+    if reference.kind == answer.kind:
+        if not reference.brackets or reference.brackets != answer.brackets:
+            return False
+        return True if _in_order(reference, answer, leaf, policy) else None
+    named, equation = (answer, reference) if reference.kind == "relation" else (reference, answer)
+    # 2x = 8 is no answer to x = 4, but y - 2x = 1 is the line y = 2x + 1.
+    solved = named.kind != "value" or not named.name or number(named.text) is not None
+    return False if solved or equation.brackets != "=" else None
+
+
 def _text(reference: Form, answer: Form) -> bool:
+    if answer.name and answer.name != reference.name:
+        return False
     if reference.kind == answer.kind:
         return reference.text == answer.text
     words, other = (reference.text, answer.text) if reference.kind == "text" else (answer.text, reference.text)
     letter = bracketed(other)[0].strip()
     # A choice keeps its letter with and without \text and brackets; a symbol keeps its case.
-    return letter.casefold() == words if reference.kind == "text" else len(words) == 1 and letter.casefold() == words
+    return letter.casefold() == words and (reference.kind == "text" or letter.isalpha())

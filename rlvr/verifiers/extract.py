@@ -15,6 +15,7 @@ _SHORT = re.compile(r"\{[^\\{}]{0,200}\}")
 _BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
 _BARE = re.compile(r"[^\s$]{1,100}(?![^\s$])")
 _TOKEN = re.compile(r"\\[a-zA-Z]+|\S")
+_THINK = re.compile(r"<(/?)think(?:ing)?\s*>", re.IGNORECASE)
 _TAG = re.compile(r"<answer>((?:(?!<answer>).)*?)</answer>", re.DOTALL)
 _LINE = re.compile(r"(?:^|\n)[ \t]*(?:####|A:|Answer:|(?:the )?(?:final )?answer is:?)[ \t]*([^\n]*)", re.IGNORECASE)
 _BREAK = re.compile(r"\n|[.!?;][\"')\]$*]*\s")
@@ -38,9 +39,10 @@ NO_ANSWER = Answer("", "no_answer")
 
 def after_thinking(text: str) -> str | None:
     """Gives the text after the last `</think>`, or None where a `<think>` is still open."""
-    end = text.rfind("</think>")
-    rest = text if end < 0 else text[end + len("</think>") :]
-    return None if "<think>" in rest else rest
+    end, is_open = 0, False
+    for mark in _THINK.finditer(text):
+        end, is_open = (mark.end(), False) if mark[1] else (end, True)
+    return None if is_open else text[end:]
 
 
 def _closing_braces(text: str) -> dict[int, int]:
@@ -102,6 +104,11 @@ def _unwrapped(content: str) -> str:
 
 def _is_working(gap: str) -> bool:
     return bool(_BREAK.search(gap)) and len(_WORD.findall(gap)) >= 3
+
+
+def holds_box(text: str) -> bool:
+    """Gives whether a box stands in `text`."""
+    return _BOX.search(text) is not None
 
 
 def box(text: str) -> Answer:

@@ -5,7 +5,9 @@ Compatibility folding (NFKC) is not used: it turns 2² into 22.
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+
+from rlvr.verifiers.spelling import CURRENCIES, MATH_FONTS, SIZES, TEXT_FONTS, respelled
 
 _SIGNS = {
     "−": "-",
@@ -61,6 +63,17 @@ _SIGNS = {
     "⅜": r"\frac{3}{8}",
     "⅝": r"\frac{5}{8}",
     "⅞": r"\frac{7}{8}",
+    "…": r"\ldots ",
+    # The wide forms of East Asian keyboards.
+    "－": "-",
+    "﹣": "-",
+    "＋": "+",
+    "＝": "=",
+    "，": ",",
+    "．": ".",
+    "％": "%",
+    "（": "(",
+    "）": ")",
     # Spaces that separate groups of digits become LaTeX's thin space, which does the same.
     "\u00a0": r"\,",
     "\u2009": r"\,",
@@ -68,41 +81,20 @@ _SIGNS = {
     "\u2002": " ",
     "\u2003": " ",
 }
-_INVISIBLE = dict.fromkeys(map(ord, "\u200b\u200c\u200d\u2060\ufeff"))
+_INVISIBLE = dict.fromkeys(map(ord, "\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"))
 _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺ⁿ", "0123456789-+n")
 _SUBSCRIPTS = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
 _SUPERSCRIPT_RUN = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺ⁿ]+")
 _SUBSCRIPT_RUN = re.compile("[₀₁₂₃₄₅₆₇₈₉]+")
 _ROOT = re.compile(r"√\s*(?:\(([^()]*)\)|(\d+(?:\.\d+)?|[a-z]))")
 
+_DRESS = re.compile(rf"(?:{MATH_FONTS}|({TEXT_FONTS})|)\s*\{{(.*)\}}", re.DOTALL)
+_SIZE = re.compile(rf"{SIZES}\s*")
+_NUMERIC = re.compile(rf"[(\[]?\s*[-+]?\s*[{CURRENCIES}]?\s*\.?\d")
+
 _IDLE_SPACE = re.compile(r" (?!\w)|(?<!\w) ")
 _GROUPED = re.compile(r"[-+]?\d{1,3}(?: \d{3})+(?:\.\d+)?")
 _PLAIN = re.compile(r"-?\d+(?:\.\d+)?")
-_RULES: list[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]] = [
-    (re.compile(r"\\(?:left|right|middle|[bB]igg?[lr]?)(?![a-zA-Z])\s*\.?(?=[^a-zA-Z0-9]|$)"), ""),
-    (re.compile(r"\\(?:displaystyle|textstyle|scriptstyle|limits|nolimits)(?![a-zA-Z])"), ""),
-    (re.compile(r"\\[dtc]frac(?![a-zA-Z])"), r"\\frac"),
-    (re.compile(r"\\(?:leqslant|leq)(?![a-zA-Z])"), r"\\le"),
-    (re.compile(r"\\(?:geqslant|geq)(?![a-zA-Z])"), r"\\ge"),
-    (re.compile(r"\\neq(?![a-zA-Z])"), r"\\ne"),
-    (re.compile(r"\\lt(?![a-zA-Z])"), "<"),
-    (re.compile(r"\\gt(?![a-zA-Z])"), ">"),
-    (re.compile(r"\\(?:lbrace|rbrace)(?![a-zA-Z])"), lambda m: r"\{" if "l" in m.group()[1] else r"\}"),
-    (re.compile(r"\\lor(?![a-zA-Z])"), r"\\vee"),
-    (re.compile(r"\\(?:varnothing|emptyset)(?![a-zA-Z])"), r"\\emptyset"),
-    (re.compile(r"\\(?:mathbb|mathbf|Bbb)\s*\{?R\}?|\\R(?![a-zA-Z])"), r"\\mathbb{R}"),
-    (re.compile(r"\^\s*\{?\s*\\(?:circ|degree)\s*\}?|\\degree(?![a-zA-Z])"), r"^\\circ "),
-    (re.compile(r"\\(?:text|mathrm|mbox)\s*\{\s*(and|or)\s*\}"), r" \1 "),
-    (re.compile(r"(?<!\\)\\\$"), "$"),
-    (re.compile(r"(?<!\\)\\%"), "%"),
-    (re.compile(r"\{,\}"), ","),
-    (re.compile(r",\s*\\!\s*"), ","),
-    # A thin space between groups of three digits belongs to the number.
-    (re.compile(r"(?<=\d)(?:\\[,;: ]|~)+(?=\d{3}(?!\d))"), ""),
-    (re.compile(r"(?<!\\)\\!"), ""),
-    (re.compile(r"(?<!\\)\\[,;:>\s~]|\\(?:quad|qquad)(?![a-zA-Z])|~|[\s\x00]+"), " "),
-    (re.compile(r"(?<!\\)\\[()\[\]]|\$"), " "),
-]
 _PHANTOM = re.compile(r"\\[hv]?phantom(?![a-zA-Z])\s*(?:(\{)|\\[a-zA-Z]+|\S)?")
 _BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
 _OPENING = {"(": ")", "[": "]", "{": "}"}
@@ -119,6 +111,8 @@ def _signs(text: str) -> str:
 
 def _without_phantoms(text: str) -> str:
     """Gives `text` without what is set in no ink; one that never closes takes the rest with it."""
+    if "phantom" not in text:
+        return text
     kept, position = [], 0
     while match := _PHANTOM.search(text, position):
         kept.append(text[position : match.start()])
@@ -130,17 +124,42 @@ def _without_phantoms(text: str) -> str:
     return "".join([*kept, text[position:]])
 
 
+def _undressed(text: str) -> str:
+    """Gives `text` without a font, size or group that encloses all of it; words stay in their text."""
+    for _ in range(4):
+        bare = _SIZE.sub("", text, count=1) if _SIZE.match(text) else text
+        dress = _DRESS.fullmatch(bare)
+        if dress is not None and _closes_last(bare) and (not dress[1] or _NUMERIC.match(dress[2].strip())):
+            bare = dress[2].strip()
+        if bare == text:
+            break
+        text = bare
+    return text
+
+
+def _closes_last(text: str) -> bool:
+    """Gives whether the first brace of `text` is closed by its last character."""
+    level = 0
+    for brace in _BRACE.finditer(text):
+        level += {"{": 1, "}": -1}.get(brace.group(), 0)
+        if level == 0 and brace.group() == "}":
+            return brace.end() == len(text)
+    return False
+
+
 def normalise(text: str) -> str:
     """Gives `text` in one spelling: ASCII where a sign has one plain meaning, single spaces, no outer full stop."""
     if text.isascii() and _PLAIN.fullmatch(text):
         return text
     text = _without_phantoms(_signs(text))
-    for pattern, replacement in _RULES:
-        text = pattern.sub(replacement, text)
-    text = _ROOT.sub(lambda m: rf"\sqrt{{{m.group(1) or m.group(2)}}}", " ".join(text.split()))
+    text = " ".join(respelled(text).split())
+    if "√" in text:
+        text = _ROOT.sub(lambda m: rf"\sqrt{{{m.group(1) or m.group(2)}}}", text)
+    if text.startswith(("\\", "{")):
+        text = _undressed(text)
     if len(text) > 1 and text[0] == text[-1] == '"':
         text = text[1:-1].strip()
-    if _GROUPED.fullmatch(text):
+    if " " in text and _GROUPED.fullmatch(text):
         text = text.replace(" ", "")
     return text if text.endswith("..") else text.rstrip(" .,;")
 
@@ -188,6 +207,8 @@ def top_level(text: str) -> Iterator[tuple[int, str]]:
 
 def split(text: str, separators: str) -> list[str]:
     """Gives the stripped pieces of `text` between separator characters outside all brackets."""
+    if not any(separator in text for separator in separators):
+        return [text.strip()]
     pieces = []
     start = 0
     for position, character in top_level(text):

@@ -27,8 +27,8 @@ from typing import Any
 
 from rlvr.types import Completion, Task, Verdict
 from rlvr.verifiers.equality import LENIENT, Leaf, Policy, number, same, same_leaf
-from rlvr.verifiers.extract import Answer, balanced, box, extract, marked
-from rlvr.verifiers.forms import Form, parse
+from rlvr.verifiers.extract import Answer, balanced, box, extract, holds_box, marked
+from rlvr.verifiers.forms import Form, parse, parse_normalised
 from rlvr.verifiers.guard import looks_like_code
 from rlvr.verifiers.latex import depth, normalise, squeezed
 from rlvr.verifiers.pool import shared
@@ -37,9 +37,10 @@ from rlvr.verifiers.rational import MAX_DEPTH
 from rlvr.verifiers.reference import slot_fault
 from rlvr.verifiers.worker_handle import Reply
 
-VERSION = "math-3"
+VERSION = "math-4"
 CPU_SECONDS = 1.5
 MAX_REMEMBERED = 100_000
+MAX_REFERENCE_CHARACTERS = 10_000
 WAIT_SECONDS = 600.0
 
 _COMPARE = "rlvr.verifiers.math_worker:compare"
@@ -122,7 +123,7 @@ def read_question(reference: Any) -> Question | str:
     """Gives the question of a reference, or what is wrong with it."""
     if isinstance(reference, str):
         answer = _stated(reference)
-        return Question(answer) if normalise(answer) else "the reference answer is empty"
+        return _answer_fault(answer) or Question(answer)
     if not isinstance(reference, dict) or not isinstance(reference.get("answer"), str):
         return f'expected a string or {{"answer": string}}, found {repr(reference)[:80]}'
     if unknown := reference.keys() - _KEYS:
@@ -136,12 +137,18 @@ def read_question(reference: Any) -> Question | str:
     if not isinstance(choices, list) or not all(isinstance(choice, str) and choice for choice in choices):
         return f"choices has to be a list of strings, found {str(choices)[:80]!r}"
     answer = _stated(reference["answer"])
-    if not normalise(answer):
-        return "the reference answer is empty"
+    if fault := _answer_fault(answer):
+        return fault
     if len(choices) > len(ascii_uppercase) or (choices and _letter(answer, len(choices)) is None):
         return f"the answer has to be the letter of one of the {len(choices)} choices, A the first, found {answer!r}"
     policy = Policy(**{key: reference[key] for key in _POLICIES if key in reference})
     return Question(answer, reference.get("slot", "boxed"), policy, tuple(choices))
+
+
+def _answer_fault(answer: str) -> str | None:
+    if len(answer) > MAX_REFERENCE_CHARACTERS:
+        return f"the reference answer has {len(answer):,} characters; at most {MAX_REFERENCE_CHARACTERS:,}"
+    return None if normalise(answer) else "the reference answer is empty"
 
 
 def _stated(reference: str) -> str:
@@ -171,12 +178,13 @@ def _leaf(policy: Policy) -> Leaf:
 
 
 def _decide(reference: str, answer: str, policy: Policy = LENIENT) -> tuple[bool | None, Form, Form]:
-    """Gives whether they are equal where exact arithmetic can tell, and both forms."""
-    wanted, found = _parsed_reference(reference), parse(answer)
+    """Gives whether they are equal where exact arithmetic can tell, and both forms; the answer is normalised."""
+    wanted, found = _parsed_reference(reference), parse_normalised(answer)
     result = same(wanted, found, _leaf(policy), policy)
     if result is False and {wanted.kind, found.kind} == {"value", "list"}:
         # 100,200 is a number beside a number, and a list beside a list.
-        split_wanted, split_found = parse(reference, thousands=False), parse(answer, thousands=False)
+        split_wanted = parse(reference, thousands=False)
+        split_found = parse_normalised(answer, thousands=False)
         if split_wanted.kind == split_found.kind == "list" and wanted.kind == "value" and "," in reference:
             result = same(split_wanted, split_found, _leaf(policy), policy)
     return result, wanted, found
@@ -241,7 +249,7 @@ def _first_look(reference: Any, text: str) -> _Found | Verdict:
     extracted = answer.text[:200]
     if answer.status != "ok":
         return Verdict(0.0, answer.status, extracted, version=VERSION)
-    if r"\boxed" in answer.text:
+    if holds_box(answer.text):
         return Verdict(0.0, "hedged", extracted, version=VERSION)
     text = normalise(answer.text)
     if not _FILLER.sub("", text):
@@ -262,10 +270,11 @@ def _named_choice(text: str, choices: Sequence[str]) -> int | None:
 
 def _exactly(reference: str, text: str, policy: Policy, extracted: str) -> Verdict | None:
     result, wanted, found = _decide(reference, text, policy)
-    if result is not None:
+    is_code = result is not True and (_CODE.search(text) is not None or looks_like_code(text))
+    if result is not None and not is_code:
         hedged = not result and wanted.kind == "value" and found.kind in ("list", "set", "plus_minus")
         return Verdict(float(result), "hedged" if hedged else "ok", extracted, path="fast", version=VERSION)
-    if _CODE.search(text) or looks_like_code(text):
+    if is_code:
         return Verdict(0.0, "wrong_format", extracted, path="screened", version=VERSION)
     if too_heavy(text):
         return Verdict(0.0, "timeout", extracted, path="screened", version=VERSION)

@@ -8,7 +8,7 @@ from rlvr.verifiers.latex import normalise
 from rlvr.verifiers.rational import NotRationalError, value
 from rlvr.verifiers.reference import answered, read_reference
 
-VERSION = "numeric-1"
+VERSION = "numeric-2"
 
 _KEYS = {"answer": (int, float, str), "absolute": (int, float), "relative": (int, float)}
 
@@ -18,12 +18,12 @@ def check_reference(reference: Any) -> str | None:
     read = read_reference(reference, _KEYS, required=("answer",))
     if isinstance(read, str):
         return read
-    if _number(str(read["answer"])) is None:
-        return f"the answer {read['answer']!r} is no number"
+    if _stated(read["answer"]) is None:
+        return f"the answer {str(read['answer'])[:80]!r} is no number"
     for key in ("absolute", "relative"):
-        tolerance = _number(str(read.get(key, 0)))
+        tolerance = _stated(read.get(key, 0))
         if tolerance is None or tolerance < 0:
-            return f"{key} is {read[key]!r}; a number, at least 0, was expected"
+            return f"{key} is {str(read[key])[:80]!r}; a number, at least 0, was expected"
     return None
 
 
@@ -38,13 +38,18 @@ def verify(task: Task, completion: Completion) -> Verdict:
     answer = answered(task.reference, completion, default="boxed_or_whole", version=VERSION)
     if isinstance(answer, Verdict):
         return answer
-    found, wanted = _number(answer), _number(str(task.reference["answer"]))
+    found, wanted = _number(answer), _stated(task.reference["answer"])
     if found is None:
         return Verdict(0.0, "wrong_format", answer[:200], version=VERSION)
     assert wanted is not None, "check_reference has seen to it"
-    absolute, relative = (_number(str(task.reference.get(key, 0))) or Fraction(0) for key in ("absolute", "relative"))
+    absolute, relative = (_stated(task.reference.get(key, 0)) or Fraction(0) for key in ("absolute", "relative"))
     near = abs(found - wanted) <= max(absolute, relative * abs(wanted))
     return Verdict(float(near), "ok", answer[:200], version=VERSION)
+
+
+def _stated(number: int | float | str) -> Fraction | None:
+    """Gives the exact number of a reference; an integer of any length, a float as it is written."""
+    return Fraction(number) if isinstance(number, int) else _number(str(number))
 
 
 def _number(text: str) -> Fraction | None:

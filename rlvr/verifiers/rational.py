@@ -9,11 +9,13 @@ from fractions import Fraction
 MAX_BITS = 20_000
 MAX_DEPTH = 40
 MAX_FACTORIAL = 500
+MAX_DIGITS = 4000
+MAX_TOKENS = 500
 
 _ONE = Fraction(1)
 _TOKEN = re.compile(
     r"(?P<repeating>\d*\.(?P<head>\d*)\\overline\s*\{(?P<cycle>\d+)\})"
-    r"|(?P<dots>\d*\.\d*?(?P<digit>\d)(?P=digit){2,}\s*(?:\.\.\.|\\ldots|\\dots|\\cdots))"
+    r"|(?P<dots>\d*\.\d{0,20}?(?P<period>\d{1,6}?)(?P=period){2,}\s*(?:\.\.\.|\\ldots|\\dots|\\cdots))"
     r"|(?P<number>\d{1,3}(?:,\d{3})+(?:\.\d+)?(?![\d,])|\d+\.?\d*|\.\d+)"
     r"|(?P<command>\\(?:frac|sqrt|cdot|times|div|binom)(?![a-zA-Z]))"
     r"|(?P<sign>[-+*/^(){}!\[\]])"
@@ -21,7 +23,8 @@ _TOKEN = re.compile(
 )
 _DECIMAL = re.compile(
     r"(?P<sign>[-+]?) ?(?P<whole>\d*|\d{1,3}(?:,\d{3})+)(?:\.(?P<part>\d*))?"
-    r"(?: ?(?:\\times|\\cdot|\*) ?10 ?\^ ?(?:\{ ?(?P<braced>[-+]?\d{1,4}) ?\}|(?P<bare>\d)))?"
+    r"(?:(?: ?(?:\\times|\\cdot|\*) ?10 ?\^ ?(?:\{ ?(?P<braced>[-+]?\d{1,4}) ?\}|(?P<bare>\d)))"
+    r"|[eE](?P<plain>[-+]?\d{1,4}))?"
 )
 
 
@@ -49,14 +52,14 @@ def decimal(text: str) -> Decimal | None:
     if match is None:
         return None
     whole, part = match["whole"].replace(",", ""), match["part"] or ""
-    if not whole + part or len(whole + part) > 4000:
+    if not whole + part or len(whole + part) > MAX_DIGITS:
         return None
-    exponent = int(match["braced"] or match["bare"] or 0)
+    exponent = int(match["braced"] or match["bare"] or match["plain"] or 0)
     if abs(exponent) > 4000:
         return None
     places = exponent - len(part)
     unit = Fraction(10) ** places if places else _ONE
-    value = int(whole + part) * unit if places else Fraction(int(whole))
+    value = int(whole + part) * unit if places else Fraction(int(whole + part))
     digits = len((whole + part).lstrip("0"))
     return Decimal(-value if match["sign"] == "-" else value, digits, unit)
 
@@ -122,6 +125,8 @@ class _Parser:
             match = _TOKEN.match(text, position)
             if match is None:
                 raise NotRationalError(f"not a number at {text[position : position + 10]!r}")
+            if match.end() - match.start() > MAX_DIGITS or len(self._tokens) >= MAX_TOKENS:
+                raise NotRationalError("too long")
             kind = match.lastgroup
             for name in ("repeating", "dots", "number", "command", "sign", "space"):
                 if match[name] is not None:
@@ -302,5 +307,6 @@ def _repeating(text: str) -> Fraction:
 
 
 def _with_dots(text: str) -> Fraction:
-    digits = re.sub(r"(\.\.\.|\\ldots|\\dots|\\cdots)$", "", text).strip()
-    return _repeating(f"{digits[:-1]}\\overline{{{digits[-1]}}}")
+    match = re.fullmatch(r"(\d*\.\d{0,20}?)(\d{1,6}?)\2{2,}\s*(?:\.\.\.|\\ldots|\\dots|\\cdots)", text)
+    assert match is not None
+    return _repeating(f"{match[1]}\\overline{{{match[2]}}}")

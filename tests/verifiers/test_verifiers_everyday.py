@@ -31,13 +31,17 @@ TREE = {"schema": {"type": "object", "properties": {"c": {"$ref": "#"}}, "additi
 
 CASES: list[tuple[str, Any, str, float, str]] = [
     *[("choice", CITIES, text, 1.0, "ok") for text in ("B", "(B)", "b.", "**B**", "Paris", " paris. ", "B) Paris")],
+    *[
+        ("choice", CITIES, text, 1.0, "ok")
+        for text in ("**B) Paris**", "B (Paris)", "B - Paris", "B, Paris", "B\u200b")
+    ],
     *[("choice", CITIES, text, 1.0, "ok") for text in (r"So \boxed{B}.", r"\boxed{Paris}", "<think>A?</think>B")],
     *[
         ("choice", CITIES, text, 1.0, "ok")
         for text in (r"\boxed{\text{B}}", r"\boxed{\textbf{(B)}}", "$B$", r"\text{Paris}")
     ],
     *[("choice", CITIES, text, 0.0, "ok") for text in ("A", "Rome", "C: Rome", "D", r"\text{A}")],
-    *[("choice", CITIES, text, 0.0, "hedged") for text in ("B: Rome", "B) or C", "A. B. C.")],
+    *[("choice", CITIES, text, 0.0, "hedged") for text in ("B: Rome", "B) or C", "A. B. C.", "B (Rome)", "B, C")],
     *[("choice", CITIES, text, 0.0, "wrong_format") for text in ("Paris or Rome", "B or C", "I think it is B", "AB")],
     *[("choice", CITIES, "<think>B", 0.0, "no_answer"), ("choice", LETTER, "C", 1.0, "ok")],
     *[
@@ -49,6 +53,8 @@ CASES: list[tuple[str, Any, str, float, str]] = [
         ("numeric", G, text, 0.0, "wrong_format")
         for text in ("9.81 m", "9.81 or 9.8", "nan", "inf", "1/0", "1e99999999")
     ],
+    # An integer of more digits than Python turns into text.
+    ("numeric", {"answer": 10**5000}, "5", 0.0, "ok"),
     *[("numeric", {"answer": 1000, "relative": 0.1}, text, 1.0, "ok") for text in ("900", "1,100", "1.0e3")],
     *[("numeric", {"answer": "1/3"}, "0.3333333", 0.0, "ok"), ("numeric", {"answer": 0.5}, r"50\%", 1.0, "ok")],
     *[
@@ -209,6 +215,7 @@ def test_precision_and_recall_of_a_set_are_parts() -> None:
         ("choice", {"choices": ["x"]}, "no 'answer'"),
         ("choice", "A", "expected an object"),
         ("numeric", {"answer": "about 3"}, "is no number"),
+        ("numeric", {"answer": "7" * 5000}, "is no number"),
         ("numeric", {"answer": True}, "a bool"),
         ("numeric", {"answer": 3, "absolute": -1}, "at least 0"),
         ("numeric", {"answer": 3, "tolerance": 1}, "unknown key 'tolerance'"),

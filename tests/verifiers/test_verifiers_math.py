@@ -269,6 +269,10 @@ def test_every_spelling_of_a_rational_has_its_value(number: Fraction) -> None:
         rf"{plain} + 0",
         rf"2 \cdot {plain} / 2" if not sign else plain,
     ]
+    if size.denominator == 1 and size > 9:
+        digits = str(size.numerator)
+        spellings.append(rf"{sign}{digits[0]}.{digits[1:]} \times 10^{{{len(digits) - 1}}}")
+        spellings.append(f"{sign}{digits[0]}.{digits[1:]}e{len(digits) - 1}")
     if size > 1 and size.denominator > 1:
         rest = size - math.floor(size)
         spellings.append(rf"{sign}{math.floor(size)}\frac{{{rest.numerator}}}{{{rest.denominator}}}")
