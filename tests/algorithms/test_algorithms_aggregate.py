@@ -147,7 +147,7 @@ def assert_same(one, other):
 
 
 @pytest.mark.parametrize("name", AGGREGATIONS)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(case=updates())
 def test_any_microbatch_split_in_any_order_gives_the_same_loss_and_gradient(name, case):
     toy, split = case
@@ -157,7 +157,7 @@ def test_any_microbatch_split_in_any_order_gives_the_same_loss_and_gradient(name
 
 
 @pytest.mark.parametrize("name", AGGREGATIONS)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(case=updates())
 def test_packing_and_padding_give_the_same_loss_and_gradient(name, case):
     toy, split = case

@@ -278,7 +278,7 @@ source = "z"
     assert line_of(lines, ("seed",)) is None
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 2**31), st.floats(1e-6, 10.0), st.sampled_from(["constant", "linear", "cosine"]))
 def test_written_values_are_read_back_exactly(
     tmp_path_factory: pytest.TempPathFactory, seed: int, rate: float, shape: str

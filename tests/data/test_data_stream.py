@@ -36,7 +36,7 @@ def play(subject: TaskStream, num_draws: int) -> list[tuple[int, str]]:
     return drawn
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 2**63), st.integers(0, 60), st.integers(1, 60), st.sampled_from([None, 0.4, 0.0]))
 def test_a_restored_stream_goes_on_as_the_undisturbed_one(
     seed: int, before: int, after: int, skip_rate: float | None
@@ -52,7 +52,7 @@ def test_a_restored_stream_goes_on_as_the_undisturbed_one(
     assert resumed.cursor == before + after
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 2**32), st.lists(st.integers(0, 9), max_size=12))
 def test_it_makes_no_difference_in_what_portions_draws_are_taken(seed: int, portions: list[int]) -> None:
     portioned = stream(seed)
@@ -60,7 +60,7 @@ def test_it_makes_no_difference_in_what_portions_draws_are_taken(seed: int, port
     assert drawn == stream(seed).draw(sum(portions))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 2**32))
 def test_every_task_comes_exactly_once_per_epoch_of_its_domain(seed: int) -> None:
     by_domain: dict[str, list[str]] = {name: [] for name in SIZES}

@@ -31,7 +31,7 @@ def test_the_reader_of_these_tests_calculates_as_people_do() -> None:
     assert value("40-12/4") == 37  # 40 - 3
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(index=st.integers(0, 10**6), num_steps=st.integers(1, 5))
 def test_a_problem_has_the_steps_asked_for_and_stays_between_one_and_the_highest_number(
     index: int, num_steps: int
@@ -44,7 +44,7 @@ def test_a_problem_has_the_steps_asked_for_and_stays_between_one_and_the_highest
     assert problem.text.endswith("?")
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(index=st.integers(0, 10**6), num_steps=st.integers(1, 5))
 def test_both_sides_of_every_equation_are_equal_and_the_last_one_gives_the_answer(index: int, num_steps: int) -> None:
     problem = make_problem(Dice(4, "test", index), num_steps)
@@ -54,7 +54,7 @@ def test_both_sides_of_every_equation_are_equal_and_the_last_one_gives_the_answe
     assert lines[-1].split("=")[-1] == str(problem.answer)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(index=st.integers(0, 10**6), num_steps=st.integers(1, 5))
 def test_every_number_that_a_step_takes_stands_in_the_story_or_was_calculated_before(
     index: int, num_steps: int

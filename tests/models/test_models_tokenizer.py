@@ -6,7 +6,7 @@ from typing import Any
 
 import jinja2
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
@@ -44,7 +44,6 @@ def test_an_equation_is_five_tokens(tokenizer: Any) -> None:
     assert [tokenizer.decode([i]) for i in ids_of(tokenizer, "27+15=42")] == ["27", "+", "15", "=", "42"]
 
 
-@settings(deadline=None)
 @given(text=st.text(st.characters(exclude_categories=["Cs"]), max_size=60))
 def test_any_text_comes_back_unchanged(tokenizer: Any, text: str) -> None:
     assert tokenizer.decode(ids_of(tokenizer, text)) == text

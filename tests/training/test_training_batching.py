@@ -28,7 +28,7 @@ def batches_of(rows, *, budget, layout, unit=1):
     )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     st.lists(st.integers(2, 30), min_size=1, max_size=12).map(lambda some: some + some[: len(some) % 2]),
     st.integers(64, 200),

@@ -12,7 +12,7 @@ def order_of(lengths, *, seed=3, size=4, epochs=1.0):
     return [update.tolist() for update in update_order(lengths, seed=seed, sequences_per_update=size, epochs=epochs)]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.lists(st.integers(1, 50), min_size=1, max_size=200), st.integers(1, 9), st.integers(1, 3))
 def test_each_item_comes_once_in_every_epoch(lengths, size, epochs):
     updates = order_of(lengths, size=size, epochs=epochs)

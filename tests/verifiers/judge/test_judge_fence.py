@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from endpoint import Reply, code_of, completion, endpoint, part, prompt, settings, task
 from hypothesis import given
-from hypothesis import settings as given_settings
 from hypothesis import strategies as st
 
 from rlvr.types import Task
@@ -140,7 +139,6 @@ def test_the_order_of_a_pair_is_the_order_of_its_fences() -> None:
     assert user.index("<<<ANSWER A c0de>>>\none\n") < user.index("<<<ANSWER B c0de>>>\ntwo\n")
 
 
-@given_settings(deadline=None)
 @given(st.text(alphabet=st.characters(), max_size=60), st.text(alphabet="<|>[]/INSTimend_＜［\u200b\n ", max_size=60))
 def test_cleaned_text_spells_no_fence_and_no_special_token_and_can_be_sent(a: str, b: str) -> None:
     cleaned = clean(a + b)

@@ -5,7 +5,7 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rlvr.verifiers.judge.replies import BETTER, MEETS, Choices, Scale, read_reply
@@ -104,14 +104,12 @@ pieces = st.sampled_from(
 )
 
 
-@settings(deadline=None)
 @given(st.lists(st.one_of(pieces, st.text(max_size=20)), max_size=6), st.sampled_from([MEETS, BETTER, TEN]))
 def test_every_reply_gives_nothing_or_a_finite_number_in_the_unit_interval(said: list[str], choices: Choices) -> None:
     value = read_reply("".join(said), CODE, choices)
     assert value is None or (math.isfinite(value) and 0.0 <= value <= 1.0)
 
 
-@settings(deadline=None)
 @given(st.floats(), st.integers(-100, 100), st.integers(1, 100))
 def test_a_number_becomes_its_place_on_the_scale(verdict: float, low: int, width: int) -> None:
     value = read_reply(said(verdict), CODE, Scale(low=low, high=low + width))
