@@ -3,12 +3,14 @@
 import asyncio
 import gc
 import threading
+from dataclasses import fields, replace
 from typing import Any
 
 import pytest
 
 from rlvr.errors import UsageError
 from rlvr.types import Completion, Task, Verdict
+from rlvr.verifiers import many
 from rlvr.verifiers.many import WINDOW, reference_fault, verify_many
 
 BAD = [None, 7, "text", [], {}, {"completion": 5, "answer": "4"}, {"completion": r"\boxed{4}"}, {"answer": "4"}]
@@ -147,3 +149,24 @@ def test_ten_megabytes_are_judged_like_anything_else() -> None:
         0,
         1,
     ]
+
+
+def test_a_verdict_keeps_all_but_its_seconds_when_it_is_timed() -> None:
+    values = {"outcome": 0.5, "status": "hedged", "extracted": "4", "path": "fast", "score": 2.0, "version": "math-0"}
+    verdict = Verdict(parts={"format": 1.0}, seconds=9.0, **values)
+    defaults = {field.name for field in fields(Verdict) if getattr(verdict, field.name) == field.default}
+    assert not defaults, "every field has a value of its own here"
+    assert many._timed(verdict, 0.25) == replace(verdict, seconds=0.25)
+
+
+def test_whole_numbers_are_compared_as_such_and_long_or_padded_ones_the_long_way() -> None:
+    pairs = [
+        ("7", "7", 1),
+        ("-7", "7", 0),
+        ("-0", "0", 1),
+        ("007", "7", 1),
+        ("9" * 40, "9" * 40, 1),
+        ("9" * 40, "9", 0),
+    ]
+    rows = [{"completion": f"\\boxed{{{answer}}}", "answer": reference} for answer, reference, _ in pairs]
+    assert [verdict.outcome for verdict in verify_many(rows)] == [right for _, _, right in pairs]
