@@ -39,7 +39,7 @@ def serve(job: int, data: int, codec: Any) -> None:
     if header["mode"] == "stdin":
         _run_stdin(program, wire)
     elif header["mode"] == "calls":
-        _run_calls(program, header["entry"], frames, wire)
+        run_calls(program, header["entry"], frames, wire)
     else:
         _run_session(program, wire)
     os._exit(0)
@@ -192,7 +192,8 @@ def _find(module: types.ModuleType, entry: str) -> Any:
     return found
 
 
-def _run_calls(program: str, entry: str, calls: Any, wire: Wire) -> None:
+def run_calls(program: str, entry: str, calls: Any, wire: Any) -> None:
+    """Executes the program and answers the calls over the wire, one reply each."""
     module = _load(program, wire)
     try:
         _find(module, entry)
