@@ -117,7 +117,7 @@ class Box:
         report = self._message(deadline)
         self.worn = self.worn or not report["clean"]
         if report["fault"]:
-            raise BrokenError(str(report["fault"]))
+            raise BrokenError(str(report["fault"]), starting=True)
         return report
 
     def _message(self, deadline: float) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Sandboxes on other machines, reached by HTTP: level 4, kept by whoever runs the service.
 
-A service is three things: where to post, what to post, how to read the reply. `SandboxFusion` is the first. Calls travel
+A service is three things: where to post, what to post, how to read the reply. `SandboxFusion` is the first. Calls go
 as a script that reads them from standard input and prints encoded replies; as everywhere, expected values stay here.
 """
 

@@ -232,9 +232,10 @@ def test_a_session_that_ends_early_says_how(pool: SandboxPool, program: str, sta
     assert pool.run_stdin("print(1)", b"", LIMITS).stdout == b"1\n"
 
 
-def test_an_error_of_the_caller_ends_a_session_and_nothing_else(pool: SandboxPool) -> None:
-    with pytest.raises(KeyError), pool.session(ADD, LIMITS):
-        raise KeyError(1)
+@pytest.mark.parametrize("error", [KeyError, OSError])
+def test_an_error_of_the_caller_ends_a_session_and_nothing_else(pool: SandboxPool, error: type[Exception]) -> None:
+    with pytest.raises(error, match="of the caller"), pool.session(ADD, LIMITS):
+        raise error("of the caller")
     assert pool.run_stdin("print(1)", b"", LIMITS).stdout == b"1\n"
 
 
@@ -270,6 +271,27 @@ def test_a_run_that_is_killed_from_outside_is_made_again() -> None:
         ran = with_one.run_stdin("import time; time.sleep(1); print(2)", b"", LIMITS)
         killer.join()
         assert (ran.status, ran.stdout, len(killed)) == ("ok", b"2\n", 1)
+    finally:
+        with_one.close()
+
+
+def test_a_session_whose_sandbox_is_killed_says_so_and_the_next_one_works() -> None:
+    with_one = SandboxPool(1)
+    frame = codec.encode(["call", "add", [1], {}])
+
+    def call_and_kill() -> None:
+        with with_one.session(ADD, LIMITS) as session:
+            session.call(frame)
+            os.kill(with_one.pids()[0], signal.SIGKILL)
+            for _ in range(100):
+                session.call(frame)
+
+    try:
+        with pytest.raises(EndedError) as caught:
+            call_and_kill()
+        assert caught.value.ran.status == "sandbox_failure"
+        with with_one.session(ADD, LIMITS) as session:
+            assert codec.decode(session.call(frame)) == ["value", 1, None]
     finally:
         with_one.close()
 
