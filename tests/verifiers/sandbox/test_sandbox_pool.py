@@ -478,3 +478,13 @@ def test_a_trusted_side_that_is_killed_takes_its_sandboxes_along() -> None:
     while os.path.exists(f"/proc/{pid}") and time.monotonic() < until:
         time.sleep(0.05)
     assert not os.path.exists(f"/proc/{pid}")
+
+
+def test_the_examples_of_the_page_print_what_it_says() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "sandbox.md").read_text(encoding="utf-8")
+    first, second = page.split("```python\n")[1:]
+    code, _, expected = first.split("```")[0].partition("# prints:\n")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [line.removeprefix("# ") for line in expected.splitlines()]
+    compile(second.split("```")[0], "page", "exec")
