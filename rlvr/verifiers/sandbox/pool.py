@@ -222,10 +222,10 @@ class SandboxPool:
             raise EndedError(Ran("host_error", error=f"no sandbox was free for {QUEUE_SECONDS:.0f} s")) from None
 
     def _box(self, slot: Slot, depth: int) -> Box:
-        if self._closed:
-            raise BrokenError("the sandbox pool is closed", starting=True)
-        if depth not in slot.boxes:
+        if depth not in slot.boxes and not self._closed:
             slot.boxes[depth] = self.assessment.start()
+        if self._closed:  # asked after the start: close() ends what it finds
+            raise BrokenError("the sandbox pool is closed", starting=True)
         return slot.boxes[depth]
 
 
