@@ -42,6 +42,7 @@ class Box:
         self.pid = 0
         """The fork server, as this side sees it; bubblewrap, which started it, is another process and waits for it."""
         self._pidfd = -1
+        self._waited_before = 0.0
         try:
             with its:
                 self._process = subprocess.Popen(
@@ -96,6 +97,7 @@ class Box:
                     except OSError as error:
                         raise BrokenError(f"the fork server is gone: {error}") from error
                 self.runs += 1
+                self._waited_before = waited_seconds(Path(f"/proc/{self.pid}"))
                 talk = Talk(self, job, files, mine)
                 try:
                     yield talk
@@ -114,16 +116,16 @@ class Box:
             self._control.send(b'{"do": "kill"}')
 
     def starved_seconds(self) -> float:
-        """How long the run has stood ready without getting a core; 0 where the kernel does not say.
+        """How long fork server and run have stood ready without getting a core; 0 where the kernel does not say.
 
-        The second number of /proc/PID/schedstat, in nanoseconds, of the thread that waited longest.
+        Of the run's threads the one that waited longest counts.
         """
-        longest = 0
-        with contextlib.suppress(OSError, ValueError, IndexError):
+        longest = 0.0
+        with contextlib.suppress(OSError):
             for child in Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split():
                 for thread in Path(f"/proc/{child}/task").iterdir():
-                    longest = max(longest, int((thread / "schedstat").read_text().split()[1]))
-        return longest / 1e9
+                    longest = max(longest, waited_seconds(thread))
+        return longest + max(0.0, waited_seconds(Path(f"/proc/{self.pid}")) - self._waited_before)
 
     def report(self, deadline: float) -> dict[str, Any]:
         """Gives the report of a run that is over or was told to end. Raises BrokenError where none comes."""
@@ -185,6 +187,13 @@ class Box:
             if descriptor >= 0:
                 os.close(descriptor)
         self._errors = self._pidfd = -1
+
+
+def waited_seconds(process: Path) -> float:
+    """Gives how long a process or thread has stood ready without a core: the second number of its schedstat."""
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        return int((process / "schedstat").read_text().split()[1]) / 1e9
+    return 0.0
 
 
 def remove_tree(folder: str) -> None:

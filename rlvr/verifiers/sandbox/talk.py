@@ -101,8 +101,10 @@ class Talk:
         """Waits for the end of a script, ends what does not end, and gives the result."""
         if self._job.mode == "stdin":
             self.reply()
-            while self._flaw is None and self._report is None and self._left() > 0:
-                self._await_report(self._left())
+            left = math.inf
+            while self._flaw is None and self._report is None and left > 0:
+                left = self._left()
+                self._await_report(left)
         elif self._report is None and self._flaw is None:
             with contextlib.suppress(OSError):
                 self._data.shutdown(socket.SHUT_WR)
@@ -158,10 +160,10 @@ class Talk:
         while self._open:
             watched = [self._data.fileno()] if self._report else [self._data.fileno(), self._server.control]
             left = self._left()
-            if left <= 0 and self._report is None:
+            found = ready(watched, left)  # looked at even when time is over: this side may be the one that was kept
+            if not found and left <= 0 and self._report is None:
                 self._flaw = self._flaw or "timeout"
                 return False
-            found = ready(watched, left)
             if self._data.fileno() in found:
                 return self._receive()
             if found:
