@@ -16,7 +16,7 @@ from rlvr.verifiers.sandbox.ran import Ran, Status
 READ_BYTES = 1 << 16
 ANSWER_SECONDS = 20.0
 """How long the fork server may take to end a run that it was told to end."""
-CPU_COUNTED_SECONDS = 0.3
+CPU_COUNTED_SECONDS = 0.5
 """How far the CPU time that the kernel reports may lie below the one that it limited."""
 STARVED_FACTOR = 10.0
 """How many times its wall limit a run may last on a host that does not let it run."""

@@ -64,7 +64,7 @@ def test_the_status_says_how_a_script_ended(
 def test_the_cpu_limit_ends_a_loop_and_the_wall_limit_ends_a_sleep(pool: SandboxPool) -> None:
     loop = pool.run_stdin("while True: pass", b"", LIMITS)
     assert loop.status == "timeout"
-    assert 0.9 < loop.cpu_seconds < 2.0
+    assert 0.5 < loop.cpu_seconds < 2.0
     sleep = pool.run_stdin("import time; time.sleep(60)", b"", Limits(cpu_seconds=1.0, wall_seconds=1.0))
     assert sleep.status == "timeout"
     assert sleep.cpu_seconds < 0.5
