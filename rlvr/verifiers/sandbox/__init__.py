@@ -1,0 +1,1 @@
+"""Model-written Python, run where it reaches nothing and decides nothing."""
