@@ -19,7 +19,7 @@ from rlvr.errors import UsageError, VerifierError
 from rlvr.types import Completion, Task, Verdict
 from rlvr.verifiers.judge.judge import Judge
 from rlvr.verifiers.judge.settings import settings_from
-from rlvr.verifiers.table import JUDGE, REFERENCE_CHECKS, VERIFIERS, Verifier
+from rlvr.verifiers.table import JUDGE, PATIENCE_SECONDS, REFERENCE_CHECKS, VERIFIERS, Verifier
 
 log = logging.getLogger(__name__)
 
@@ -174,7 +174,7 @@ class Scorer:
         start = time.monotonic()
         try:
             pending = cast(Awaitable[Verdict], verifier(task, completion))
-            verdict = await asyncio.wait_for(pending, self._deadline_seconds)
+            verdict = await asyncio.wait_for(pending, PATIENCE_SECONDS.get(task.verifier, self._deadline_seconds))
             return checked(verdict, time.monotonic() - start)
         except Exception as error:
             return self._failure(task, error)
