@@ -39,6 +39,7 @@ CONFINED = {
     "ray": ("cluster/",),
     "vllm": ("engines/vllm.py",),
     "openai": ("verifiers/judge/",),
+    "pyseccomp": ("verifiers/sandbox/policy.py",),
     "requests": (),
     "httpx": (),
 }

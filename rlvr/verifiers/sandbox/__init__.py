@@ -1,1 +1,1 @@
-"""Model-written Python run where it can harm nothing, and tests that it cannot decide itself."""
+"""Model-written Python, run where it reaches nothing and decides nothing."""
