@@ -46,12 +46,12 @@ class Line:
         self.asked += 1
         frame = self._codec.encode(["ask", *operation], self._refer)
         reply = self._codec.decode(self._exchange(frame), self._resolve)
-        if reply[0] == "value":
-            return reply[1], reply[2]
+        if reply[0] == "unencodable":
+            self.refuse(f"a value of type {reply[1]} cannot be read")
         if reply[0] == "raised":
             self.raised = _exception(reply[1], reply[2])
             raise self.raised
-        self.refuse(f"a value of type {reply[1]} cannot be read")
+        return reply[1], reply[2]
 
     def refuse(self, reason: str) -> NoReturn:
         """Ends the test; the reason stays, so that catching everything does not help."""
@@ -113,7 +113,7 @@ class Stub:
     def _closed(self, *_: Any) -> NoReturn:
         _line(self).refuse("the test compares, orders, iterates or weighs an object of the program's own class")
 
-    __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = __hash__ = _closed  # type: ignore[assignment]
+    __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = __hash__ = _closed
     __bool__ = __len__ = __iter__ = __contains__ = __getitem__ = __next__ = __reversed__ = _closed
     __int__ = __float__ = __index__ = __complex__ = __enter__ = __exit__ = _closed
 
@@ -166,7 +166,7 @@ def _dropped(function: Any, *args: Any, **kwargs: Any) -> None:
 class _Dropping(ast.NodeTransformer):
     """Marks the calls whose value is dropped."""
 
-    def visit_Expr(self, node: ast.Expr) -> ast.Expr:  # noqa: N802 - the name that ast asks for
+    def visit_Expr(self, node: ast.Expr) -> ast.Expr:
         self.generic_visit(node)
         if isinstance(node.value, ast.Call):
             call = node.value

@@ -30,9 +30,7 @@ class Result:
 
 def ended(path: str, ran: Ran, *, cases: int, passed: int = 0, failed: str = "") -> Result:
     """Gives the result of a run that ended before its tests did."""
-    return Result(
-        path, passed, cases, ran.status, failed, ran.error, ran.stderr, ran.cpu_seconds, ran.wall_seconds
-    )
+    return Result(path, passed, cases, ran.status, failed, ran.error, ran.stderr, ran.cpu_seconds, ran.wall_seconds)
 
 
 def shown(value: Any) -> str:
