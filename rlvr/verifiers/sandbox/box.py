@@ -6,8 +6,10 @@ Used by one thread at a time. Every wait has a deadline.
 import contextlib
 import json
 import os
-import shutil
+import secrets
+import signal
 import socket
+import struct
 import subprocess
 import time
 from collections.abc import Iterator
@@ -16,18 +18,12 @@ from typing import Any
 from rlvr.verifiers.sandbox.job import Job, files_of
 from rlvr.verifiers.sandbox.launch import Launch
 from rlvr.verifiers.sandbox.ran import Ran
-from rlvr.verifiers.sandbox.talk import ANSWER_SECONDS, Talk, ready
+from rlvr.verifiers.sandbox.talk import ANSWER_SECONDS, BrokenError, Talk, ready
 
 START_SECONDS = 60.0
 MAX_MESSAGE = 1 << 16
-
-
-class BrokenError(Exception):
-    """The sandbox is of no use any more: under a run, or (`starting`) before any."""
-
-    def __init__(self, message: str, *, starting: bool = False) -> None:
-        super().__init__(message)
-        self.starting = starting
+CREDENTIALS = struct.Struct("3i")
+"""What the kernel says of a sender: process, user, group."""
 
 
 class Box:
@@ -42,6 +38,9 @@ class Box:
         self._control, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._control.setblocking(False)
         self._process: subprocess.Popen[bytes] | None = None
+        self.pid = 0
+        """The fork server, as this side sees it; bubblewrap, which started it, is another process and waits for it."""
+        self._pidfd = -1
         try:
             with its:
                 self._process = subprocess.Popen(
@@ -60,16 +59,21 @@ class Box:
             raise BrokenError(f"the sandbox did not start: {said}", starting=True) from error
 
     def _start(self) -> dict[str, Any]:
+        """Sends the settings and waits for the fork server, whose process id the kernel tells with its first word."""
+        self._control.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         self._control.send(json.dumps(dict(self._launch.settings)).encode())
-        facts = self._message(time.monotonic() + START_SECONDS)
+        if not ready([self.control], START_SECONDS):
+            raise BrokenError("it said nothing")
+        text, ancillary, _, _ = self._control.recvmsg(MAX_MESSAGE, socket.CMSG_SPACE(CREDENTIALS.size))
+        if not text:
+            raise BrokenError("it ended at once")
+        facts = json.loads(text)
         if "error" in facts:
             raise BrokenError(str(facts["error"]))
-        return facts
-
-    @property
-    def pid(self) -> int:
-        """The process that was started: bubblewrap, or the fork server itself."""
-        return self._process.pid if self._process else 0
+        self._control.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 0)
+        self.pid = CREDENTIALS.unpack(ancillary[0][2])[0]
+        self._pidfd = os.pidfd_open(self.pid)
+        return dict(facts)
 
     def run(self, job: Job) -> tuple[Ran, list[bytes]]:
         """Makes one run; gives how it ended and its replies. Raises BrokenError when the sandbox fails under it."""
@@ -137,23 +141,55 @@ class Box:
 
     def interrupt(self) -> None:
         """Kills the fork server while another thread may be using it; that one finds out and closes the handle."""
+        with contextlib.suppress(OSError):
+            self._control.shutdown(socket.SHUT_RDWR)
+        self._kill()
+
+    def _kill(self) -> None:
+        """Kills the fork server and with it, as process 1, all that it has; bubblewrap may not signal its user."""
+        with contextlib.suppress(OSError):
+            signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
         if self._process is not None:
             self._process.kill()
 
     def close(self) -> None:
         """Ends the fork server and all that it holds, and frees what the handle has."""
+        self._kill()
         self._control.close()
         if self._process is not None:
-            self._process.kill()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(ANSWER_SECONDS)
+        if self._pidfd >= 0:
+            ready([self._pidfd], ANSWER_SECONDS)
         if self._launch.box:
-            shutil.rmtree(self._launch.box, ignore_errors=True)
+            remove_tree(self._launch.box)
         self.forget()
 
     def forget(self) -> None:
         """Frees this process's copies of the descriptors: in a forked child, the fork server belongs to the parent."""
         self._control.close()
-        if self._errors >= 0:
-            os.close(self._errors)
-            self._errors = -1
+        for descriptor in (self._errors, self._pidfd):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self._errors = self._pidfd = -1
+
+
+def remove_tree(folder: str) -> None:
+    """Removes a folder and all in it, however deep it is and whatever a run has closed to its owner."""
+    waiting = [folder]
+    with contextlib.suppress(OSError):
+        while waiting:
+            path = waiting.pop()
+            with os.scandir(path) as found:
+                entries = list(found)
+            for entry in entries:
+                if not entry.is_dir(follow_symlinks=False):
+                    os.unlink(entry.path)
+                    continue
+                os.chmod(entry.path, 0o700)
+                # To the top with it: a deep path would be too long for the kernel.
+                waiting.append(os.path.join(folder, f"rlvr-{secrets.token_hex(8)}"))
+                os.rename(entry.path, waiting[-1])
+            if path != folder:
+                os.rmdir(path)
+        os.rmdir(folder)

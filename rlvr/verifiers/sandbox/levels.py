@@ -15,11 +15,14 @@ from dataclasses import dataclass
 
 from rlvr.errors import UsageError, VerifierError
 from rlvr.verifiers.sandbox import launch
-from rlvr.verifiers.sandbox.box import Box, BrokenError
+from rlvr.verifiers.sandbox.box import Box
 from rlvr.verifiers.sandbox.launch import Interpreter, Launch
 from rlvr.verifiers.sandbox.probes import Probe, examine
+from rlvr.verifiers.sandbox.talk import BrokenError
 
 NAMES = {4: "remote", 3: "namespaces", 2: "landlock", 1: "seatbelt", 0: "none"}
+HIGHEST = 3
+"""Of those that this machine gives by itself."""
 LOWEST_ALLOWED = 2
 LANDLOCK_ABI_WITH_NETWORK = 4
 LANDLOCK_ABI_WITH_SCOPES = 6
@@ -31,10 +34,10 @@ MECHANISMS = {
     0: ("resource limits",),
 }  # fmt: skip
 NOT_ENFORCED = {
-    3: ("no limit on memory in the kernel's hands beside the address space of the one process",
+    3: ("memory that the kernel holds for a run (names of files, buffers), beside its address space",
         "CPU side channels and faults of the kernel"),
     2: ("no quota on the number of files while a run lasts", "no private process and network namespaces",
-        "system libraries and the standard library can be read where they lie",
+        "names, sizes and owners of files can be asked for", "libraries can be read where they lie",
         "CPU side channels and faults of the kernel"),
     0: ("files", "network", "other processes", "system calls"),
 }  # fmt: skip
@@ -92,8 +95,10 @@ class Assessment:
 
 
 @functools.lru_cache(maxsize=64)
-def assess(python: str = "", packages: tuple[str, ...] = ()) -> Assessment:
+def assess(python: str = "", packages: tuple[str, ...] = (), highest: int = HIGHEST) -> Assessment:
     """Gives the highest level whose self-test holds here, for a Python (default: this one) with these packages.
+
+    `highest` keeps it from trying for more.
 
     Raises UsageError for a package that is not there, VerifierError for a Python that cannot run.
     """
@@ -102,7 +107,7 @@ def assess(python: str = "", packages: tuple[str, ...] = ()) -> Assessment:
             raise UsageError(f"{name!r} is no name of a package to import")
     interpreter = launch.interpreter(python or sys.executable, packages)
     reasons: list[str] = []
-    for level in (3, 2, 0):
+    for level in (level for level in (3, 2, 0) if level <= highest):
         try:
             box = Box(_launch(level, interpreter))
         except (BrokenError, VerifierError) as error:

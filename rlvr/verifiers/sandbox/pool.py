@@ -16,12 +16,12 @@ from collections.abc import Iterator, Sequence
 
 from rlvr.errors import UsageError
 from rlvr.verifiers.pool import usable_cores
-from rlvr.verifiers.sandbox.box import Box, BrokenError
+from rlvr.verifiers.sandbox.box import Box
 from rlvr.verifiers.sandbox.job import Job
-from rlvr.verifiers.sandbox.levels import Assessment, assess, demand
+from rlvr.verifiers.sandbox.levels import HIGHEST, Assessment, assess, demand
 from rlvr.verifiers.sandbox.limits import Limits
 from rlvr.verifiers.sandbox.ran import Ran, one_line
-from rlvr.verifiers.sandbox.talk import Talk
+from rlvr.verifiers.sandbox.talk import BrokenError, Talk
 
 QUEUE_SECONDS = 600.0
 MAX_RUNS = 1000
@@ -86,10 +86,13 @@ class SandboxPool:
         workers: int | None = None,
         *,
         packages: Sequence[str] = (),
+        level: int | None = None,
         allow_unsafe_execution: bool = False,
         python: str = "",
     ) -> None:
         """`packages` may be imported by the programs, `python` runs them (default: this one).
+
+        The level is the highest that this machine has, or `level` where that is lower.
 
         Raises UsageError for fewer than one worker and for packages that are not there, VerifierError where the
         isolation is too weak.
@@ -97,7 +100,7 @@ class SandboxPool:
         count = usable_cores() if workers is None else workers
         if count < 1:
             raise UsageError(f"a sandbox pool of {count} workers was asked for; it needs at least 1")
-        self.assessment: Assessment = assess(python, tuple(packages))
+        self.assessment: Assessment = assess(python, tuple(packages), HIGHEST if level is None else level)
         demand(self.assessment, allow_unsafe_execution=allow_unsafe_execution)
         self._slots = [Slot() for _ in range(count)]
         self._free: queue.SimpleQueue[Slot] = queue.SimpleQueue()
@@ -240,24 +243,30 @@ def shared(
     workers: int | None = None,
     *,
     packages: Sequence[str] = (),
+    level: int | None = None,
     allow_unsafe_execution: bool = False,
     python: str = "",
 ) -> SandboxPool:
     """Gives this process's pool of these settings; made on first use and closed at exit."""
-    key = (os.getpid(), workers, tuple(packages), allow_unsafe_execution, python)
+    key = (os.getpid(), workers, tuple(packages), level, allow_unsafe_execution, python)
     with _shared_lock:
         if key not in _shared:
             _shared[key] = SandboxPool(
-                workers, packages=packages, allow_unsafe_execution=allow_unsafe_execution, python=python
+                workers,
+                packages=packages,
+                level=level,
+                allow_unsafe_execution=allow_unsafe_execution,
+                python=python,
             )
         return _shared[key]
 
 
 def close_all() -> None:
     """Closes every pool of this process; the next `shared()` makes a new one."""
+    pools = list(_pools)
     with _shared_lock:
         _shared.clear()
-    for pool in list(_pools):
+    for pool in pools:
         pool.close()
 
 

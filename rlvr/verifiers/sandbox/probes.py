@@ -12,9 +12,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from rlvr.verifiers.sandbox.box import Box, BrokenError
+from rlvr.verifiers.sandbox.box import Box
 from rlvr.verifiers.sandbox.job import Job
 from rlvr.verifiers.sandbox.limits import Limits
+from rlvr.verifiers.sandbox.talk import BrokenError
 
 REACHED = "reached"
 LIMITS = Limits(cpu_seconds=2.0, wall_seconds=20.0, memory_bytes=512 << 20, output_bytes=4096)

@@ -1,7 +1,9 @@
 """One run while it lasts: the socket to its child, what came back over it, and the clock."""
 
 import contextlib
+import math
 import select
+import signal
 import socket
 import time
 from collections.abc import Callable
@@ -14,8 +16,18 @@ from rlvr.verifiers.sandbox.ran import Ran, Status
 READ_BYTES = 1 << 16
 ANSWER_SECONDS = 20.0
 """How long the fork server may take to end a run that it was told to end."""
+CPU_COUNTED_SECONDS = 0.3
+"""How far the CPU time that the kernel reports may lie below the one that it limited."""
 LAST_WORD_SECONDS = 1.0
 """How long a child that has answered everything, or hung up, may take to end by itself."""
+
+
+class BrokenError(Exception):
+    """The sandbox is of no use any more: under a run, or (`starting`) before any."""
+
+    def __init__(self, message: str, *, starting: bool = False) -> None:
+        super().__init__(message)
+        self.starting = starting
 
 
 class Server(Protocol):
@@ -95,10 +107,17 @@ class Talk:
             self._server.ask_to_kill()
             self._seconds = time.monotonic() - self._began
             self._report = self._server.report(time.monotonic() + ANSWER_SECONDS)
+        if self._was_killed_from_outside(self._report):
+            raise BrokenError("the run was killed from outside")
         self.ran = told(
             self._job, self._report, self._files, self._error, flaw=self._flaw, complete=complete, seconds=self._seconds
         )
         return self.ran
+
+    def _was_killed_from_outside(self, report: dict[str, Any]) -> bool:
+        """No run can kill itself, nor did the fork server, and the kernel's CPU limit was not reached."""
+        reached = math.ceil(self._job.limits.cpu_seconds) - CPU_COUNTED_SECONDS
+        return report["code"] == -signal.SIGKILL and not report["killed"] and float(report["cpu"]) < reached
 
     def _left(self) -> float:
         return self._until - time.monotonic()

@@ -15,7 +15,6 @@ import json
 import os
 import resource
 import select
-import shutil
 import signal
 import socket
 import sys
@@ -61,6 +60,7 @@ class Zygote:
         self.spare = 0
         self.spare_channel: socket.socket | None = None
         self.is_confined = False
+        self.box_mode = 0
 
     def prepare(self) -> None:
         """Imports, gives up the user id, and makes ready what each child takes on."""
@@ -81,6 +81,7 @@ class Zygote:
         os.environ.update(HOME=self.box, TMPDIR=self.box)
         os.chdir(self.box)
         os.umask(0o077)
+        self.box_mode = os.stat(self.box).st_mode
         for number in (signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ):
             signal.signal(number, signal.SIG_IGN)
         self.confine.prctl(self.confine.PR_SET_NO_NEW_PRIVS, 1)
@@ -206,7 +207,7 @@ class Zygote:
                 time.sleep(0.001)
         else:
             others += 1
-        empty = empty_folder(self.box)
+        empty = empty_folder(self.box, self.box_mode)
         return {
             "code": None if status is None else os.waitstatus_to_exitcode(status),
             "cpu": usage.ru_utime + usage.ru_stime if usage else 0.0,
@@ -223,22 +224,31 @@ def kill_all() -> None:
         return
 
 
-def empty_folder(folder: str) -> bool:
-    """Removes all that lies in a folder; gives whether it is as good as new."""
+def empty_folder(folder: str, mode: int) -> bool:
+    """Removes what lies in a folder, up to MAX_LEFT_FILES; gives whether it is as good as new."""
     try:
-        with os.scandir(folder) as found:
-            entries = [entry for _, entry in zip(range(MAX_LEFT_FILES + 1), found, strict=False)]
-        if not entries:
-            return True
-        if len(entries) > MAX_LEFT_FILES:
+        seen = os.stat(folder)
+        if seen.st_mode != mode:
             return False
-        for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
-                shutil.rmtree(entry.path)
-            else:
-                os.unlink(entry.path)
-        return not os.listdir(folder)
-    except (OSError, RecursionError):
+        waiting, folders, left = [folder], [], MAX_LEFT_FILES
+        while waiting:
+            with os.scandir(waiting.pop()) as entries:
+                for entry in entries:
+                    left -= 1
+                    if left < 0:
+                        return False
+                    if entry.is_dir(follow_symlinks=False):
+                        os.chmod(entry.path, 0o700)
+                        waiting.append(entry.path)
+                        folders.append(entry.path)
+                    else:
+                        os.unlink(entry.path)
+        for path in reversed(folders):
+            os.rmdir(path)
+        if seen.st_uid == os.geteuid():
+            os.utime(folder, ns=(0, 0))
+        return True
+    except OSError:
         return False
 
 
