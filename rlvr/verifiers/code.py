@@ -16,14 +16,16 @@ import asyncio
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
+from rlvr.errors import UsageError
 from rlvr.types import Completion, Status, Task, Verdict
 from rlvr.verifiers.extract import after_thinking
 from rlvr.verifiers.pool import usable_cores
 from rlvr.verifiers.sandbox import fence
 from rlvr.verifiers.sandbox.forms import Question, read_question
-from rlvr.verifiers.sandbox.pool import shared
+from rlvr.verifiers.sandbox.pool import SandboxPool, shared
 from rlvr.verifiers.sandbox.result import Result
 from rlvr.verifiers.sandbox.running import run
 
@@ -34,8 +36,29 @@ PATIENCE_SECONDS = 86_400.0
 MAX_STDERR_CHARACTERS = 2000
 MAX_EXTRACTED_CHARACTERS = 200
 
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How many programs run at once (None: one a core), and whether isolation that is too weak is put up with."""
+
+    workers: int | None = None
+    allow_unsafe_execution: bool = False
+
+
+_settings = Settings()
 _lock = threading.Lock()
-_threads: dict[int, ThreadPoolExecutor] = {}
+_threads: dict[tuple[int, int], ThreadPoolExecutor] = {}
+
+
+def configure(*, workers: int = 0, allow_unsafe_execution: bool = False) -> None:
+    """Sets how programs are run from the next one on; `workers` 0 is one a core."""
+    global _settings
+    _settings = Settings(workers or None, allow_unsafe_execution)
+
+
+def sandboxes(packages: tuple[str, ...] = ()) -> SandboxPool:
+    """Gives the pool that programs run in. Raises VerifierError where the isolation of this machine is too weak."""
+    return shared(_settings.workers, packages=packages, allow_unsafe_execution=_settings.allow_unsafe_execution)
 
 
 def check_reference(reference: Any) -> str | None:
@@ -62,7 +85,11 @@ async def verify(task: Task, completion: Completion) -> Verdict:
 
 
 def _run(question: Question, code: str) -> Result:
-    return run(shared(), question, fence.after(question.given, code))
+    try:
+        pool = sandboxes(question.packages)
+    except UsageError as error:
+        return Result("", 0, 1, "bad_reference", error=error.message)
+    return run(pool, question, fence.after(question.given, code))
 
 
 def _verdict(question: Question, code: str, result: Result) -> Verdict:
@@ -96,8 +123,9 @@ def _parts(result: Result) -> dict[str, float | str]:
 
 
 def _executor() -> ThreadPoolExecutor:
-    """Gives the threads that wait for sandboxes: two a core, so that the next run is ready when one ends."""
+    """Gives the threads that wait for sandboxes: two a sandbox, so that the next run is ready when one ends."""
+    key = (os.getpid(), 2 * (_settings.workers or usable_cores()))
     with _lock:
-        if os.getpid() not in _threads:
-            _threads[os.getpid()] = ThreadPoolExecutor(2 * usable_cores(), thread_name_prefix="rlvr-code")
-        return _threads[os.getpid()]
+        if key not in _threads:
+            _threads[key] = ThreadPoolExecutor(key[1], thread_name_prefix="rlvr-code")
+        return _threads[key]

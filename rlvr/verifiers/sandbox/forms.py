@@ -4,8 +4,9 @@
     {"stdin": [{"input": "…", "output": "…"}, …], "tolerance": 1e-9}
     {"asserts": "…code…", "entry": "solve", "preamble": "…code that the tests rely on…"}
 
-Each may have "limits" (as `rlvr.verifiers.sandbox.limits` says), "given" (code that the prompt gives and that stands
-before the program) and "score": "all" (right only where every case is) or "mean" (the share that is).
+Each may have "limits" (as `rlvr.verifiers.sandbox.limits` says), "packages" (names beyond the standard library that the
+program may import, such as numpy), "given" (code that the prompt gives and that stands before the program) and "score":
+"all" (right only where every case is) or "mean" (the share that is).
 
 Asserts that call one function with literals become calls. Others run in a sandbox of their own, the preamble with
 them. Those that cannot, such as tests that hand the program a function, are refused; with "in_process": true they run
@@ -29,7 +30,7 @@ from rlvr.verifiers.sandbox.names import Reach, obstacle, reach
 MAX_CODE_CHARACTERS = 1_000_000
 MAX_CASES = 10_000
 
-_COMMON = {"limits": dict, "given": str, "score": str}
+_COMMON = {"limits": dict, "packages": list, "given": str, "score": str}
 _KEYS: Mapping[str, Mapping[str, type | tuple[type, ...]]] = {
     "calls": {"calls": list, "entry": str, "tolerance": (int, float), **_COMMON},
     "stdin": {"stdin": list, "tolerance": (int, float), **_COMMON},
@@ -83,6 +84,7 @@ class Question:
     limits: Limits
     given: str = ""
     mean: bool = False
+    packages: tuple[str, ...] = ()
 
 
 def read_question(reference: Any) -> Question | str:
@@ -101,7 +103,8 @@ def read_question(reference: Any) -> Question | str:
         limits = read_limits(reference.get("limits", {}), default=_roomy(form))
     except UsageError as error:
         return error.message
-    return Question(form, limits, reference.get("given", ""), reference.get("score") == "mean")
+    packages = tuple(sorted(reference.get("packages", [])))
+    return Question(form, limits, reference.get("given", ""), reference.get("score") == "mean", packages)
 
 
 def _roomy(form: Form) -> Limits:
@@ -123,6 +126,8 @@ def _key_fault(reference: Mapping[str, Any], keys: Mapping[str, Any]) -> str | N
             return f"unknown key {str(key)[:80]!r} in the reference; known: {', '.join(keys)}"
         if not isinstance(value, keys[key]) or (isinstance(value, bool) and keys[key] is not bool):
             return f"{key} is {str(value)[:80]!r}, a {type(value).__name__}"
+    if not all(isinstance(name, str) and name.isidentifier() for name in reference.get("packages", [])):
+        return f"packages is {str(reference['packages'])[:80]!r}; expected a list of names"
     if not 0.0 <= reference.get("tolerance", 0.0) < float("inf"):
         return f"tolerance is {reference['tolerance']!r}; expected a number from 0 on"
     return _entry_fault(reference)

@@ -50,7 +50,9 @@ def test_what_holds_no_program_is_told_in_words(text: str, reason: str) -> None:
     assert fence.program(text) == ("", reason)
 
 
-@pytest.mark.parametrize("text", ["`" * 900_000, "```\n" * 200_000, "```python\n" * 90_000, " ```" * 200_000, "\n" * 900_000])
+@pytest.mark.parametrize(
+    "text", ["`" * 900_000, "```\n" * 200_000, "```python\n" * 90_000, " ```" * 200_000, "\n" * 900_000]
+)
 def test_a_hostile_text_is_read_in_time(text: str) -> None:
     start = time.thread_time()
     fence.program(text)

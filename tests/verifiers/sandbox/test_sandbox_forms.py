@@ -63,7 +63,10 @@ def fault(reference: Any) -> str:
         ("assert f(1) == math.pi", Test("equal", 3.141592653589793)),
         ("assert True\nassert f(1) == 2\nassert True, 'always'", Test("equal", 2)),
         ("x = 2\nassert f(1) == x", Test("equal", 2)),
-        ("METADATA = {'author': 'jt'}\ndef check(g):\n    '''Tests.'''\n    assert g(1) == 2\ncheck(f)", Test("equal", 2)),
+        (
+            "METADATA = {'author': 'jt'}\ndef check(g):\n    '''Tests.'''\n    assert g(1) == 2\ncheck(f)",
+            Test("equal", 2),
+        ),
     ],
 )
 def test_an_assert_of_one_call_with_literals_becomes_that_call(line: str, test: Test) -> None:
