@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
+from rlvr.data.programs import parsed as parsed_code
 from rlvr.data.rows import BadRow, Row, first_match, parsed, read_rows
 from rlvr.errors import DataError
 from rlvr.types import Task
@@ -55,10 +56,7 @@ def _read(split: str, path: str | Path, parse: Callable[[Row], T]) -> Iterator[T
 
 def _given(prompt: str, entry: str) -> str:
     """Gives the statements of a prompt before and after the function to write."""
-    try:
-        body = ast.parse(prompt).body
-    except (SyntaxError, ValueError, RecursionError) as error:
-        raise DataError(f"the prompt is no Python: {error}") from None
+    body = parsed_code(prompt, "the prompt").body
     if not any(isinstance(node, ast.FunctionDef) and node.name == entry for node in body):
         raise DataError(f"the prompt does not define {entry!r}")
     kept = [node for node in body if not (isinstance(node, ast.FunctionDef) and node.name == entry)]

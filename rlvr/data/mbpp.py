@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from rlvr.data.programs import parsed as parsed_code
 from rlvr.data.rows import BadRow, Row, first_match, parsed, read_rows
 from rlvr.data.split import split_of
 from rlvr.errors import DataError
@@ -150,15 +151,12 @@ def _prompt(row: Row, shown: list[str], instruction: str) -> Message:
 
 def _entry(code: str, tests: str) -> str:
     """Gives the function of the solution that the tests call, the last one where they call several."""
-    try:
-        defined = [node.name for node in ast.parse(code).body if isinstance(node, ast.FunctionDef)]
-        called = {
-            node.func.id
-            for node in ast.walk(ast.parse(tests))
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
-        }
-    except (SyntaxError, ValueError, RecursionError) as error:
-        raise DataError(f"the solution or its tests are no Python: {error}") from None
+    defined = [node.name for node in parsed_code(code, "the solution").body if isinstance(node, ast.FunctionDef)]
+    called = {
+        node.func.id
+        for node in ast.walk(parsed_code(tests, "a test"))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    }
     found = [name for name in defined if name in called]
     if not found:
         raise DataError("the tests call no function of the solution")

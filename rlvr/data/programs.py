@@ -15,6 +15,7 @@ import binascii
 import io
 import json
 import pickle
+import warnings
 import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -94,8 +95,8 @@ def from_test_cases(cases: Any, name: str, starter: str) -> Reference:
 def entry_of(name: str, starter: str) -> str:
     """Gives "Class.name" where the starter code defines the function as a method, else the name."""
     try:
-        body = ast.parse(f"{starter.rstrip()}\n        pass\n").body if starter.strip() else []
-    except (SyntaxError, ValueError, RecursionError):
+        body = parsed(f"{starter.rstrip()}\n        pass\n", "the starter code").body if starter.strip() else []
+    except DataError:
         body = []
     for node in body:
         if isinstance(node, ast.ClassDef) and any(isinstance(i, ast.FunctionDef) and i.name == name for i in node.body):
@@ -127,6 +128,16 @@ class _PlainUnpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         """Refuses."""
         raise pickle.UnpicklingError(f"it names {module}.{name}")
+
+
+def parsed(text: str, what: str) -> ast.Module:
+    """Gives the syntax tree of Python code, without a word on its style."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError) as error:
+        raise DataError(f"{what} is no Python: {error}") from None
 
 
 def read_json(text: str, what: str) -> Any:
