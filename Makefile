@@ -6,6 +6,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 .PHONY: setup demo evidence test check bench docs clean
 
 setup: .venv/ready
+	@command -v bwrap >/dev/null || echo "note: bubblewrap is not installed; model-written code is kept in less well without it. type: apt-get install bubblewrap libseccomp2" >&2
 
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -c "import sys; sys.exit(0 if sys.version_info >= (3, 11) else 'rlvr needs Python 3.11 or newer, found ' + sys.version.split()[0] + '; type: make setup PYTHON=python3.11')"

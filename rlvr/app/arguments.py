@@ -111,3 +111,14 @@ def add_audit(parser: argparse.ArgumentParser) -> None:
         )
     parser.add_argument("--output", type=Path, metavar="OUT", help="where the audit goes as JSON")
     parser.add_argument("--json", action="store_true", help="print the audit as JSON")
+
+
+def add_sandbox(parser: argparse.ArgumentParser) -> None:
+    """Adds the words of `rlvr sandbox`."""
+    words = parser.add_subparsers(dest="word", required=True, metavar="check")
+    check = words.add_parser(
+        "check",
+        help="attack the sandbox and say its level",
+        description="Attacks the sandbox and prints its level; exit code 1 where it is too weak to be used.",
+    )
+    check.add_argument("--json", action="store_true", help="print what was found as JSON")

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rlvr import __version__
-from rlvr.app.arguments import add_audit, add_verify, count, positive, temperature
+from rlvr.app.arguments import add_audit, add_sandbox, add_verify, count, positive, temperature
 from rlvr.errors import RlvrError, UsageError
 
 EXTRAS = {
@@ -213,6 +213,15 @@ def _doctor(options: argparse.Namespace) -> int:
     return 1 if any(check.state == "missing" and check.essential for check in checks) else 0
 
 
+def _sandbox(options: argparse.Namespace) -> int:
+    from rlvr.app.sandboxing import print_check
+    from rlvr.verifiers.sandbox.levels import assess
+
+    found = assess()
+    print_check(found, as_json=options.json)
+    return 0 if found.is_allowed else 1
+
+
 VERBS = {
     "train": _train,
     "resume": _resume,
@@ -223,6 +232,7 @@ VERBS = {
     "audit": _audit,
     "explain": _explain,
     "doctor": _doctor,
+    "sandbox": _sandbox,
 }
 
 
@@ -280,6 +290,7 @@ def _parser() -> argparse.ArgumentParser:
     explain = verbs.add_parser("explain", help="say what a key of a recipe, an algorithm or a metric means")
     explain.add_argument("key", metavar="KEY", help="rlvr.steps, optimizer.learning_rate, dapo, clip_high, train/kl, …")
     verbs.add_parser("doctor", help="say what this machine can do and what is missing")
+    add_sandbox(verbs.add_parser("sandbox", help="say how well model-written code is kept in"))
     return parser
 
 

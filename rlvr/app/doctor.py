@@ -56,6 +56,7 @@ def doctor() -> list[Check]:
     torch_there = importlib.util.find_spec("torch") is not None
     checks += [_guarded("torch", _torch), _guarded("accelerator", _accelerator)] if torch_there else []
     checks.append(_guarded("verifier pool", _pool, essential=True))
+    checks.append(_guarded("code sandbox", _sandbox))
     return checks
 
 
@@ -183,6 +184,17 @@ def _pool() -> Check:
         states = ", ".join(verdict.status for verdict in verdicts)
         return Check("verifier pool", "missing", f"gave {outcomes} ({states}), expected [1.0, 0.0]", "make setup", True)
     return Check("verifier pool", "ok", f"math_verify told right from wrong in {time.perf_counter() - began:.1f} s")
+
+
+def _sandbox() -> Check:
+    """Attacks the sandbox that model-written code runs in."""
+    from rlvr.verifiers.sandbox.levels import HIGHEST, assess
+
+    found = assess()
+    if found.level == HIGHEST:
+        return Check("code sandbox", "ok", found.statement())
+    state: State = "note" if found.is_allowed else "missing"
+    return Check("code sandbox", state, f"{found.statement()}; {'; '.join(found.reasons)}", found.hint)
 
 
 def _completion(text: str) -> Completion:

@@ -21,7 +21,6 @@ LENGTH = struct.Struct(">I")
 Mode = Literal["stdin", "calls", "session"]
 MAX_PROGRAM_BYTES = 1 << 20
 MAX_JOB_BYTES = 64 << 20
-SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 LATER_SECONDS = 5.0
 """The fork server keeps a clock too, in case that the trusted side is stopped."""
 SLACK_SECONDS = 0.05
@@ -87,12 +86,16 @@ def files_of(job: Job) -> Iterator[Files]:
         for name, content in (("job", job.frames()), ("stdin", job.stdin)):
             made.append(os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING))
             _write(made[-1], content)
-            fcntl.fcntl(made[-1], fcntl.F_ADD_SEALS, SEALS)
+            fcntl.fcntl(made[-1], fcntl.F_ADD_SEALS, _seals())
         made += [os.memfd_create(name, os.MFD_CLOEXEC) for name in ("stdout", "stderr")]
         yield Files(*made)
     finally:
         for descriptor in made:
             os.close(descriptor)
+
+
+def _seals() -> int:
+    return fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 
 
 def _write(descriptor: int, content: bytes) -> None:

@@ -7,6 +7,7 @@ import itertools
 import json
 import os
 import shutil
+import stat
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -144,13 +145,30 @@ def in_namespaces(python: Interpreter) -> Launch:
 
 def without_namespaces(python: Interpreter, *, level: int) -> Launch:
     """Gives a fork server that Landlock and the filter alone confine (level 2), or resource limits alone (level 0)."""
+    closed = _closed_to_others(python) if os.geteuid() == 0 else ""
+    if closed and level > 0:
+        raise VerifierError(
+            f"only its owner may enter {closed}, where {python.executable} needs to read, and a sandbox of root has a "
+            "user of its own",
+            hint=f"chmod o+x {closed}, or another interpreter",
+        )
     box = tempfile.mkdtemp(prefix="rlvr-box-")
     settings = _settings(python, [*_system_folders(), *python.folders, *python.package_paths, *DEVICES], box, level)
+    settings["uid"] = 0 if closed else settings["uid"]
     if settings["uid"]:
         os.chown(box, settings["uid"], settings["uid"])
     command = (python.executable, *FLAGS, str(HERE / "zygote.py"))
     headroom = 2 if settings["uid"] else _num_tasks() + SHARED_USER_HEADROOM
     return Launch(command, settings, _environment(), box, headroom)
+
+
+def _closed_to_others(python: Interpreter) -> str:
+    """Gives the first folder above what the interpreter reads that another user may not enter; "" for none."""
+    for path in (python.executable, *python.folders, *python.package_paths, str(HERE)):
+        for folder in reversed(Path(path).parents):
+            if not folder.stat().st_mode & stat.S_IXOTH:
+                return str(folder)
+    return ""
 
 
 def _num_tasks() -> int:

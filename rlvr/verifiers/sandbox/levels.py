@@ -100,8 +100,13 @@ def assess(python: str = "", packages: tuple[str, ...] = (), highest: int = HIGH
 
     `highest` keeps it from trying for more.
 
-    Raises UsageError for a package that is not there, VerifierError for a Python that cannot run.
+    Raises UsageError for a package that is not there, VerifierError for a Python that cannot run, or where nothing can.
     """
+    if platform.system() != "Linux":
+        raise VerifierError(
+            f"the sandbox needs Linux; this is {platform.system()}",
+            hint="run rlvr in Docker or Lima, or use a remote sandbox",
+        )
     for name in packages:
         if not name.isidentifier():
             raise UsageError(f"{name!r} is no name of a package to import")

@@ -88,7 +88,7 @@ def honest(box: Box) -> Probe:
     job = Job("stdin", HONEST.encode(), LIMITS, stdin=b"3 1 2\n")
     ran, _ = box.run(job)
     held = ran.status == "ok" and ran.stdout.decode() == json.dumps([1, 2, 3, 8]) + "\n"
-    return Probe("run an honest program", held, ran.stderr[-300:] or ran.error or ran.status)
+    return Probe("run an honest program", held, ran.error or ran.status)
 
 
 def attack(box: Box) -> Iterator[Probe]:

@@ -27,9 +27,9 @@ MAX_LEFT_FILES = 2000
 REAP_SECONDS = 5.0
 CONFINE_SECONDS = 30.0
 DRIVER_FAILED = 70
-PRELOADED = ("bisect", "collections", "copy", "functools", "heapq", "itertools", "math", "operator", "random", "re",
+PRELOADED = ("bisect", "collections", "copy", "functools", "heapq", "itertools", "math", "operator", "re",
              "string", "traceback", "typing")  # fmt: skip
-"""What most programs import; each costs memory that every fork copies the map of."""
+"""What most programs import. Not those that do something after each fork, as threading and random do."""
 
 
 def beside(name: str) -> Any:
