@@ -8,7 +8,7 @@ everything else is a JSON array that begins with its tag:
     ["q", …] deque  ["n", key, count, …] Counter    ["r", start, stop, step] range   ["h", name] handle
 
 A subclass is written as its base, read by the base's own methods (a namedtuple is a tuple, an IntEnum an int, a
-defaultdict or OrderedDict a dict), so what its class overrides is never asked. Sets and dicts are built by the reader,
+defaultdict or OrderedDict a dict, a number of numpy the number), so what its class overrides is never asked. Sets and dicts are built by the reader,
 who refuses keys that occur twice and keys made to collide. A float is never an int here, nor a bool: types survive.
 """
 
@@ -138,6 +138,8 @@ class _Writer:
         write = _WRITERS.get(kind) or next((w for base, w in _WRITERS.items() if base in kind.__mro__), None)
         if write is not None:
             return write(self, value, depth)
+        if any(base.__module__ == "numpy" and base.__name__ == "generic" for base in kind.__mro__):
+            return self.write(value.item(), depth + 1)
         handle = value if kind is Handle else self._refer(value) if self._refer else None
         if handle is None:
             raise CodecError(f"a value of type {kind.__name__[:80]}", kind.__name__[:80])
@@ -283,7 +285,7 @@ def _read_int(rest: list[Any]) -> int:
     if not isinstance(text, str) or len(text) > MAX_INT_BITS // 4 + 4 or not text.lstrip("-").startswith("0x"):
         raise CodecError("no large integer")
     number = int(text, 16)
-    if hex(number) != text:
+    if hex(number) != text or number.bit_length() > MAX_INT_BITS:
         raise CodecError("no large integer")
     return number
 

@@ -110,9 +110,15 @@ def _range(*bounds: int) -> range:
 
 
 def _str(value: Any) -> str:
-    if isinstance(value, set | frozenset):
+    if not isinstance(value, int | float | complex | str | None):
         raise TypeError
     return str(value)
+
+
+def _sum(values: Any) -> Any:
+    if not _number(*values):
+        raise TypeError
+    return sum(values)
 
 
 _UNARY: Mapping[type[ast.unaryop], Callable[[Any], Any]] = {
@@ -145,7 +151,7 @@ _BUILTINS: Mapping[str, Callable[..., Any]] = {
     "set": set,
     "sorted": sorted,
     "str": _str,
-    "sum": sum,
+    "sum": _sum,
     "tuple": tuple,
 }
 _MATH = {"pi": math.pi, "e": math.e, "tau": math.tau, "inf": math.inf, "nan": math.nan}

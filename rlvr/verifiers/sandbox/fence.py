@@ -6,7 +6,6 @@ from dataclasses import dataclass
 MAX_CHARACTERS = 1_000_000
 PYTHON = frozenset({"python", "py", "python3", "py3", "pyi", "cpython"})
 
-_FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})[ \t]*([^\n`]*)$", re.MULTILINE)
 _FUTURE = re.compile(r"^from __future__ import [\w, \t]+$", re.MULTILINE)
 
 
@@ -21,17 +20,32 @@ class Block:
 def blocks(text: str) -> list[Block]:
     """Gives the fenced blocks in order; one that never closes reaches to the end."""
     found: list[Block] = []
-    opened: tuple[str, str, int] | None = None
-    for match in _FENCE.finditer(text):
-        fence, info = match[1], match[2].strip()
-        if opened is None:
-            opened = fence, _language(info), match.end() + 1
-        elif not info and fence[0] == opened[0][0] and len(fence) >= len(opened[0]):
-            found.append(Block(opened[1], text[opened[2] : match.start()]))
-            opened = None
-    if opened is not None:
-        found.append(Block(opened[1], text[opened[2] :]))
+    opened, start, place = "", 0, 0
+    language = ""
+    for line in text.split("\n"):
+        fence, info = _fence(line)
+        if fence and not opened:
+            opened, language, start = fence, _language(info), place + len(line) + 1
+        elif fence and not info and fence.startswith(opened):
+            found.append(Block(language, text[start:place]))
+            opened = ""
+        place += len(line) + 1
+    if opened:
+        found.append(Block(language, text[start:]))
     return found
+
+
+def _fence(line: str) -> tuple[str, str]:
+    """Gives the three or more marks that begin a line, and what follows them; "" where there are none.
+
+    Written without a regular expression, because every pattern for it can be made to backtrack.
+    """
+    text = line[:3].lstrip(" ") + line[3:]
+    mark = text[:1]
+    rest = text.lstrip(mark) if mark in ("`", "~") else text
+    info = rest.strip()
+    length = len(text) - len(rest)
+    return (mark * length, info) if length >= 3 and not (mark == "`" and "`" in info) else ("", "")
 
 
 def _language(info: str) -> str:

@@ -195,7 +195,7 @@ def _read_asserts(reference: Mapping[str, Any]) -> Form | str:
     return _asserts(tests, preamble, reference.get("entry", ""), reference.get("in_process", False))
 
 
-@functools.lru_cache(maxsize=4096)
+@functools.lru_cache(maxsize=512)
 def _asserts(tests: str, preamble: str, entry: str, in_process: bool) -> Form | str:
     """Gives the form of assert code: calls where it can be, then a sandbox of its own, then beside the program."""
     try:
@@ -208,8 +208,7 @@ def _form_of(tests: str, preamble: str, entry: str, in_process: bool) -> Form | 
     if len(tests) + len(preamble) > MAX_CODE_CHARACTERS:
         return f"the tests have {len(tests) + len(preamble)} characters; at most {MAX_CODE_CHARACTERS} are read"
     try:
-        module = ast.parse(tests)
-        ast.parse(preamble)
+        module, before = ast.parse(tests), ast.parse(preamble)
         found = reach(f"{preamble}\n{tests}", entry)
         own = reach(preamble, "").bound
         redefined = entry and entry in reach(tests, "").bound
@@ -220,6 +219,8 @@ def _form_of(tests: str, preamble: str, entry: str, in_process: bool) -> Form | 
         return f"the tests define {entry!r} themselves, so that no program would be tested"
     if fault := _vacuous_fault(module, found, entry):
         return fault
+    if not any(isinstance(node, ast.Assert | ast.Raise) for part in (module, before) for node in ast.walk(part)):
+        return "the tests hold no assert"
     try:
         converted = convert(module, entry=entry, bound=own)
         return _framed(converted.entry, converted.calls)
@@ -248,8 +249,6 @@ def _vacuous_fault(module: ast.Module, found: Reach, entry: str) -> str | None:
     checks = any(isinstance(node, ast.FunctionDef) and node.name == "check" for node in module.body)
     if not found.wanted and not (entry and (checks or _named(module, entry))):
         return "the tests call nothing of the program"
-    if not any(isinstance(node, ast.Assert | ast.Raise) for node in ast.walk(module)):
-        return "the tests hold no assert"
     return None
 
 

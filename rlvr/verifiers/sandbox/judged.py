@@ -5,6 +5,7 @@ anything but silence is a program that failed it, however the program brought th
 hands the program what cannot be sent, and trouble of the host.
 """
 
+import contextlib
 import functools
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -17,14 +18,15 @@ from rlvr.verifiers.sandbox.forms import Judged
 from rlvr.verifiers.sandbox.limits import Limits
 from rlvr.verifiers.sandbox.pool import EndedError
 from rlvr.verifiers.sandbox.ran import Ran
-from rlvr.verifiers.sandbox.result import Result, ended
+from rlvr.verifiers.sandbox.result import Result, ended, shown
 
 PATH = "judged"
 MAX_REMOTE_CALLS = 5000
 SPARE_SECONDS = 10.0
 """How much longer the tests may take than the program they wait for."""
 
-_OPERATIONS = {"call": 4, "method": 5, "get": 2, "attribute": 3}
+_ARGUMENTS = {"call": 3, "method": 4, "get": 1, "attribute": 2}
+"""The operations that tests may ask for, and how many arguments each has."""
 
 
 class Session(Protocol):
@@ -86,14 +88,15 @@ def _relay(candidate: Session, tests: Session) -> Result | tuple[str, str]:
     """Carries messages until the tests are over; gives what they say, or how the program ended under them."""
     frame = tests.call(encode(["enter", "examine"]))
     for _ in range(MAX_REMOTE_CALLS):
-        message = _read(frame)
-        if message[:1] == ["value"]:
-            kind, text = message[1]
-            return str(kind), str(text)
-        if message[:1] != ["ask"] or len(message) - 1 != _OPERATIONS.get(message[1]):
-            return "error", f"the tests ended with {str(message[:2])[:200]}"
+        match _read(frame):
+            case ["value", [str(kind), str(text)], _]:
+                return kind, text
+            case ["ask", str(word), *rest] if len(rest) == _ARGUMENTS.get(word):
+                operation = [word, *rest]
+            case message:
+                return "error", f"the tests ended with {shown(message)}"
         try:
-            reply = candidate.call(encode(message[1:]))
+            reply = candidate.call(encode(operation))
         except EndedError as error:
             return ended(PATH, error.ran, cases=1)
         answer = _answer(reply)
@@ -115,7 +118,8 @@ def _answer(frame: bytes) -> bytes | None:
     """Gives a reply of the program's side written anew, None where it is none."""
     match _read(frame):
         case ["value", _, list() | None] | ["raised", str(), str()] | ["unencodable", str()] as reply:
-            return encode(reply)
+            with contextlib.suppress(CodecError):
+                return encode(reply)
     return None
 
 

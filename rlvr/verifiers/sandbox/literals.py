@@ -18,6 +18,8 @@ from rlvr.verifiers.sandbox.compare import Test
 from rlvr.verifiers.sandbox.constants import SHADOW, NotConstantError, constant
 
 MAX_CALLS = 2000
+MAX_STEPS = 20_000
+"""Statements that are read, those of an unrolled loop each time anew."""
 
 
 class NotLiteralError(Exception):
@@ -69,6 +71,7 @@ class _Script:
     entries: set[str] = field(default_factory=set)
     calls: list[Call] = field(default_factory=list)
     checked: bool = False
+    steps: int = 0
 
     def run(self, body: Sequence[ast.stmt]) -> None:
         """Reads statements in order."""
@@ -77,6 +80,9 @@ class _Script:
 
     def statement(self, node: ast.stmt) -> None:
         """Reads one statement."""
+        self.steps += 1
+        if self.steps > MAX_STEPS:
+            raise NotLiteralError(f"more than {MAX_STEPS} statements")
         match node:
             case ast.Pass() | ast.Expr(value=ast.Constant()):
                 return

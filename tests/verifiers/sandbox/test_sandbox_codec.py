@@ -6,6 +6,7 @@ import math
 import time
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -143,6 +144,14 @@ def test_a_subclass_is_written_as_its_base_and_its_overridden_methods_are_not_as
     assert type(back) is type(base)
 
 
+def test_a_number_of_numpy_is_written_as_the_number_and_an_array_is_refused() -> None:
+    for value, plain in ((np.int64(3), 3), (np.bool_(True), True), (np.float64(0.5), 0.5), (np.float32(0.5), 0.5)):
+        back = decode(encode([value]))[0]
+        assert (type(back), back) == (type(plain), plain)
+    with pytest.raises(CodecError, match="ndarray"):
+        encode(np.zeros(2))
+
+
 def test_a_counter_and_a_deque_stay_what_they_are() -> None:
     assert decode(encode(collections.Counter("aab"))) == collections.Counter("aab")
     assert type(decode(encode(collections.Counter("aab")))) is collections.Counter
@@ -205,7 +214,14 @@ def test_huge_integers_are_refused_without_being_converted() -> None:
     assert decode(encode(2**100_000)) == 2**100_000
     with pytest.raises(CodecError, match="bits"):
         encode(1 << (codec.MAX_INT_BITS + 1))
-    for hostile in (b"9" * 900_000, b'["i","0x' + b"f" * 900_000 + b'"]', b"1e" + b"9" * 900_000, b"1" * 41):
+    just_too_large = b'["i","0x1' + b"0" * (codec.MAX_INT_BITS // 4) + b'"]'
+    for hostile in (
+        just_too_large,
+        b"9" * 900_000,
+        b'["i","0x' + b"f" * 900_000 + b'"]',
+        b"1e" + b"9" * 900_000,
+        b"1" * 41,
+    ):
         with pytest.raises(CodecError):
             decode(hostile)
 

@@ -51,11 +51,24 @@ def test_what_holds_no_program_is_told_in_words(text: str, reason: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["`" * 900_000, "```\n" * 200_000, "```python\n" * 90_000, " ```" * 200_000, "\n" * 900_000]
+    "text",
+    [
+        "`" * 900_000,
+        "~" * 900_000 + "`",
+        "```" + " " * 900_000 + "`",
+        "```" + "\t" * 900_000 + "x`",
+        "```\n" * 200_000,
+        "```python\n" * 90_000,
+        " ```" * 200_000,
+        "\n" * 900_000,
+        "~~~ " * 200_000,
+        "from __future__ import " + "a," * 400_000 + "(",
+    ],
 )
 def test_a_hostile_text_is_read_in_time(text: str) -> None:
     start = time.thread_time()
     fence.program(text)
+    fence.after("x", text)
     assert time.thread_time() - start < 5
 
 

@@ -153,6 +153,7 @@ def test_the_entry_is_the_programs_even_where_it_is_called_like_a_builtin() -> N
         "x = f(1)\nassert x == 2",
         "async def g(): pass\nassert f(1) == 2",
         "global f\nassert f(1) == 2\ndel x",
+        "for x in range(200):\n    for y in range(200):\n        pass\nassert f(1) == 2",
     ],
 )
 def test_a_script_that_says_anything_else_goes_to_a_sandbox_of_its_own_whole(script: str) -> None:
@@ -164,6 +165,10 @@ def test_a_helper_of_the_preamble_is_not_the_programs() -> None:
     assert form.wanted == ("f",)
     assert judged("assert abs(f(1) - 2) < 1e-6", preamble="def abs(x): return 0").wanted == ("f",)
     assert calls("assert f(1) == 2", preamble="import math\ndef ref(x): return x")[0].test == Test("equal", 2)
+
+
+def test_the_asserts_may_stand_in_a_function_of_the_preamble() -> None:
+    assert judged("check(f)", preamble="def check(g):\n    assert g(1) == 2", entry="f").wanted == ("f",)
 
 
 def test_a_preamble_that_defines_the_entry_does_not_stand_in_for_it() -> None:
@@ -297,6 +302,8 @@ def test_the_form_of_stdin_keeps_inputs_as_bytes_and_outputs_here() -> None:
         "1 << 10 ** 9",
         "math.factorial(10)",
         "str({1, 2})",
+        "str([1])",
+        "sum([[1], [2]], [])",
         "(lambda: 1)()",
     ],
 )
