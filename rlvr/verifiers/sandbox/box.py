@@ -13,6 +13,7 @@ import struct
 import subprocess
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from rlvr.verifiers.sandbox.job import Job, files_of
@@ -112,12 +113,24 @@ class Box:
         with contextlib.suppress(OSError):
             self._control.send(b'{"do": "kill"}')
 
+    def starved_seconds(self) -> float:
+        """How long the run has stood ready without getting a core; 0 where the kernel does not say.
+
+        The second number of /proc/PID/schedstat, in nanoseconds, of the thread that waited longest.
+        """
+        longest = 0
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            for child in Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split():
+                for thread in Path(f"/proc/{child}/task").iterdir():
+                    longest = max(longest, int((thread / "schedstat").read_text().split()[1]))
+        return longest / 1e9
+
     def report(self, deadline: float) -> dict[str, Any]:
         """Gives the report of a run that is over or was told to end. Raises BrokenError where none comes."""
         report = self._message(deadline)
         self.worn = self.worn or not report["clean"]
         if report["fault"]:
-            raise BrokenError(str(report["fault"]))
+            raise BrokenError(str(report["fault"]), starting=True)
         return report
 
     def _message(self, deadline: float) -> dict[str, Any]:

@@ -21,8 +21,8 @@ LENGTH = struct.Struct(">I")
 Mode = Literal["stdin", "calls", "session"]
 MAX_PROGRAM_BYTES = 1 << 20
 MAX_JOB_BYTES = 64 << 20
-LATER_SECONDS = 5.0
-"""The fork server keeps a clock too, in case that the trusted side is stopped."""
+LATER_FACTOR = 12.0
+"""The fork server keeps a clock too, in case that the trusted side is stopped; no run lasts so long otherwise."""
 SLACK_SECONDS = 0.05
 """What the waiting child has used of its CPU time before the program begins, at most."""
 
@@ -57,7 +57,7 @@ class Job:
             "memory": limits.memory_bytes,
             "file": max(limits.file_bytes, limits.output_bytes + 1),
             "threads": limits.threads + headroom,
-            "wall": limits.deadline_seconds + LATER_SECONDS,
+            "wall": limits.deadline_seconds * LATER_FACTOR,
         }
         return json.dumps(order).encode()
 
@@ -145,5 +145,5 @@ def told(
     elif code is not None and code < 0 and not killed:
         status, error = "crash", f"ended by signal {-code}"
     else:
-        status, error = "exception", error or f"exit status {code}"
+        status, error = "exception", error or ("it hung up" if killed else f"exit status {code}")
     return Ran(status, stdout, shown(stderr), cpu, seconds, code, one_line(error))

@@ -3,9 +3,9 @@
 import base64
 import contextlib
 import functools
-import itertools
 import json
 import os
+import secrets
 import shutil
 import stat
 import subprocess
@@ -31,7 +31,6 @@ QUERY_SECONDS = 60.0
 SHARED_USER_HEADROOM = 200
 """How many more threads the user may come to have, where the sandbox has no user of its own."""
 FIRST_UID = 1_879_048_192
-_counter = itertools.count()
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +98,7 @@ def interpreter(python: str, packages: tuple[str, ...]) -> Interpreter:
     return Interpreter(
         executable=found["executable"],
         version=found["version"],
-        folders=tuple(dict.fromkeys(folder for folder in folders if os.path.isdir(folder))),
+        folders=tuple(sorted({folder for folder in folders if os.path.isdir(folder)}, key=len)),
         masked=tuple(filter(os.path.isdir, [os.path.join(found["stdlib"], "site-packages")])),
         packages=packages,
         package_paths=(*places, *filter(os.path.isdir, bundled)),
@@ -116,7 +115,7 @@ def own_uid() -> int:
     """Gives a user id that nobody else has, for one sandbox; 0 for who is not root and keeps their own."""
     if os.geteuid() != 0:
         return 0
-    number = (os.getpid() * 256 + next(_counter) % 256) % (1 << 30)
+    number = secrets.randbelow(1 << 30)
     ranges = [(0, 1 << 32)]
     with contextlib.suppress(OSError, ValueError):
         lines = Path("/proc/self/uid_map").read_text().splitlines()

@@ -20,11 +20,11 @@ FILES = """
 """
 WAITING = """
     pipe pipe2 poll ppoll select pselect6 epoll_create epoll_create1 epoll_ctl epoll_wait epoll_pwait epoll_pwait2
-    eventfd eventfd2 sendto recvfrom sendmsg recvmsg shutdown getsockopt getsockname
+    eventfd eventfd2 sendto recvfrom sendmsg recvmsg shutdown getsockname
     nanosleep clock_nanosleep clock_gettime clock_getres gettimeofday time times alarm getitimer setitimer pause
     restart_syscall wait4 waitid
 """
-MEMORY = "brk mmap munmap mremap mprotect madvise msync membarrier"
+MEMORY = "brk mmap munmap mremap mprotect madvise msync"
 THREADS = """
     futex futex_waitv set_robust_list get_robust_list rseq set_tid_address arch_prctl sched_yield sched_getaffinity
     sched_getparam sched_getscheduler sched_get_priority_max sched_get_priority_min getcpu exit exit_group
@@ -43,6 +43,9 @@ AF_UNIX = 1
 PR_SET_NAME, PR_GET_NAME = 15, 16
 FCNTL = (0, 1, 2, 3, 4, 5, 6, 7, 36, 37, 38, 1030, 1032)
 """Copies, flags, locks and the size of a pipe: nothing that makes the kernel send signals (F_SETOWN, F_SETSIG)."""
+SOL_SOCKET = 1
+SOCKET_OPTIONS = (3, 4, 38, 39)
+"""SO_TYPE, SO_ERROR, SO_PROTOCOL, SO_DOMAIN: not who is at the other end (SO_PEERPIDFD gives a handle of it)."""
 TERMINAL_AND_QUEUE = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)
 """TCGETS, TIOCGWINSZ, FIONREAD, FIONBIO, FIONCLEX, FIOCLEX: what open() and isatty() of Python ask."""
 
@@ -81,6 +84,7 @@ def _add_rules_by_argument(seccomp: object, made: object) -> None:
         ("socketpair", [Arg(0, EQ, AF_UNIX)]),
         ("prlimit64", [Arg(0, EQ, 0)]),
         *(("prctl", [Arg(0, EQ, option)]) for option in (PR_SET_NAME, PR_GET_NAME)),
+        *(("getsockopt", [Arg(1, EQ, SOL_SOCKET), Arg(2, EQ, option)]) for option in SOCKET_OPTIONS),
         *(("fcntl", [Arg(1, MASKED_EQ, 0xFFFFFFFF, command)]) for command in FCNTL),
         *(("ioctl", [Arg(1, MASKED_EQ, 0xFFFFFFFF, request)]) for request in TERMINAL_AND_QUEUE),
     ]

@@ -62,19 +62,29 @@ class Session:
         """Sends a frame and gives the reply. Raises EndedError where the program ends instead."""
         if self.ran is not None:
             raise EndedError(self.ran)
-        self._talk.send(frame)
-        return self._await()
+        with contextlib.suppress(BrokenError, OSError):
+            self._talk.send(frame)
+        return self.wait()
 
-    def _await(self) -> bytes:
-        reply = self._talk.reply()
+    def wait(self) -> bytes:
+        """Gives the next reply. Raises EndedError where the program ends instead."""
+        try:
+            reply = self._talk.reply()
+        except (BrokenError, OSError) as error:
+            self.ran = _trouble(error)
+            raise EndedError(self.ran) from error
         if reply is None:
             self._is_whole = False
-            raise EndedError(self._finish())
+            raise EndedError(self.finish())
         return reply
 
-    def _finish(self) -> Ran:
+    def finish(self) -> Ran:
+        """Ends the program if it has not ended and says how it did."""
         if self.ran is None:
-            self.ran = self._talk.finish(lambda: self._is_whole)
+            try:
+                self.ran = self._talk.finish(lambda: self._is_whole)
+            except (BrokenError, OSError) as error:
+                self.ran = _trouble(error)
         return self.ran
 
 
@@ -103,7 +113,7 @@ class SandboxPool:
         self.assessment: Assessment = assess(python, tuple(packages), HIGHEST if level is None else level)
         demand(self.assessment, allow_unsafe_execution=allow_unsafe_execution)
         self._slots = [Slot() for _ in range(count)]
-        self._free: queue.SimpleQueue[Slot] = queue.SimpleQueue()
+        self._free: queue.LifoQueue[Slot] = queue.LifoQueue()
         for slot in self._slots:
             self._free.put(slot)
         self._held = threading.local()
@@ -140,22 +150,17 @@ class SandboxPool:
         job = Job("session", _encoded(program), limits)
         if refusal := job.refusal():
             raise EndedError(Ran("exception", error=refusal))
-        with self._slot() as (slot, depth):
-            session: Session | None = None
+        with self._slot() as (slot, depth), contextlib.ExitStack() as stack:
             try:
-                box = self._box(slot, depth)
-                with box.talk(job) as talk:
-                    session = Session(talk)
-                    session._await()
-                    try:
-                        yield session
-                    finally:
-                        session._finish()
+                session = Session(stack.enter_context(self._box(slot, depth).talk(job)))
             except (BrokenError, OSError) as error:
                 slot.drop(depth)
-                if isinstance(error, OSError) and session is not None and session.ran is None:
-                    raise
                 raise EndedError(_trouble(error)) from error
+            try:
+                session.wait()
+                yield session
+            finally:
+                session.finish()
 
     def close(self) -> None:
         """Ends all sandboxes; runs under way are ended too."""
@@ -217,10 +222,10 @@ class SandboxPool:
             raise EndedError(Ran("host_error", error=f"no sandbox was free for {QUEUE_SECONDS:.0f} s")) from None
 
     def _box(self, slot: Slot, depth: int) -> Box:
-        if self._closed:
-            raise BrokenError("the sandbox pool is closed", starting=True)
-        if depth not in slot.boxes:
+        if depth not in slot.boxes and not self._closed:
             slot.boxes[depth] = self.assessment.start()
+        if self._closed:  # asked after the start: close() ends what it finds
+            raise BrokenError("the sandbox pool is closed", starting=True)
         return slot.boxes[depth]
 
 

@@ -1,6 +1,6 @@
 """Sandboxes on other machines, reached by HTTP: level 4, kept by whoever runs the service.
 
-A service is three things: where to post, what to post, how to read the reply. `SandboxFusion` is the first. Calls travel
+A service is three things: where to post, what to post, how to read the reply. `SandboxFusion` is the first. Calls go
 as a script that reads them from standard input and prints encoded replies; as everywhere, expected values stay here.
 """
 
@@ -13,7 +13,7 @@ import urllib.request
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 from rlvr.errors import UsageError
 from rlvr.verifiers.sandbox.limits import RESULT_FRAMES, Limits
@@ -92,8 +92,8 @@ class SandboxFusion:
 
 @dataclass(frozen=True, slots=True)
 class RemoteSandbox:
-    """A sandbox service behind an address; from as many threads as you like. It has `run_stdin` and `run_calls` of a
-    SandboxPool, and no sessions: judged asserts need a sandbox on this machine."""
+    """A sandbox service behind an address, with `run_stdin` and `run_calls` as a SandboxPool has them; from as many
+    threads as you like."""
 
     url: str
     service: Service = field(default_factory=SandboxFusion)
@@ -138,6 +138,13 @@ class RemoteSandbox:
             word = "memory" if error.startswith("MemoryError") else "exception" if ran.status == "ok" else ran.status
             return _ended(without, word, error or ran.error or f"exit status {ran.exit_code}"), replies
         return without, replies
+
+    def session(self, program: str, limits: Limits) -> NoReturn:
+        """Raises UsageError: a dialogue needs a sandbox on this machine."""
+        raise UsageError(
+            f"{self.url} runs whole programs; asserts that are judged call by call need a sandbox on this machine",
+            hint="rlvr sandbox check",
+        )
 
     def _post(self, program: str, stdin: str, limits: Limits) -> Ran:
         """Posts once more after any trouble; the second failure of the sandbox counts against the program."""

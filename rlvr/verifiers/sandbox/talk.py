@@ -18,6 +18,8 @@ ANSWER_SECONDS = 20.0
 """How long the fork server may take to end a run that it was told to end."""
 CPU_COUNTED_SECONDS = 0.3
 """How far the CPU time that the kernel reports may lie below the one that it limited."""
+STARVED_FACTOR = 10.0
+"""How many times its wall limit a run may last on a host that does not let it run."""
 LAST_WORD_SECONDS = 1.0
 """How long a child that has answered everything, or hung up, may take to end by itself."""
 
@@ -43,6 +45,9 @@ class Server(Protocol):
     def ask_to_kill(self) -> None:
         """Asks the fork server to end the run."""
 
+    def starved_seconds(self) -> float:
+        """How long the run has stood ready without getting a core; 0 where the kernel does not say."""
+
 
 class Talk:
     """Frames to and from one child. Every wait ends at the run's deadline, every frame is capped before it is read."""
@@ -50,7 +55,8 @@ class Talk:
     def __init__(self, server: Server, job: Job, files: Files, data: socket.socket) -> None:
         self._server, self._job, self._files, self._data = server, job, files, data
         self._began = time.monotonic()
-        self._until = self._began + job.limits.deadline_seconds
+        self._wall = job.limits.deadline_seconds
+        self._until = self._began + self._wall
         self._room = RESULT_FRAMES * job.limits.result_bytes
         self._buffer = bytearray()
         self._open = True
@@ -84,9 +90,10 @@ class Talk:
             try:
                 view = view[self._data.send(view, socket.MSG_NOSIGNAL) :]
             except BlockingIOError:
-                if not ready([self._data.fileno()], self._left(), select.POLLOUT):
+                if self._left() <= 0:
                     self._flaw = "timeout"
                     return
+                ready([self._data.fileno()], self._left(), select.POLLOUT)
             except OSError:
                 return
 
@@ -94,7 +101,7 @@ class Talk:
         """Waits for the end of a script, ends what does not end, and gives the result."""
         if self._job.mode == "stdin":
             self.reply()
-            if self._flaw is None and self._report is None:
+            while self._flaw is None and self._report is None and self._left() > 0:
                 self._await_report(self._left())
         elif self._report is None and self._flaw is None:
             with contextlib.suppress(OSError):
@@ -102,7 +109,7 @@ class Talk:
             self._await_report(min(LAST_WORD_SECONDS, self._left()))
         complete = is_complete()
         if self._report is None:
-            if self._left() <= 0 and not complete:
+            if self._left() <= 0 and not (complete and self._job.mode != "stdin"):
                 self._flaw = self._flaw or "timeout"
             self._server.ask_to_kill()
             self._seconds = time.monotonic() - self._began
@@ -120,7 +127,14 @@ class Talk:
         return report["code"] == -signal.SIGKILL and not report["killed"] and float(report["cpu"]) < reached
 
     def _left(self) -> float:
-        return self._until - time.monotonic()
+        """Gives the seconds until the deadline, which moves by what a busy host has kept the run from: that is no fault
+        of the program. Who stands ready to run gets the rest sooner or later, and then the CPU limit ends it."""
+        left = self._until - time.monotonic()
+        if left <= 0 and self._report is None:
+            allowed = min(self._wall + self._server.starved_seconds(), self._wall * STARVED_FACTOR)
+            self._until = self._began + allowed
+            left = self._until - time.monotonic()
+        return left
 
     def _take(self) -> bytes | None:
         """Takes one whole frame from what has been read."""
@@ -144,13 +158,16 @@ class Talk:
         while self._open:
             watched = [self._data.fileno()] if self._report else [self._data.fileno(), self._server.control]
             left = self._left()
-            found = ready(watched, left) if left > 0 or self._report else set()
-            if self._data.fileno() in found:
-                return self._receive()
-            if not found:
+            if left <= 0 and self._report is None:
                 self._flaw = self._flaw or "timeout"
                 return False
-            self._await_report(left)
+            found = ready(watched, left)
+            if self._data.fileno() in found:
+                return self._receive()
+            if found:
+                self._await_report()
+            elif self._report is not None:
+                return False
         return False
 
     def _receive(self) -> bool:
@@ -165,8 +182,8 @@ class Talk:
             self._flaw, self._error = "output_limit", "too many bytes of replies"
         return self._open and self._room >= 0
 
-    def _await_report(self, seconds: float) -> None:
-        if seconds > 0 and ready([self._server.control], seconds):
+    def _await_report(self, seconds: float = 0.0) -> None:
+        if ready([self._server.control], seconds):
             self._seconds = time.monotonic() - self._began
             self._report = self._server.report(time.monotonic() + ANSWER_SECONDS)
 

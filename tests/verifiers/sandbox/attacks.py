@@ -46,6 +46,14 @@ ACTS = {
     "signal everybody": "os.kill(-1, signal.SIGKILL)",
     "signal the fork server's thread": "assert call(234, 1, 1, 9) == 0",
     "queue a signal": "assert call(129, 1, 10, ctypes.create_string_buffer(128)) == 0",
+    "have a handle of the trusted side": (
+        "found = [n for n in range(3, 64) if not fcntl_fails(n)]\n"
+        "for n in found:\n    s = socket.socket(fileno=os.dup(n))\n    s.getsockopt(1, 77)"
+    ),
+    "know who the trusted side is": (
+        "found = [n for n in range(3, 64) if not fcntl_fails(n)]\n"
+        "for n in found:\n    s = socket.socket(fileno=os.dup(n))\n    s.getsockopt(1, 17, 12)"
+    ),
     "make a device": "os.mknod('zero', 0o20666, os.makedev(1, 5))",
     "make a pipe with a name": "os.mkfifo('pipe')",
     "bind a socket with a name": "socket.socket(socket.AF_UNIX).bind('socket')",

@@ -18,7 +18,7 @@ from rlvr.verifiers.sandbox.limits import Limits
 from rlvr.verifiers.sandbox.pool import SandboxPool
 
 SHARED = Path(__file__).resolve().parents[4] / "shared" / "corpora" / "code_attacks"
-LIMITS = Limits(cpu_seconds=1.0, wall_seconds=20.0)
+LIMITS = Limits(cpu_seconds=4.0, wall_seconds=30.0)
 SLOW = Limits(cpu_seconds=1.0, wall_seconds=4.0)
 GRACE_SECONDS = 15.0
 

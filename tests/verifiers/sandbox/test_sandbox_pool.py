@@ -17,6 +17,7 @@ from rlvr.errors import UsageError, VerifierError
 from rlvr.verifiers.sandbox import codec, launch, levels
 from rlvr.verifiers.sandbox import pool as pool_module
 from rlvr.verifiers.sandbox.box import Box
+from rlvr.verifiers.sandbox.job import Job
 from rlvr.verifiers.sandbox.limits import Limits
 from rlvr.verifiers.sandbox.pool import EndedError, SandboxPool, close_all, shared
 from rlvr.verifiers.sandbox.talk import BrokenError
@@ -68,6 +69,49 @@ def test_the_cpu_limit_ends_a_loop_and_the_wall_limit_ends_a_sleep(pool: Sandbox
     assert sleep.status == "timeout"
     assert sleep.cpu_seconds < 0.5
     assert 1.0 <= sleep.wall_seconds < 15.0
+
+
+def test_a_host_that_keeps_a_run_from_running_moves_its_deadline_but_not_for_ever(
+    pool: SandboxPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits = Limits(cpu_seconds=1.0, wall_seconds=0.3)
+    sleep = "import time; time.sleep(1); print(1)"
+    assert pool.run_stdin(sleep, b"", limits).status == "timeout"
+    monkeypatch.setattr(Box, "starved_seconds", lambda box: 100.0)
+    assert pool.run_stdin(sleep, b"", limits).stdout == b"1\n"
+    start = time.monotonic()
+    assert pool.run_stdin("import time; time.sleep(100)", b"", limits).status == "timeout"
+    assert 3.0 <= time.monotonic() - start < 30.0
+
+
+def test_a_run_that_competes_for_a_core_counts_as_kept_waiting(pool: SandboxPool) -> None:
+    program = """
+import threading, time
+def spin():
+    until = time.monotonic() + 1
+    while time.monotonic() < until: hash("x" * 10**6)
+threads = [threading.Thread(target=spin) for _ in range(8)]
+[t.start() for t in threads]; [t.join() for t in threads]
+"""
+    box = pool.assessment.start()
+    seen: list[float] = []
+    watch = threading.Thread(target=lambda: (time.sleep(0.8), seen.append(box.starved_seconds())))
+    watch.start()
+    try:
+        box.run(Job("stdin", program.encode(), Limits(cpu_seconds=8.0, wall_seconds=30.0)))
+        watch.join()
+        assert 0.0 < seen[0] < 5.0
+    finally:
+        box.close()
+
+
+def test_a_script_that_closes_everything_and_hangs_is_a_timeout(pool: SandboxPool) -> None:
+    limits = Limits(cpu_seconds=1.0, wall_seconds=0.5)
+    assert pool.run_stdin("import os, time; os.closerange(0, 64); time.sleep(60)", b"", limits).status == "timeout"
+    late = "import atexit, time; atexit.register(time.sleep, 60); 1 / 0"
+    assert pool.run_stdin(late, b"", limits).status == "timeout"
+    ran, _ = pool.run_calls("import os, time; os.closerange(0, 64); time.sleep(60)", "f", [call(1)], LIMITS)
+    assert (ran.status, ran.error) == ("exception", "it hung up")
 
 
 def test_a_script_runs_as_a_script_does(pool: SandboxPool) -> None:
@@ -232,9 +276,10 @@ def test_a_session_that_ends_early_says_how(pool: SandboxPool, program: str, sta
     assert pool.run_stdin("print(1)", b"", LIMITS).stdout == b"1\n"
 
 
-def test_an_error_of_the_caller_ends_a_session_and_nothing_else(pool: SandboxPool) -> None:
-    with pytest.raises(KeyError), pool.session(ADD, LIMITS):
-        raise KeyError(1)
+@pytest.mark.parametrize("error", [KeyError, OSError])
+def test_an_error_of_the_caller_ends_a_session_and_nothing_else(pool: SandboxPool, error: type[Exception]) -> None:
+    with pytest.raises(error, match="of the caller"), pool.session(ADD, LIMITS):
+        raise error("of the caller")
     assert pool.run_stdin("print(1)", b"", LIMITS).stdout == b"1\n"
 
 
@@ -270,6 +315,27 @@ def test_a_run_that_is_killed_from_outside_is_made_again() -> None:
         ran = with_one.run_stdin("import time; time.sleep(1); print(2)", b"", LIMITS)
         killer.join()
         assert (ran.status, ran.stdout, len(killed)) == ("ok", b"2\n", 1)
+    finally:
+        with_one.close()
+
+
+def test_a_session_whose_sandbox_is_killed_says_so_and_the_next_one_works() -> None:
+    with_one = SandboxPool(1)
+    frame = codec.encode(["call", "add", [1], {}])
+
+    def call_and_kill() -> None:
+        with with_one.session(ADD, LIMITS) as session:
+            session.call(frame)
+            os.kill(with_one.pids()[0], signal.SIGKILL)
+            for _ in range(100):
+                session.call(frame)
+
+    try:
+        with pytest.raises(EndedError) as caught:
+            call_and_kill()
+        assert caught.value.ran.status == "sandbox_failure"
+        with with_one.session(ADD, LIMITS) as session:
+            assert codec.decode(session.call(frame)) == ["value", 1, None]
     finally:
         with_one.close()
 
@@ -456,3 +522,13 @@ def test_a_trusted_side_that_is_killed_takes_its_sandboxes_along() -> None:
     while os.path.exists(f"/proc/{pid}") and time.monotonic() < until:
         time.sleep(0.05)
     assert not os.path.exists(f"/proc/{pid}")
+
+
+def test_the_examples_of_the_page_print_what_it_says() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "sandbox.md").read_text(encoding="utf-8")
+    first, second = page.split("```python\n")[1:]
+    code, _, expected = first.split("```")[0].partition("# prints:\n")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [line.removeprefix("# ") for line in expected.splitlines()]
+    compile(second.split("```")[0], "page", "exec")

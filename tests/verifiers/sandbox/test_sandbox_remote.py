@@ -161,3 +161,5 @@ def test_what_cannot_be_sent_is_refused_with_words() -> None:
         RemoteSandbox("localhost:8080")
     with pytest.raises(UsageError, match="UTF-8"):
         RemoteSandbox("http://127.0.0.1:9").run_stdin("", b"\xff", LIMITS)
+    with pytest.raises(UsageError, match="on this machine"):
+        RemoteSandbox("http://127.0.0.1:9").session("", LIMITS)
