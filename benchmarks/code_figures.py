@@ -27,8 +27,8 @@ from rlvr.data import humaneval, mbpp
 from rlvr.data.rows import BadRow
 from rlvr.training.calibration import Calibrated, calibrate
 from rlvr.types import Task
-from rlvr.verifiers import code
 from rlvr.verifiers.many import verify_many
+from rlvr.verifiers.sandbox.pool import shared
 
 TARGETS = {"humaneval": 1.0, "mbpp": 0.99, "mbpp_sanitized": 0.99}
 """The share of published solutions that has to pass."""
@@ -116,7 +116,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     console = Console(width=None if sys.stdout.isatty() else 120)
-    console.print(code.sandboxes().assessment.statement(), markup=False)
+    console.print(shared().assessment.statement(), markup=False)
     met = []
     for name in options.sets:
         started = time.monotonic()

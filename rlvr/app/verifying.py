@@ -113,6 +113,7 @@ def verify_file(
     workers: int = 0,
     threshold: float = 1.0,
     judge: Mapping[str, Any] | None = None,
+    sandbox: str = "",
     allow_unsafe_execution: bool = False,
 ) -> Summary:
     """Judges every line of a JSON Lines file (plain or .gz) and gives the summary; `output` gets a row per line.
@@ -124,7 +125,7 @@ def verify_file(
         raise DataError(f"{path} is no file; JSON lines with completions were expected", hint="rlvr verify --help")
     configure_shared(workers)
     if verifier == "code":
-        code.configure(workers=workers, allow_unsafe_execution=allow_unsafe_execution)
+        code.configure(workers=workers, url=sandbox, allow_unsafe_execution=allow_unsafe_execution)
         code.sandboxes()
     summary, scorer = Summary(verifier, threshold), make_scorer(judge or {})
     waiting: deque[tuple[Any, Any]] = deque()

@@ -26,6 +26,7 @@ from rlvr.verifiers.pool import usable_cores
 from rlvr.verifiers.sandbox import fence
 from rlvr.verifiers.sandbox.forms import Question, read_question
 from rlvr.verifiers.sandbox.pool import SandboxPool, shared
+from rlvr.verifiers.sandbox.remote import RemoteSandbox
 from rlvr.verifiers.sandbox.result import Result
 from rlvr.verifiers.sandbox.running import run
 
@@ -39,9 +40,11 @@ MAX_EXTRACTED_CHARACTERS = 200
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How many programs run at once (None: one a core), and whether isolation that is too weak is put up with."""
+    """How many programs run at once (None: one a core), the address of a sandbox service ("": this machine), and
+    whether isolation that is too weak is put up with."""
 
     workers: int | None = None
+    url: str = ""
     allow_unsafe_execution: bool = False
 
 
@@ -50,14 +53,18 @@ _lock = threading.Lock()
 _threads: dict[tuple[int, int], ThreadPoolExecutor] = {}
 
 
-def configure(*, workers: int = 0, allow_unsafe_execution: bool = False) -> None:
-    """Sets how programs are run from the next one on; `workers` 0 is one a core."""
+def configure(*, workers: int = 0, url: str = "", allow_unsafe_execution: bool = False) -> None:
+    """Sets how programs are run from the next one on; `workers` 0 is one a core. Raises UsageError for no address."""
     global _settings
-    _settings = Settings(workers or None, allow_unsafe_execution)
+    if url:
+        RemoteSandbox(url)
+    _settings = Settings(workers or None, url, allow_unsafe_execution)
 
 
-def sandboxes(packages: tuple[str, ...] = ()) -> SandboxPool:
-    """Gives the pool that programs run in. Raises VerifierError where the isolation of this machine is too weak."""
+def sandboxes(packages: tuple[str, ...] = ()) -> SandboxPool | RemoteSandbox:
+    """Gives what programs run in. Raises VerifierError where the isolation of this machine is too weak."""
+    if _settings.url:
+        return RemoteSandbox(_settings.url)
     return shared(_settings.workers, packages=packages, allow_unsafe_execution=_settings.allow_unsafe_execution)
 
 
@@ -86,10 +93,9 @@ async def verify(task: Task, completion: Completion) -> Verdict:
 
 def _run(question: Question, code: str) -> Result:
     try:
-        pool = sandboxes(question.packages)
-    except UsageError as error:
+        return run(sandboxes(question.packages), question, fence.after(question.given, code))
+    except UsageError as error:  # packages that are not there, tests that a sandbox service cannot run
         return Result("", 0, 1, "bad_reference", error=error.message)
-    return run(pool, question, fence.after(question.given, code))
 
 
 def _verdict(question: Question, code: str, result: Result) -> Verdict:
