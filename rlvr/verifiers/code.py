@@ -79,16 +79,20 @@ async def verify(task: Task, completion: Completion) -> Verdict:
 
     The outcome is None only for a broken reference or trouble of the host.
     """
-    question = read_question(task.reference)
+    loop = asyncio.get_running_loop()
+    return await loop.run_in_executor(_executor(), _judged, task.reference, completion.text)
+
+
+def _judged(reference: Any, text: str) -> Verdict:
+    """Gives the verdict, waiting for it; the reference is read only now, so that what waits in line stays small."""
+    question = read_question(reference)
     if isinstance(question, str):
         return Verdict(None, "bad_reference", question[:MAX_EXTRACTED_CHARACTERS], version=VERSION)
-    answer = after_thinking(completion.text)
-    code, fault = fence.program(answer or "")
+    code, fault = fence.program(after_thinking(text) or "")
     if not code:
         status: Status = "wrong_format" if fault else "no_answer"
         return Verdict(0.0, status, parts={"error": fault} if fault else {}, version=VERSION)
-    result = await asyncio.get_running_loop().run_in_executor(_executor(), _run, question, code)
-    return _verdict(question, code, result)
+    return _verdict(question, code, _run(question, code))
 
 
 def _run(question: Question, code: str) -> Result:

@@ -134,13 +134,17 @@ def _key_fault(reference: Mapping[str, Any], keys: Mapping[str, Any]) -> str | N
 
 
 def _entry_fault(reference: Mapping[str, Any]) -> str | None:
-    entry = reference.get("entry")
-    if entry is None:
+    if "entry" not in reference:
         return 'the reference has no "entry"' if "calls" in reference else None
-    parts = entry.split(".")
+    parts = _entry(reference).split(".")
     if len(parts) > 2 or not all(part.isidentifier() and not part.startswith("__") for part in parts):
-        return f'entry is {entry[:80]!r}; expected the name of a function, or "Class.method"'
-    return 'a method as "entry" needs "calls"' if len(parts) > 1 and "calls" not in reference else None
+        return f'entry is {reference["entry"][:80]!r}; expected the name of a function, or "Class.method"'
+    return None
+
+
+def _entry(reference: Mapping[str, Any]) -> str:
+    """Gives the entry; "Solution().solve", as some sets write it, is "Solution.solve"."""
+    return str(reference.get("entry", "")).replace("().", ".", 1)
 
 
 def _read_calls(reference: Mapping[str, Any]) -> Calls | str:
@@ -153,7 +157,7 @@ def _read_calls(reference: Mapping[str, Any]) -> Calls | str:
         if not isinstance(args, list) or not isinstance(kwargs, Mapping):
             return f"case {number}: args has to be a list and kwargs an object"
         calls.append(Call(tuple(args), dict(kwargs), Test("same", case["expected"], tolerance)))
-    return _framed(reference["entry"], tuple(calls))
+    return _framed(_entry(reference), tuple(calls))
 
 
 def _framed(entry: str, calls: tuple[Call, ...]) -> Calls | str:
@@ -192,7 +196,7 @@ def _read_asserts(reference: Mapping[str, Any]) -> Form | str:
             return "asserts has to be a text or a list of texts"
         tests = "\n".join(tests)
     preamble = reference.get("preamble", "")
-    return _asserts(tests, preamble, reference.get("entry", ""), reference.get("in_process", False))
+    return _asserts(tests, preamble, _entry(reference), reference.get("in_process", False))
 
 
 @functools.lru_cache(maxsize=512)
@@ -211,7 +215,7 @@ def _form_of(tests: str, preamble: str, entry: str, in_process: bool) -> Form | 
         module, before = ast.parse(tests), ast.parse(preamble)
         found = reach(f"{preamble}\n{tests}", entry)
         own = reach(preamble, "").bound
-        redefined = entry and entry in reach(tests, "").bound
+        redefined = entry.partition(".")[0] in reach(tests, "").bound
     except (SyntaxError, ValueError) as error:
         return f"the tests do not parse: {type(error).__name__}: {str(error)[:120]}"
     tests = _with_check(tests, module, entry)
@@ -230,7 +234,8 @@ def _form_of(tests: str, preamble: str, entry: str, in_process: bool) -> Form | 
         return InProcess(tests, preamble)
     if reason is not None:
         return f'the tests cannot run apart from the program: {reason}; "in_process": true runs them beside it'
-    return Judged(tests, preamble, tuple(sorted(found.wanted | {entry} - {""})), tuple(sorted(found.modules)))
+    wanted = found.wanted | {entry.partition(".")[0]} - {""}
+    return Judged(tests, preamble, tuple(sorted(wanted)), tuple(sorted(found.modules)))
 
 
 def _with_check(tests: str, module: ast.Module, entry: str) -> str:
@@ -242,13 +247,17 @@ def _with_check(tests: str, module: ast.Module, entry: str) -> str:
         if not isinstance(statement, ast.FunctionDef)
         for node in ast.walk(statement)
     )
-    return f"{tests}\ncheck({entry})\n" if entry and defined and not called else tests
+    called_as = entry.replace(".", "().")
+    return f"{tests}\ncheck({called_as})\n" if entry and defined and not called else tests
 
 
 def _vacuous_fault(module: ast.Module, found: Reach, entry: str) -> str | None:
     checks = any(isinstance(node, ast.FunctionDef) and node.name == "check" for node in module.body)
     if not found.wanted and not (entry and (checks or _named(module, entry))):
         return "the tests call nothing of the program"
+    for node in ast.walk(module):
+        if isinstance(node, ast.Assert) and isinstance(node.test, ast.Tuple) and node.test.elts:
+            return f"the assert of a tuple is always true: {ast.unparse(node)[:80]}"
     return None
 
 

@@ -109,6 +109,19 @@ def test_check_is_called_with_the_entry_where_the_script_leaves_that_out() -> No
     assert "check(f)" not in judged("def check(g):\n    assert g(g(2)) == 3\ncheck(h)\n", entry="f").tests
 
 
+@pytest.mark.parametrize("entry", ["Solution.go", "Solution().go"])
+def test_a_method_is_handed_to_check_on_an_instance(entry: str) -> None:
+    form = read({"asserts": "def check(candidate):\n    assert candidate(2) == 3\n", "entry": entry}).form
+    assert isinstance(form, Calls)
+    assert form.entry == "Solution.go"
+    apart = judged("def check(g):\n    assert g(g(2)) == 3\n", entry=entry)
+    assert apart.tests.endswith("check(Solution().go)\n")
+    assert apart.wanted == ("Solution",)
+    other = read({"calls": [{"args": [1], "expected": 2}], "entry": entry}).form
+    assert isinstance(other, Calls)
+    assert other.entry == "Solution.go"
+
+
 def test_the_entry_is_the_programs_even_where_it_is_called_like_a_builtin() -> None:
     assert [call.args for call in calls("assert sum(1, 2) == 3", entry="sum")] == [(1, 2)]
     assert judged("assert sum([1, 2]) == sum([3])", entry="sum").wanted == ("sum",)
@@ -243,7 +256,8 @@ def test_opting_in_does_not_weaken_what_can_run_apart() -> None:
         ({"calls": [{"args": [], "expected": 1}], "entry": "a.b.c"}, "entry is"),
         ({"calls": [{"args": [], "expected": 1}], "entry": "__import__"}, "entry is"),
         ({"calls": [{"args": [], "expected": 1}], "entry": ""}, "entry is"),
-        ({"asserts": "assert f(1)", "entry": "A.f"}, 'needs "calls"'),
+        ({"asserts": "assert (f(1) == 2, 'message')", "entry": "f"}, "always true"),
+        ({"asserts": "A = 1\nassert A.f(1)", "entry": "A.f"}, "define 'A.f' themselves"),
         ({"calls": [{"args": [], "expected": 1}], "entry": "f", "tolerance": -1}, "tolerance is -1"),
         ({"calls": [{"args": [], "expected": 1}], "entry": "f", "tolerance": float("nan")}, "tolerance is nan"),
         ({"calls": [{"args": [], "expected": 1}], "entry": "f", "tolerance": True}, "tolerance is 'True'"),
