@@ -27,6 +27,10 @@ READ_AND_WRITE = (
     READ | WRITE_FILE | REMOVE_DIR | REMOVE_FILE | MAKE_DIR | MAKE_REG | MAKE_SYM | REFER | TRUNCATE
 )  # fmt: skip
 
+MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT = 2, 4, 8, 32
+PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL = 47, 4
+CAPABILITY_VERSION = 0x20080522
+
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.syscall.restype = ctypes.c_long
 
@@ -97,6 +101,25 @@ def landlock_ruleset(readable: list[str], writable: list[str], read_and_write_fi
 def landlock(ruleset: int) -> None:
     """Takes the rules on, for this process and all that it forks."""
     _checked("landlock_restrict_self", _libc.syscall(RESTRICT_SELF, ruleset, ctypes.c_uint32(0)))
+
+
+def cap_files(folder: str, size_bytes: int, number: int) -> None:
+    """Bounds bytes and number of files of a tmpfs, from which nothing can be executed either. Raises OSError."""
+    flags = MS_REMOUNT | MS_NOSUID | MS_NODEV | MS_NOEXEC
+    options = f"size={size_bytes},nr_inodes={number}".encode()
+    result = _libc.mount(b"tmpfs", folder.encode(), b"tmpfs", ctypes.c_ulong(flags), options)
+    _checked(f"remount {folder}", result)
+
+
+def drop_capabilities() -> None:
+    """Gives up every capability. Raises OSError where one is left."""
+    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL)
+    header = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION, 0)
+    _checked("capset", _libc.capset(header, (ctypes.c_uint32 * 6)()))
+    found = (ctypes.c_uint32 * 6)()
+    _checked("capget", _libc.capget(header, found))
+    if any(found):
+        raise OSError("capabilities are left")
 
 
 class Filter:

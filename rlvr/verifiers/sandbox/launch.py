@@ -23,6 +23,7 @@ INSIDE = "/sandbox"
 FILES = ("zygote.py", "confine.py", "driver.py", "codec.py")
 BOX = "/tmp"
 BOX_BYTES = 16 << 20
+BOX_FILES = 4096
 DEVICES = ("/dev/null", "/dev/zero", "/dev/random", "/dev/urandom")
 SYSTEM_FOLDERS = ("/usr/lib", "/usr/lib64", "/usr/share/zoneinfo", "/lib", "/lib64")
 FLAGS = ("-s", "-S", "-B", "-P", "-X", "utf8")
@@ -30,7 +31,8 @@ FLAGS = ("-s", "-S", "-B", "-P", "-X", "utf8")
 QUERY_SECONDS = 60.0
 SHARED_USER_HEADROOM = 200
 """How many more threads the user may come to have, where the sandbox has no user of its own."""
-FIRST_UID = 1_879_048_192
+FIRST_UID, NUM_UIDS = 1_880_000_000, 267_000_000
+"""Above what containers and services take, below what a signed number holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,13 +117,13 @@ def own_uid() -> int:
     """Gives a user id that nobody else has, for one sandbox; 0 for who is not root and keeps their own."""
     if os.geteuid() != 0:
         return 0
-    number = secrets.randbelow(1 << 30)
+    number = secrets.randbelow(NUM_UIDS)
     ranges = [(0, 1 << 32)]
     with contextlib.suppress(OSError, ValueError):
         lines = Path("/proc/self/uid_map").read_text().splitlines()
         ranges = [(int(inside), int(size)) for inside, _, size in (line.split() for line in lines)]
     start, size = max(ranges, key=lambda entry: entry[1])
-    if start + size > FIRST_UID + (1 << 30):
+    if start + size > FIRST_UID + NUM_UIDS:
         return FIRST_UID + number
     return start + size // 2 + number % max(1, size // 2 - 1)
 
@@ -134,7 +136,7 @@ def in_namespaces(python: Interpreter) -> Launch:
     command = [
         program, "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try",
         "--as-pid-1", "--new-session", "--hostname", "sandbox",
-        *([] if os.geteuid() == 0 else ["--unshare-user"]),
+        *([] if os.geteuid() == 0 else ["--unshare-user", "--cap-add", "CAP_SYS_ADMIN"]),
         *_mounts(python),
         "--chdir", BOX, "--", python.executable, *FLAGS, f"{INSIDE}/zygote.py",
     ]  # fmt: skip
@@ -186,6 +188,7 @@ def _settings(python: Interpreter, readable: Sequence[str], box: str, level: int
         "box": box,
         "namespaces": level >= 3,
         "uid": own_uid(),
+        "quota": [BOX_BYTES, BOX_FILES],
         "packages": python.packages,
         "package_folders": python.package_folders,
         "landlock": landlock if level >= 2 else None,

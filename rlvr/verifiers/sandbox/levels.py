@@ -28,13 +28,13 @@ LANDLOCK_ABI_WITH_NETWORK = 4
 LANDLOCK_ABI_WITH_SCOPES = 6
 
 MECHANISMS = {
-    3: ("namespaces (bubblewrap)", "read-only root, private 16 MiB /tmp, no /proc", "Landlock", "system call filter",
-        "resource limits"),
+    3: ("namespaces (bubblewrap)", "read-only root", "private /tmp of 16 MiB and 4096 files", "no /proc", "Landlock",
+        "system call filter", "resource limits"),
     2: ("Landlock", "system call filter", "resource limits"),
     0: ("resource limits",),
 }  # fmt: skip
 NOT_ENFORCED = {
-    3: ("memory that the kernel holds for a run (names of files, buffers), beside its address space",
+    3: ("memory that the kernel holds for a run (buffers, names of files) beside its address space",
         "CPU side channels and faults of the kernel"),
     2: ("no quota on the number of files while a run lasts", "no private process and network namespaces",
         "names, sizes and owners of files can be asked for", "libraries can be read where they lie",
@@ -52,6 +52,7 @@ class Assessment:
     kernel: str
     landlock_abi: int
     uid: int
+    is_capped: bool
     probes: tuple[Probe, ...]
     reasons: tuple[str, ...]
     hint: str
@@ -72,7 +73,8 @@ class Assessment:
         """What this level does not keep a run from."""
         weak = self.level == LOWEST_ALLOWED and self.landlock_abi < LANDLOCK_ABI_WITH_SCOPES
         scopes = ("signals and abstract sockets are kept back by the system call filter alone",) if weak else ()
-        return (*NOT_ENFORCED[self.level], *scopes)
+        files = ("the number of files",) if self.level == HIGHEST and not self.is_capped else ()
+        return (*NOT_ENFORCED[self.level], *scopes, *files)
 
     @property
     def is_allowed(self) -> bool:
@@ -120,14 +122,15 @@ def assess(python: str = "", packages: tuple[str, ...] = (), highest: int = HIGH
             continue
         try:
             probes = examine(box) if level else ()
-            abi, uid = int(box.facts["landlock"]), int(box.facts["uid"])
+            abi, uid, capped = int(box.facts["landlock"]), int(box.facts["uid"]), bool(box.facts["capped"])
         finally:
             box.close()
         failed = [f"level {level}: {probe.what}: {probe.said}" for probe in probes if not probe.held]
         if level and abi < LANDLOCK_ABI_WITH_NETWORK:
             failed.append(f"level {level}: Landlock ABI {abi}; at least {LANDLOCK_ABI_WITH_NETWORK} is needed")
         if not failed:
-            return Assessment(level, interpreter, platform.release(), abi, uid, probes, tuple(reasons), _hint(level))
+            kernel, hint = platform.release(), _hint(level)
+            return Assessment(level, interpreter, kernel, abi, uid, capped, probes, tuple(reasons), hint)
         reasons += failed
     raise VerifierError(f"no sandbox can be started here: {'; '.join(reasons)}", hint=_hint(0))
 

@@ -61,6 +61,7 @@ class Zygote:
         self.spare_channel: socket.socket | None = None
         self.is_confined = False
         self.box_mode = 0
+        self.is_capped = False
 
     def prepare(self) -> None:
         """Imports, gives up the user id, and makes ready what each child takes on."""
@@ -74,10 +75,16 @@ class Zygote:
             self.ruleset = self.confine.landlock_ruleset(*landlock)
         if self.settings["filter"]:
             self.filter = self.confine.Filter(base64.b64decode(self.settings["filter"]))
+        if self.alone:
+            with contextlib.suppress(OSError):
+                self.confine.cap_files(self.box, *self.settings["quota"])
+                self.is_capped = True
         if self.settings["uid"]:
             os.setgroups([])
             os.setresgid(*[self.settings["uid"]] * 3)
             os.setresuid(*[self.settings["uid"]] * 3)
+        if os.geteuid():
+            self.confine.drop_capabilities()
         os.environ.update(HOME=self.box, TMPDIR=self.box)
         os.chdir(self.box)
         os.umask(0o077)
@@ -277,8 +284,13 @@ def main() -> None:
     except BaseException as error:
         control.send(json.dumps({"error": f"{type(error).__name__}: {error}"[:2000]}).encode())
         raise
-    rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    found = {"ready": True, "uid": os.getuid(), "landlock": zygote.confine.landlock_abi(), "rss": rss}
+    found = {
+        "ready": True,
+        "capped": zygote.is_capped,
+        "uid": os.getuid(),
+        "landlock": zygote.confine.landlock_abi(),
+        "rss": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+    }
     control.send(json.dumps(found).encode())
     zygote.serve()
     os._exit(0)

@@ -83,6 +83,12 @@ ACTS = {
     "hold more than the box": (
         "for n in range(40):\n    open(str(n), 'wb').write(b'x' * 1000000)\nassert n == 39"
     ),
+    "make more files than the box holds": "for n in range(5000): open(str(n), 'w').close()",
+    "map code from a file that it wrote": (
+        "import mmap\nopen('code', 'wb').write(b'\\xc3' * 4096)\nf = open('code', 'rb')\n"
+        "mmap.mmap(f.fileno(), 4096, prot=mmap.PROT_READ | mmap.PROT_EXEC, flags=mmap.MAP_PRIVATE)"
+    ),
+    "have capabilities": "assert call(126, ctypes.create_string_buffer(8), ctypes.create_string_buffer(24)) == 0",
     "map memory that it shares with nobody past the limit": "import mmap\nmmap.mmap(-1, 1200 << 20)",
     "start a hundred threads": (
         "import threading\nfor _ in range(100): threading.Thread(target=time.sleep, args=(5,), daemon=True).start()"

@@ -12,7 +12,13 @@ from users import python_of_nobody, run_as_nobody
 from rlvr.errors import VerifierError
 from rlvr.verifiers.sandbox.pool import SandboxPool
 
-NEEDS_A_HOST_OF_ITS_OWN = ("read the machine's name", "see what the system is made of", "hold more than the box")
+NEEDS_A_HOST_OF_ITS_OWN = (
+    "read the machine's name",
+    "see what the system is made of",
+    "hold more than the box",
+    "make more files than the box holds",
+    "map code from a file that it wrote",
+)
 
 
 @pytest.fixture(scope="module", params=[None, 2], ids=["best level", "level 2"])
