@@ -1,9 +1,10 @@
 """Attacks beside the shared corpus: programs that print REACHED only where their act worked, and how they are run.
 
-Run as a script it makes all of them with a pool of its own, as the user that it is run by, and prints what failed.
+Run as a script with a level it makes all of them, as the user who runs it, and prints what failed.
 """
 
 import json
+import sys
 import time
 
 from rlvr.verifiers.sandbox.limits import Limits
@@ -105,7 +106,7 @@ NASTY = {
     "a box closed to all": "os.chmod('/tmp', 0)",
     "many files": "for n in range(5000): open(str(n), 'w').close()",
     "odd names": "open(b'\\xff\\n', 'w').close(); os.symlink('/', 'link'); os.mkdir('...'); os.symlink('.', '.../x')",
-    "a deep folder": "for _ in range(3000): os.mkdir('d'); os.chdir('d')",
+    "a deep folder": "for _ in range(1500): os.mkdir('d'); os.chdir('d')",
     "a full box": "for n in range(40): open(str(n), 'wb').write(b'x' * 1000000)",
     "an abort": "os.abort()",
     "a stack overflow": "sys.setrecursionlimit(10**9)\nf = lambda g: f([g])\nimport json\nx = []\n"
@@ -143,6 +144,20 @@ TEXTS = {
 }
 
 
+NEEDS_A_HOST_OF_ITS_OWN = (
+    "read the machine's name",
+    "see what the system is made of",
+    "hold more than the box",
+    "make more files than the box holds",
+    "map code from a file that it wrote",
+)
+
+
+def acts(level: int) -> list[str]:
+    """Gives the acts that a level keeps a program from."""
+    return [what for what in ACTS if level >= 3 or not (what in NEEDS_A_HOST_OF_ITS_OWN or "/tmp" in ACTS[what])]
+
+
 def honest(pool: SandboxPool) -> Ran:
     return pool.run_stdin("import os\nprint(input()[::-1], os.listdir('.'))", b"olleh\n", LIMITS)
 
@@ -167,7 +182,7 @@ def survived(pool: SandboxPool, what: str) -> str:
     """Makes a mess; says what is wrong, "" where it ended in time and an honest run passes after it."""
     start = time.monotonic()
     ran = run(pool, NASTY[what], SHORT)
-    if time.monotonic() - start > 30 or b"REACHED" in ran.stdout or ran.status in ("host_error", "sandbox_failure"):
+    if time.monotonic() - start > 60 or b"REACHED" in ran.stdout or ran.status in ("host_error", "sandbox_failure"):
         return f"{what}: {ran}"
     after = honest(pool)
     return "" if (after.status, after.stdout) == ("ok", b"hello []\n") else f"after {what}: {after}"
@@ -175,11 +190,11 @@ def survived(pool: SandboxPool, what: str) -> str:
 
 def main() -> None:
     """Makes all of them and prints how many there were and what was wrong."""
-    pool = SandboxPool(1)
-    wrong = [said for what in ACTS if (said := stopped(pool, what))]
+    pool = SandboxPool(1, level=int(sys.argv[1]))
+    wrong = [said for what in acts(pool.level) if (said := stopped(pool, what))]
     wrong += [said for what in NASTY if (said := survived(pool, what))]
     pool.close()
-    print(json.dumps({"level": pool.level, "made": len(ACTS) + len(NASTY), "wrong": wrong}))
+    print(json.dumps({"level": pool.level, "made": len(acts(pool.level)) + len(NASTY), "wrong": wrong}))
 
 
 if __name__ == "__main__":

@@ -6,19 +6,11 @@ from pathlib import Path
 
 import attacks
 import pytest
-from attacks import ACTS, LIMITS, NASTY, TEXTS, honest, run, stopped, survived
+from attacks import ACTS, LIMITS, NASTY, TEXTS, acts, honest, run, stopped, survived
 from users import python_of_nobody, run_as_nobody
 
 from rlvr.errors import VerifierError
 from rlvr.verifiers.sandbox.pool import SandboxPool
-
-NEEDS_A_HOST_OF_ITS_OWN = (
-    "read the machine's name",
-    "see what the system is made of",
-    "hold more than the box",
-    "make more files than the box holds",
-    "map code from a file that it wrote",
-)
 
 
 @pytest.fixture(scope="module", params=[None, 2], ids=["best level", "level 2"])
@@ -33,7 +25,7 @@ def pool(request: pytest.FixtureRequest) -> Iterator[SandboxPool]:
 
 @pytest.mark.parametrize("what", ACTS)
 def test_a_program_cannot(pool: SandboxPool, what: str) -> None:
-    if pool.level < 3 and (what in NEEDS_A_HOST_OF_ITS_OWN or "/tmp" in ACTS[what]):
+    if what not in acts(pool.level):
         pytest.skip("only a file system and a host of its own keep it from that")
     assert stopped(pool, what) == ""
 
@@ -43,13 +35,14 @@ def test_the_next_program_runs_in_peace_after(pool: SandboxPool, what: str) -> N
     assert survived(pool, what) == ""
 
 
-def test_all_of_it_holds_for_an_ordinary_user() -> None:
-    done = run_as_nobody([python_of_nobody(), str(Path(attacks.__file__))], timeout=280)
+@pytest.mark.parametrize("level", [3, 2])
+def test_all_of_it_holds_for_an_ordinary_user(level: int) -> None:
+    done = run_as_nobody([python_of_nobody(), str(Path(attacks.__file__)), str(level)], timeout=280)
+    if "VerifierError" in done.stderr:
+        pytest.skip("an ordinary user has no such level here")
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
-    if found["level"] < 3:
-        pytest.skip("an ordinary user has no namespaces here")
-    assert (found["made"], found["wrong"]) == (len(ACTS) + len(NASTY), [])
+    assert (found["made"], found["wrong"]) == (len(acts(found["level"])) + len(NASTY), [])
 
 
 @pytest.mark.parametrize("what", TEXTS)
