@@ -30,8 +30,12 @@ Status = Literal[
     "no_answer",
     "wrong_format",
     "hedged",
+    "exception",
     "timeout",
+    "memory",
+    "output_limit",
     "crash",
+    "sandbox_failure",
     "bad_row",
     "bad_reference",
     "judge_error",
@@ -123,6 +127,7 @@ class Verdict:
     `outcome` in [0, 1] says how right it is, None says that the verifier could not tell. `score` is what a reward
     model gives, unbounded, and the outcome otherwise. `extracted` is the answer that was read, at most 200 characters.
     `path` says how it was judged, where a verifier has several ways ("fast", "algebra", "screened", "judge", …).
+    `parts` are what the outcome is made of, numbers and short texts such as what a program printed to standard error.
     """
 
     outcome: float | None
@@ -130,7 +135,7 @@ class Verdict:
     extracted: str = ""
     path: str = ""
     score: float | None = None
-    parts: Mapping[str, float] = field(default_factory=dict)
+    parts: Mapping[str, float | str] = field(default_factory=dict)
     seconds: float = 0.0
     version: str = ""
 

@@ -58,6 +58,12 @@ def add_verify(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--output", type=Path, metavar="OUT", help="where a JSON line per row goes")
     _add_fields(parser, "what is known of each row, for the error rates")
+    parser.add_argument(
+        "--sandbox", default="", metavar="URL", help="for NAME code: a sandbox service, not this machine"
+    )
+    parser.add_argument(
+        "--allow-unsafe-execution", action="store_true", help="for NAME code: run programs that nothing holds back"
+    )
     parser.add_argument("--json", action="store_true", help="print the summary as JSON")
 
 

@@ -169,6 +169,8 @@ def _verify(options: argparse.Namespace) -> int:
         output=options.output,
         workers=options.workers,
         judge=read_options(options.judge, "--judge"),
+        sandbox=options.sandbox,
+        allow_unsafe_execution=options.allow_unsafe_execution,
     )
     print_summary(summary, as_json=options.json)
     return 0

@@ -22,6 +22,7 @@ from rlvr.errors import DataError, UsageError
 from rlvr.runs.atomic import TEMPORARY, encode, replaceable, strict_json, writing
 from rlvr.statistics.intervals import Interval, proportion_interval
 from rlvr.types import Verdict
+from rlvr.verifiers import code
 from rlvr.verifiers.audit.result import excerpt
 from rlvr.verifiers.many import reference_fault, verify_many
 from rlvr.verifiers.pool import configure_shared
@@ -117,14 +118,20 @@ def verify_file(
     workers: int = 0,
     threshold: float = 1.0,
     judge: Mapping[str, Any] | None = None,
+    sandbox: str = "",
+    allow_unsafe_execution: bool = False,
 ) -> Summary:
     """Judges every line of a JSON Lines file (plain or .gz) and gives the summary; `output` gets a row per line.
 
-    Raises DataError for a file that cannot be read, UsageError for an unknown verifier.
+    Raises DataError for a file that cannot be read, UsageError for an unknown verifier, VerifierError where programs
+    are to be run and the isolation is too weak.
     """
     if not path.is_file():
         raise DataError(f"{path} is no file; JSON lines with completions were expected", hint="rlvr verify --help")
     configure_shared(workers)
+    if verifier == "code":
+        code.configure(workers=workers, url=sandbox, allow_unsafe_execution=allow_unsafe_execution)
+        code.sandboxes()
     summary, scorer = Summary(verifier, threshold), make_scorer(judge or {})
     waiting: deque[tuple[Any, Any]] = deque()
     rows = read_rows(path)

@@ -2,7 +2,7 @@
 
     tasks           {prompt | messages, answer | reference, verifier?, check?, domain?, id?, threshold?}
                     TRL {prompt, answer} · Tulu {messages, ground_truth, dataset}
-                    (for the verifier "instructions" also as `rlvr.data.constraints` says)
+                    (for "instructions" also as `rlvr.data.constraints` says, for "code" as `rlvr.data.programs`)
                     verl {prompt: [message, …], reward_model: {ground_truth}, data_source}
     demonstrations  {messages} or {prompt, completion}
     preferences     {prompt | messages, chosen, rejected}; chosen and rejected may be whole conversations (TRL, Tulu)
@@ -16,6 +16,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, TypeVar, cast, get_args
 
+from rlvr.data import programs
 from rlvr.data.constraints import reference_from_label
 from rlvr.data.rows import BadRow, Row, parsed
 from rlvr.data.split import problem_of, split_of
@@ -38,12 +39,16 @@ VERIFIER_OF_LABEL: dict[str, str] = {
     "huggingfaceh4/math-500": "math",
     "math_dapo": "math",
     "ifeval": "instructions",
+    "code": "code",
+    "code_stdio": "code",
 }
 """The verifier for a row that names, in `dataset` (Tulu) or `data_source` (verl), the data it came from."""
 
 
-CHECK_OF_VERIFIER: dict[str, Check] = {"instructions": "constrained", "judge": "judged"}
+CHECK_OF_VERIFIER: dict[str, Check] = {"code": "tested", "instructions": "constrained", "judge": "judged"}
 """How each verifier checks where a row does not say; "exact" for all others."""
+
+_READ_LABEL: dict[str, Callable[[Any], Any]] = {"code": programs.from_label, "instructions": reference_from_label}
 
 VERIFIER_OF_CHECK: dict[str, str] = {check: verifier for verifier, check in CHECK_OF_VERIFIER.items()}
 """The verifier for a row that says how its answer can be checked, and no more."""
@@ -66,7 +71,7 @@ def task_from_row(row: Row, *, domain: str, verifier: str | None = None) -> Task
     return Task(
         id=_id_of(row, domain),
         messages=messages,
-        reference=reference_from_label(reference) if verifier == "instructions" else reference,
+        reference=_READ_LABEL[verifier](reference) if verifier in _READ_LABEL else reference,
         verifier=verifier,
         source=row.where.rpartition(":")[0],
         domain=domain,

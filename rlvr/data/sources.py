@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar, overload
 
-from rlvr.data import files, gsm8k, gym, hub, ifeval, math
+from rlvr.data import code, files, gsm8k, gym, hub, humaneval, ifeval, math, mbpp
 from rlvr.data.rows import BadRow, is_data_file
 from rlvr.data.synthetic import corpus, facts, items, stories
 from rlvr.errors import DataError
@@ -32,6 +32,12 @@ SOURCES: dict[str, Source] = {
     "math500": math.math500_tasks,
     "ifeval": partial(ifeval.tasks, "ifeval"),
     "ifbench": partial(ifeval.tasks, "ifbench"),
+    "humaneval": humaneval.tasks,
+    "mbpp": partial(mbpp.tasks, mbpp.FULL),
+    "mbpp_sanitized": partial(mbpp.tasks, mbpp.SANITIZED),
+    "apps": partial(code.tasks, "apps"),
+    "livecodebench": partial(code.tasks, "livecodebench"),
+    "acecode": partial(code.tasks, "acecode"),
     "gym": gym.tasks,
     "file": files.tasks,
     "hub": hub.tasks,
@@ -43,6 +49,8 @@ DEMONSTRATIONS: dict[str, Source] = {
     "gym/spell_backward": partial(items.demonstrations, "spell_backward"),
     "gsm8k": gsm8k.demonstrations,
     "math": math.demonstrations,
+    "mbpp": partial(mbpp.demonstrations, mbpp.FULL),
+    "mbpp_sanitized": partial(mbpp.demonstrations, mbpp.SANITIZED),
     "file": files.demonstrations,
     "hub": hub.demonstrations,
 }

@@ -161,4 +161,7 @@ def _part(verdict: Verdict, name: str) -> float:
     if name not in verdict.parts:
         known = ", ".join(["outcome", *verdict.parts])
         raise VerifierError(f"the verdict has no part {name!r}; it has {known}", hint="check the options of shaping")
-    return verdict.parts[name]
+    value = verdict.parts[name]
+    if isinstance(value, str):
+        raise VerifierError(f"the part {name!r} is a text, {value[:60]!r}; expected a number")
+    return value

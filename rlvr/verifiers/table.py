@@ -6,6 +6,7 @@ from typing import Any
 from rlvr.types import Completion, Task, Verdict
 from rlvr.verifiers import (
     choice,
+    code,
     exact,
     gym,
     json_schema,
@@ -22,6 +23,7 @@ Verifier = Callable[[Task, Completion], Verdict | Awaitable[Verdict]]
 
 VERIFIERS: Mapping[str, Verifier] = {
     "choice": choice.verify,
+    "code": code.verify,
     "exact": exact.verify,
     "gym": gym.verify,
     "instructions": instructions.verify,
@@ -39,6 +41,7 @@ JUDGE = "judge"
 
 REFERENCE_CHECKS: Mapping[str, Callable[[Any], str | None]] = {
     "choice": choice.check_reference,
+    "code": code.check_reference,
     "exact": exact.check_reference,
     "gym": gym.check_reference,
     "instructions": instructions.check_reference,
@@ -53,6 +56,7 @@ REFERENCE_CHECKS: Mapping[str, Callable[[Any], str | None]] = {
 
 VERSIONS: Mapping[str, str] = {
     "choice": choice.VERSION,
+    "code": code.VERSION,
     "exact": exact.VERSION,
     "gym": gym.VERSION,
     "instructions": instructions.VERSION,

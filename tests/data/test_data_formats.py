@@ -86,11 +86,11 @@ def test_a_row_says_how_its_answer_can_be_checked_or_its_verifier_does(
         ({"messages": ["q"], "answer": "3"}, "no text content"),
         ({"messages": [{"role": "robot", "content": "q"}], "answer": "3"}, "role 'robot'"),
         ({"messages": [USER, SAID], "answer": "3"}, "the last message of the prompt is the assistant's"),
-        ({"messages": [USER], "ground_truth": "3", "dataset": "code"}, "no verifier is known for dataset 'code'"),
+        ({"messages": [USER], "ground_truth": "3", "dataset": "poems"}, "no verifier is known for dataset 'poems'"),
         ({"prompt": "q", "answer": "3", "verifier": 7}, "verifier is int"),
         ({"prompt": "q", "answer": "3", "threshold": 0}, "threshold is 0"),
         ({"prompt": "q", "answer": "3", "check": "guessed"}, "check is 'guessed'; expected one of exact, tested"),
-        ({"prompt": "q", "answer": "3", "check": "tested"}, "no verifier is known for a check 'tested'"),
+        ({"prompt": "q", "answer": "3", "check": "preferred"}, "no verifier is known for a check 'preferred'"),
     ],
 )
 def test_a_task_row_that_cannot_be_used_says_why(values: dict[str, Any], reason: str) -> None:

@@ -358,7 +358,7 @@ def test_the_python_of_the_page_runs_and_prints_what_the_page_says(tmp_path: Pat
     below = re.findall(r"^# (?!prints:)(.*)$", text, re.MULTILINE)
     expected = below + re.findall(r"^print\(.*\)  # (.*)$", text, re.MULTILINE)
     assert printed(["-c", text], tmp_path).splitlines() == expected
-    assert len(expected) == 13
+    assert len(expected) == 15
 
 
 def test_the_files_and_commands_of_the_page_give_the_shown_output(tmp_path: Path) -> None:

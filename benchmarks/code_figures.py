@@ -1,0 +1,131 @@
+"""Whether the code verifier takes the published solutions of HumanEval and MBPP, and refuses mutants of them.
+
+    python benchmarks/code_figures.py --data ../shared/data
+
+Each published solution has to pass its own tests; those that do not are named with the reason. Mutants of HumanEval's
+solutions (a changed operator, a number off by one, a wrong return value) are drawn by a seed; the share that fails is
+reported by kind, and every task without a failing mutant by name. A mutant that survives may be equivalent to the
+solution, or the task's own tests may be too weak to tell: both are no fault of the verifier. Exit code 1 where a
+target is missed.
+"""
+
+import argparse
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from code_mutants import KINDS, mutants
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from rlvr.data import humaneval, mbpp
+from rlvr.data.rows import BadRow
+from rlvr.training.calibration import Calibrated, calibrate
+from rlvr.types import Task
+from rlvr.verifiers.many import verify_many
+from rlvr.verifiers.sandbox.pool import shared
+
+TARGETS = {"humaneval": 1.0, "mbpp": 0.99, "mbpp_sanitized": 0.99}
+"""The share of published solutions that has to pass."""
+
+SPLITS = ("few_shot", "test", "all")
+MUTANT_LIMITS = {"cpu_seconds": 1.0, "wall_seconds": 20.0}
+SOLUTION_LIMITS = {"wall_seconds": 120.0}
+"""A busy machine gives a program of two CPU seconds less than a fifth of a core: the CPU limit decides here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Killed:
+    """What became of the mutants: rows (kind, status, killed), and the tasks of which none was killed."""
+
+    rows: tuple[tuple[str, str, bool], ...]
+    spared: tuple[str, ...]
+
+
+def pairs(name: str, folder: Path) -> list[tuple[Task, str]]:
+    """Gives every task of a set with its published solution, the quarantined ones too."""
+    if name == "humaneval":
+        found: Iterable[Any] = humaneval.solutions("test", path=folder)
+    else:
+        found = (one for split in SPLITS for one in mbpp.solutions(name, split, path=folder, quarantined=True))
+    items = list(found)
+    if bad := [item for item in items if isinstance(item, BadRow)]:
+        raise SystemExit(f"{name}: {len(bad)} rows cannot be read, the first: {bad[0].where}: {bad[0].reason}")
+    return [
+        (replace(task, reference={**task.reference, "limits": SOLUTION_LIMITS}), solution) for task, solution in items
+    ]
+
+
+def kill(tasks: Sequence[tuple[Task, str]], *, seed: int, per_kind: int) -> Killed:
+    """Judges mutants of every solution, each with one CPU second."""
+    rows, kinds = [], []
+    for task, solution in tasks:
+        reference = {**task.reference, "limits": MUTANT_LIMITS}
+        for mutant in mutants(solution, task.reference["entry"], seed=seed, per_kind=per_kind):
+            rows.append({"id": task.id, "completion": mutant.program, "reference": reference})
+            kinds.append(mutant.kind)
+    verdicts = list(verify_many(rows, "code"))
+    if unknown := [row["id"] for row, verdict in zip(rows, verdicts, strict=True) if verdict.outcome is None]:
+        raise SystemExit(f"{len(unknown)} mutants could not be judged, the first of {unknown[0]}")
+    dead = {str(row["id"]) for row, verdict in zip(rows, verdicts, strict=True) if verdict.outcome == 0.0}
+    told = [(kind, verdict.status, verdict.outcome == 0.0) for kind, verdict in zip(kinds, verdicts, strict=True)]
+    return Killed(tuple(told), tuple(task.id for task, _ in tasks if task.id not in dead))
+
+
+def print_solutions(console: Console, name: str, found: Sequence[Calibrated], seconds: float) -> bool:
+    """Prints one set and gives whether its target is met."""
+    failed = [one for one in found if one.reason]
+    passed, share = len(found) - len(failed), 1 - len(failed) / len(found)
+    paths = ", ".join(f"{count} {path or '–'}" for path, count in Counter(one.verdict.path for one in found).items())
+    met = share >= TARGETS[name]
+    console.print(
+        f"{name}: {passed} of {len(found)} solutions pass ({100 * share:.2f} %, target {100 * TARGETS[name]:.0f} %: "
+        f"{'met' if met else 'MISSED'}); {paths}; {seconds:.1f} s"
+    )
+    for one in failed:
+        console.print(f"  {one.task.id}: {one.reason}", markup=False)
+    return met
+
+
+def print_mutants(console: Console, killed: Killed) -> bool:
+    """Prints the kill rates and gives whether every task has a failing mutant."""
+    table = Table(box=box.SIMPLE_HEAD)
+    for column in ("mutation", "mutants", "killed", "percent", "by status"):
+        table.add_column(column, justify="left" if column in ("mutation", "by status") else "right")
+    for kind in (*KINDS, "all"):
+        rows = [row for row in killed.rows if kind in (row[0], "all")]
+        dead = [row for row in rows if row[2]]
+        statuses = ", ".join(f"{count} {status}" for status, count in Counter(row[1] for row in dead).most_common())
+        table.add_row(kind, str(len(rows)), str(len(dead)), f"{100 * len(dead) / max(1, len(rows)):.1f}", statuses)
+    console.print(table)
+    console.print(f"tasks without a failing mutant: {', '.join(killed.spared) or 'none'}")
+    return not killed.spared
+
+
+def main() -> int:
+    """Prints all figures; gives 1 where a target is missed."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="the folder with humaneval.jsonl.gz and mbpp.jsonl")
+    parser.add_argument("--sets", nargs="+", choices=list(TARGETS), default=list(TARGETS))
+    parser.add_argument("--mutants", type=int, default=3, help="mutants of each kind a task (default 3, 0 for none)")
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    console = Console(width=None if sys.stdout.isatty() else 120)
+    console.print(shared().assessment.statement(), markup=False)
+    met = []
+    for name in options.sets:
+        started = time.monotonic()
+        tasks = pairs(name, options.data)
+        met.append(print_solutions(console, name, list(calibrate(tasks)), time.monotonic() - started))
+        if name == "humaneval" and options.mutants:
+            met.append(print_mutants(console, kill(tasks, seed=options.seed, per_kind=options.mutants)))
+    return 0 if all(met) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
