@@ -98,6 +98,7 @@ def _module(name: str) -> types.ModuleType:
     module = types.ModuleType(name)
     module.__dict__.update(__builtins__=builtins, __file__=FILE)
     sys.modules[name] = module
+    vars(builtins).update(exit=sys.exit, quit=sys.exit)  # scripts end with them; without site they are not there
     sys.argv[:] = [FILE]
     return module
 

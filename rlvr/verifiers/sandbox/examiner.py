@@ -11,6 +11,7 @@ only where the test drops what the call gave, else "clear the input, return noth
 import ast
 import builtins
 import importlib
+import types
 from collections.abc import Callable
 from typing import Any, NoReturn
 
@@ -19,6 +20,7 @@ SCRIPT: dict[str, Any] = {"preamble": "", "tests": "", "wanted": [], "modules": 
 
 MAX_TEXT = 500
 _NOT_RAISED = (AssertionError, StopIteration, StopAsyncIteration)
+_VIEWS: tuple[type, ...] = (type({}.keys()), type({}.values()), type({}.items()))
 _BUILTIN_NAMES = {id(value): name for name, value in vars(builtins).items() if not name.startswith("_")}
 
 
@@ -63,6 +65,10 @@ class Line:
             return handle_of(value)
         if id(value) in _BUILTIN_NAMES:
             return self._codec.Handle(_BUILTIN_NAMES[id(value)])
+        if type(value) in _VIEWS or (
+            type(value) is types.BuiltinMethodType and type(value.__self__) is not types.ModuleType
+        ):
+            self.refuse(f"a {type(value).__name__} of what the program may have given is handed to it")
         self.unsendable = self.unsendable or f"a {type(value).__name__} is handed to the program"
         raise Unsendable(self.unsendable)
 
