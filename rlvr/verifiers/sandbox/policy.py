@@ -78,7 +78,7 @@ def compiled(*, modes_and_times: bool) -> bytes:
 
 def _add_rules_by_argument(seccomp: object, made: object) -> None:
     """Adds what is allowed for some arguments only. clone3, whose flags BPF cannot see, is "not there": glibc then
-    takes clone."""
+    takes clone. Attributes of files are "not supported", with which shutil puts up."""
     from pyseccomp import ALLOW, EQ, ERRNO, MASKED_EQ, Arg, SyscallFilter
 
     assert isinstance(made, SyscallFilter)
@@ -98,6 +98,10 @@ def _add_rules_by_argument(seccomp: object, made: object) -> None:
     clone3 = _number(seccomp, "clone3")
     if clone3 is not None:
         made.add_rule(ERRNO(errno.ENOSYS), clone3)
+    for name in ("listxattr", "llistxattr", "flistxattr"):
+        number = _number(seccomp, name)
+        if number is not None:
+            made.add_rule(ERRNO(errno.ENOTSUP), number)
 
 
 def _number(seccomp: object, name: str) -> int | None:

@@ -190,3 +190,32 @@ def test_a_block_in_a_list_loses_the_indentation_of_its_fence() -> None:
     text = "1. So:\n   ```python\n   def f(x):\n       y = 2 * x\n\n       return y\n   ```\n"
     assert fence.program(text)[0] == "def f(x):\n    y = 2 * x\n\n    return y\n"
     assert verify(text, CALLS).outcome == 1.0
+
+
+COPIES = """
+import os, shutil
+def f(x):
+    os.mkdir('a')
+    open('a/b', 'w').write('x' * 2 * x)
+    shutil.copytree('a', 'c')
+    shutil.copy2('c/b', 'd')
+    return len(open('d').read())
+"""
+
+
+def test_files_can_be_copied_with_what_the_library_copies_along() -> None:
+    assert verify(COPIES, CALLS).outcome == 1.0
+
+
+@pytest.mark.parametrize(
+    ("raised", "tested"),
+    [
+        ("KeyError('k')", "KeyError as e:\n    assert e.args == ('k',) and str(e) == repr('k')"),
+        ("OSError('o')", "OSError as e:\n    assert str(e) == 'o'"),
+        ("ValueError()", "ValueError as e:\n    assert str(e) == ''"),
+    ],
+)
+def test_an_exception_says_under_the_tests_what_the_program_made_it_say(raised: str, tested: str) -> None:
+    tests = asserts(f"try:\n    f(1)\n    assert False\nexcept {tested}")
+    assert verify(f"def f(x): raise {raised}", tests).outcome == 1.0
+    assert verify("def f(x): raise LookupError('p')", tests).outcome == 0.0
