@@ -76,7 +76,7 @@ class Assessment:
         alone = self.level != LOWEST_ALLOWED or os.geteuid() == 0
         scopes = ("signals and abstract sockets are kept back by the system call filter alone",) if weak else ()
         files = ("the number of files",) if self.level == HIGHEST and not self.is_capped else ()
-        return (*NOT_ENFORCED[self.level], *scopes, *files)
+        return (*NOT_ENFORCED[self.level], *(() if alone else shared), *scopes, *files)
 
     @property
     def is_allowed(self) -> bool:

@@ -1,6 +1,7 @@
 """Attacks by one who did not write the defence: each hole that was found, and kinds of attack that found none."""
 
 import json
+import os
 import time
 from typing import Any
 
@@ -116,10 +117,16 @@ def test_a_check_that_is_left_to_the_runner_counts_beside_one_that_is_called() -
     assert verify(RIGHT, asserts(tests)).outcome == 1.0
 
 
-@pytest.mark.parametrize("member", ["append", "keys()"])
-def test_what_hangs_on_a_returned_value_and_cannot_be_sent_fails_the_program_and_does_not_mask_it(member: str) -> None:
-    program = f"def g(m): return 4\ndef f(x): return {'[]' if member == 'append' else '{}'}"
-    verdict = verify(program, asserts(f"assert g(f(1).{member}) + 1 == 5"))
+@pytest.mark.parametrize(
+    "tests",
+    [
+        "assert g(f([]).append) + 1 == 5",
+        "assert g(f({}).keys()) + 1 == 5",
+        "def late():\n    return lambda: 1\nmade = late()\nif f(0) == 0:\n    g(made)\nassert f(1) == 7",
+    ],
+)
+def test_a_program_cannot_lead_a_test_to_what_cannot_be_sent_and_so_mask_its_verdict(tests: str) -> None:
+    verdict = verify("def g(m): return 4\ndef f(x): return x", asserts(tests))
     assert (verdict.outcome, verdict.status) == (0.0, "ok"), verdict
 
 
@@ -219,3 +226,28 @@ def test_an_exception_says_under_the_tests_what_the_program_made_it_say(raised: 
     tests = asserts(f"try:\n    f(1)\n    assert False\nexcept {tested}")
     assert verify(f"def f(x): raise {raised}", tests).outcome == 1.0
     assert verify("def f(x): raise LookupError('p')", tests).outcome == 0.0
+
+
+KILLED = """
+import os, signal, sys, threading, time
+from rlvr.verifiers.sandbox.limits import Limits
+from rlvr.verifiers.sandbox.pool import SandboxPool
+pool = SandboxPool(1, level=2)
+limits = Limits(cpu_seconds=1.0, wall_seconds=30.0)
+pool.run_stdin("", b"", limits)
+print(next(iter(pool._slots[0].boxes.values()))._launch.box, flush=True)
+program = "import time\\nopen('x', 'w').close()\\ntime.sleep(20)"
+threading.Thread(target=pool.run_stdin, args=(program, b"", limits), daemon=True).start()
+time.sleep(1.0)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_no_folder_stays_on_the_host_when_the_trusted_side_is_killed_under_a_run() -> None:
+    done = run_as_nobody([python_of_nobody(), "-c", KILLED], timeout=120)
+    if not done.stdout:
+        pytest.skip(done.stderr[-200:])
+    until = time.monotonic() + 20.0
+    while os.path.exists(done.stdout.strip()) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not os.path.exists(done.stdout.strip())
