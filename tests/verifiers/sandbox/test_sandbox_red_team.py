@@ -14,6 +14,7 @@ from rlvr.types import Verdict
 from rlvr.verifiers import code
 from rlvr.verifiers.many import verify_many
 from rlvr.verifiers.sandbox import fence
+from rlvr.verifiers.sandbox.compare import same_output
 from rlvr.verifiers.sandbox.forms import Question, read_question
 from rlvr.verifiers.sandbox.limits import Limits, read_limits
 from rlvr.verifiers.sandbox.remote import RemoteSandbox
@@ -251,3 +252,9 @@ def test_no_folder_stays_on_the_host_when_the_trusted_side_is_killed_under_a_run
     while os.path.exists(done.stdout.strip()) and time.monotonic() < until:
         time.sleep(0.05)
     assert not os.path.exists(done.stdout.strip())
+
+
+def test_a_tolerance_does_not_blur_integers_that_a_script_prints() -> None:
+    assert not same_output(b"1000000008\n", "1000000007", tolerance=1e-6)
+    assert not same_output(b"1" + b"0" * 5000, "1" + "0" * 4999 + "1", tolerance=1e-6)
+    assert same_output(b"+7 1000000007.5\n", "7 1000000007", tolerance=1e-6)
