@@ -200,6 +200,7 @@ def remove_tree(folder: str) -> None:
     """Removes a folder and all in it, however deep it is and whatever a run has closed to its owner."""
     waiting = [folder]
     with contextlib.suppress(OSError):
+        os.chmod(folder, 0o700)
         while waiting:
             path = waiting.pop()
             with os.scandir(path) as found:

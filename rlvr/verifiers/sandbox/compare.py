@@ -122,8 +122,8 @@ def same_output(output: bytes, expected: str, *, tolerance: float = 0.0) -> bool
     """Gives whether standard output is the expected text, as judges of programming contests compare it.
 
     White space at the end of a line and empty lines at the end do not count; all else does, empty lines in between and
-    spaces inside a line too. With a `tolerance`, words of a line that are finite numbers may differ by it, absolute or
-    relative to the larger.
+    spaces inside a line too. With a `tolerance`, words of a line that are finite numbers, not both integers, may
+    differ by it, absolute or relative to the larger.
     """
     found, wanted = _lines(output.decode("utf-8", errors="surrogateescape")), _lines(expected)
     if found == wanted or not tolerance or len(found) != len(wanted):
@@ -145,6 +145,8 @@ def _same_line(found: str, wanted: str, tolerance: float) -> bool:
 
 def _near(found: str, wanted: str, tolerance: float) -> bool:
     try:
+        if all(word.lstrip("+-").isdecimal() for word in (found, wanted)):
+            return int(found) == int(wanted)
         value, expected = float(found), float(wanted)
     except ValueError:
         return False

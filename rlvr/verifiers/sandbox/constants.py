@@ -5,12 +5,14 @@ texts and containers, all with bounded results. Whatever else stands there is re
 """
 
 import ast
+import functools
 import math
 import operator
 from collections.abc import Callable, Mapping
 from typing import Any
 
 MAX_ITEMS = 100_000
+MAX_TOTAL_ITEMS = 200_000
 MAX_BITS = 1 << 16
 
 
@@ -22,52 +24,70 @@ class NotConstantError(Exception):
     """An expression is no constant that can be evaluated here."""
 
 
-def constant(node: ast.expr, names: Mapping[str, Any]) -> Any:
+class Room:
+    """What the constants of one script may hold together: a short expression can stand for a very large value."""
+
+    def __init__(self) -> None:
+        self._left = MAX_TOTAL_ITEMS
+
+    def take(self, value: Any) -> Any:
+        """Counts a value with its parts and gives it. Raises NotConstantError where it, or all so far, is too large."""
+        waiting = [value]
+        while waiting:
+            one = waiting.pop()
+            size = 0
+            if isinstance(one, int):
+                size = one.bit_length() // 64
+            elif isinstance(one, str | bytes | list | tuple | set | frozenset | dict):
+                size = len(one)
+            self._left -= size + 1
+            if self._left < 0 or size > (MAX_BITS // 64 if isinstance(one, int) else MAX_ITEMS):
+                raise NotConstantError("a large constant")
+            if isinstance(one, list | tuple | set | frozenset | dict):
+                waiting.extend(one)
+            if isinstance(one, dict):
+                waiting.extend(one.values())
+        return value
+
+
+def constant(node: ast.expr, names: Mapping[str, Any], room: Room) -> Any:
     """Gives the value of an expression made of literals and `names`. Raises NotConstantError for any other."""
     try:
-        return _checked(_evaluate(node, names))
+        return room.take(_evaluate(node, names, room))
     except (TypeError, ValueError, ArithmeticError, KeyError, RecursionError, MemoryError) as error:
         raise NotConstantError(f"{type(error).__name__} in {ast.unparse(node)[:80]!r}") from None
 
 
-def _checked(value: Any) -> Any:
-    if isinstance(value, int) and value.bit_length() > MAX_BITS:
-        raise NotConstantError("a large integer")
-    if isinstance(value, str | bytes | list | tuple | set | frozenset | dict) and len(value) > MAX_ITEMS:
-        raise NotConstantError("a large container")
-    return value
-
-
-def _evaluate(node: ast.expr, names: Mapping[str, Any]) -> Any:
+def _evaluate(node: ast.expr, names: Mapping[str, Any], room: Room) -> Any:
+    value_of = functools.partial(constant, names=names, room=room)
     match node:
         case ast.Constant(value=value) if value is not Ellipsis:
             return value
         case ast.Name(id=name) if names.get(name, SHADOW) is not SHADOW:
             return names[name]
         case ast.Tuple(elts=items):
-            return tuple(constant(item, names) for item in items)
+            return tuple(map(value_of, items))
         case ast.List(elts=items):
-            return [constant(item, names) for item in items]
+            return list(map(value_of, items))
         case ast.Set(elts=items):
-            return {constant(item, names) for item in items}
+            return set(map(value_of, items))
         case ast.Dict(keys=keys, values=values):
-            pairs = zip(keys, values, strict=True)
-            return {_key(key, names): constant(value, names) for key, value in pairs}
+            return {_key(key, value_of): value_of(value) for key, value in zip(keys, values, strict=True)}
         case ast.UnaryOp(op=op, operand=operand) if type(op) in _UNARY:
-            return _UNARY[type(op)](constant(operand, names))
+            return _UNARY[type(op)](value_of(operand))
         case ast.BinOp(left=left, op=op, right=right) if type(op) in _BINARY:
-            return _BINARY[type(op)](constant(left, names), constant(right, names))
+            return _BINARY[type(op)](value_of(left), value_of(right))
         case ast.Call(func=ast.Name(id=name), args=args, keywords=[]) if name in _BUILTINS and name not in names:
-            return _BUILTINS[name](*(constant(arg, names) for arg in args))
+            return _BUILTINS[name](*map(value_of, args))
         case ast.Attribute(value=ast.Name(id="math"), attr=attr) if attr in _MATH and "math" not in names:
             return _MATH[attr]
     raise NotConstantError(ast.unparse(node)[:80])
 
 
-def _key(node: ast.expr | None, names: Mapping[str, Any]) -> Any:
+def _key(node: ast.expr | None, value_of: Callable[[ast.expr], Any]) -> Any:
     if node is None:
         raise NotConstantError("a dict unpacked in a dict")
-    return constant(node, names)
+    return value_of(node)
 
 
 def _number(*values: Any) -> bool:

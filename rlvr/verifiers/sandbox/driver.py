@@ -25,7 +25,9 @@ MAX_TEXT = 1000
 MAX_HANDLES = 10_000
 
 _BUILTIN_EXCEPTIONS = {
-    kind: name for name, kind in vars(builtins).items() if isinstance(kind, type) and issubclass(kind, BaseException)
+    kind: kind.__name__
+    for kind in vars(builtins).values()
+    if isinstance(kind, type) and issubclass(kind, BaseException)
 }
 
 
@@ -98,6 +100,7 @@ def _module(name: str) -> types.ModuleType:
     module = types.ModuleType(name)
     module.__dict__.update(__builtins__=builtins, __file__=FILE)
     sys.modules[name] = module
+    vars(builtins).update(exit=sys.exit, quit=sys.exit)  # scripts end with them; without site they are not there
     sys.argv[:] = [FILE]
     return module
 
@@ -248,7 +251,8 @@ def _builtin_name(error: BaseException) -> str:
 
 def _text(error: BaseException) -> str:
     try:
-        return str(error)[:MAX_TEXT].encode("utf-8", "replace").decode("utf-8")
+        quoted = isinstance(error, KeyError) and len(error.args) == 1  # str() gives the repr of its argument
+        return str(error.args[0] if quoted else error)[:MAX_TEXT].encode("utf-8", "replace").decode("utf-8")
     except BaseException:
         return ""
 

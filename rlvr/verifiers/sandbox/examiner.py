@@ -27,7 +27,7 @@ class Refused(BaseException):
 
 
 class Unsendable(BaseException):
-    """The test hands the program something that cannot leave this sandbox."""
+    """The test hands the program something that cannot leave this sandbox, before the program has said anything."""
 
 
 class Line:
@@ -63,6 +63,8 @@ class Line:
             return handle_of(value)
         if id(value) in _BUILTIN_NAMES:
             return self._codec.Handle(_BUILTIN_NAMES[id(value)])
+        if self.asked > 1:  # what the program answered may have led the test here, and must not mask the verdict
+            self.refuse(f"a {type(value).__name__} is handed to the program, which cannot be sent")
         self.unsendable = self.unsendable or f"a {type(value).__name__} is handed to the program"
         raise Unsendable(self.unsendable)
 

@@ -21,18 +21,26 @@ def blocks(text: str) -> list[Block]:
     """Gives the fenced blocks in order; one that never closes reaches to the end."""
     found: list[Block] = []
     opened, start, place = "", 0, 0
-    language = ""
+    language, indent = "", 0
     for line in text.split("\n"):
         fence, info = _fence(line)
         if fence and not opened:
             opened, language, start = fence, _language(info), place + len(line) + 1
+            indent = len(line) - len(line.lstrip(" "))
         elif fence and not info and fence.startswith(opened):
-            found.append(Block(language, text[start:place]))
+            found.append(Block(language, _shifted(text[start:place], indent)))
             opened = ""
         place += len(line) + 1
     if opened:
-        found.append(Block(language, text[start:]))
+        found.append(Block(language, _shifted(text[start:], indent)))
     return found
+
+
+def _shifted(text: str, indent: int) -> str:
+    """Gives the lines without as many spaces at their beginning as the fence has, as in a list of Markdown."""
+    if not indent:
+        return text
+    return "\n".join(line[:indent].lstrip(" ") + line[indent:] for line in text.split("\n"))
 
 
 def _fence(line: str) -> tuple[str, str]:

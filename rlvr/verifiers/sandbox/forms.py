@@ -15,6 +15,7 @@ beside the program, which can then cheat them.
 
 import ast
 import functools
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -25,7 +26,7 @@ from rlvr.verifiers.sandbox.codec import CodecError
 from rlvr.verifiers.sandbox.compare import Test
 from rlvr.verifiers.sandbox.limits import Limits, read_limits
 from rlvr.verifiers.sandbox.literals import Call, NotLiteralError, convert
-from rlvr.verifiers.sandbox.names import Reach, obstacle, reach
+from rlvr.verifiers.sandbox.names import Reach, evaluation, obstacle, reach
 
 MAX_CODE_CHARACTERS = 1_000_000
 MAX_CASES = 10_000
@@ -128,7 +129,7 @@ def _key_fault(reference: Mapping[str, Any], keys: Mapping[str, Any]) -> str | N
             return f"{key} is {str(value)[:80]!r}, a {type(value).__name__}"
     if not all(isinstance(name, str) and name.isidentifier() for name in reference.get("packages", [])):
         return f"packages is {str(reference['packages'])[:80]!r}; expected a list of names"
-    if not 0.0 <= reference.get("tolerance", 0.0) < float("inf"):
+    if not 0.0 <= reference.get("tolerance", 0.0) <= sys.float_info.max:
         return f"tolerance is {reference['tolerance']!r}; expected a number from 0 on"
     return _entry_fault(reference)
 
@@ -219,6 +220,7 @@ def _form_of(tests: str, preamble: str, entry: str, in_process: bool) -> Form | 
     except (SyntaxError, ValueError) as error:
         return f"the tests do not parse: {type(error).__name__}: {str(error)[:120]}"
     tests = _with_check(tests, module, entry)
+    module = ast.parse(tests)
     if redefined:
         return f"the tests define {entry!r} themselves, so that no program would be tested"
     if fault := _vacuous_fault(module, found, entry):
@@ -229,7 +231,7 @@ def _form_of(tests: str, preamble: str, entry: str, in_process: bool) -> Form | 
         converted = convert(module, entry=entry, bound=own)
         return _framed(converted.entry, converted.calls)
     except NotLiteralError:
-        reason = obstacle(module, found.wanted)
+        reason = evaluation((before, module), found.wanted | {entry}) or obstacle(module, found.wanted)
     if in_process:
         return InProcess(tests, preamble)
     if reason is not None:

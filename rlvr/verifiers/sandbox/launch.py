@@ -184,15 +184,17 @@ def _num_tasks() -> int:
 
 def _settings(python: Interpreter, readable: Sequence[str], box: str, level: int) -> dict[str, Any]:
     landlock = [list(dict.fromkeys(readable)), [box], ["/dev/null"]]
+    uid = own_uid()
+    allowed = policy.compiled(modes_and_times=level >= 3 or uid != 0) if level >= 2 else b""
     return {
         "box": box,
         "namespaces": level >= 3,
-        "uid": own_uid(),
+        "uid": uid,
         "quota": [BOX_BYTES, BOX_FILES],
         "packages": python.packages,
         "package_folders": python.package_folders,
         "landlock": landlock if level >= 2 else None,
-        "filter": base64.b64encode(policy.compiled()).decode() if level >= 2 else "",
+        "filter": base64.b64encode(allowed).decode(),
     }
 
 

@@ -72,9 +72,11 @@ class Assessment:
     def not_enforced(self) -> tuple[str, ...]:
         """What this level does not keep a run from."""
         weak = self.level == LOWEST_ALLOWED and self.landlock_abi < LANDLOCK_ABI_WITH_SCOPES
+        shared = ("threads of an ordinary user's runs at the same time are counted together",)
+        alone = self.level != LOWEST_ALLOWED or os.geteuid() == 0
         scopes = ("signals and abstract sockets are kept back by the system call filter alone",) if weak else ()
         files = ("the number of files",) if self.level == HIGHEST and not self.is_capped else ()
-        return (*NOT_ENFORCED[self.level], *scopes, *files)
+        return (*NOT_ENFORCED[self.level], *(() if alone else shared), *scopes, *files)
 
     @property
     def is_allowed(self) -> bool:

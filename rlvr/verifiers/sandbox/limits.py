@@ -1,6 +1,5 @@
 """What one run may take."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
@@ -65,11 +64,12 @@ def read_limits(given: Mapping[str, Any], *, default: Limits | None = None) -> L
         whole = isinstance(start[name], int)
         if isinstance(value, bool) or not isinstance(value, int if whole else int | float):
             raise UsageError(f"the limit {name} is {value!r}; expected a {'whole ' if whole else ''}number")
+        _check(name, value, _LOWEST[name])
         start[name] = value if whole else float(value)
     return Limits(**start)
 
 
 def _check(name: str, value: float, low: float) -> None:
     high = MAX_SECONDS if name.endswith("_seconds") else MAX_BYTES
-    if not (math.isfinite(value) and low <= value <= high):
+    if not low <= value <= high:  # so NaN is refused, and an integer that no float holds
         raise UsageError(f"the limit {name} is {value}; expected {low:g} to {high:g}")

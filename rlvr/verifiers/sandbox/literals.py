@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rlvr.verifiers.sandbox.compare import Test
-from rlvr.verifiers.sandbox.constants import SHADOW, NotConstantError, constant
+from rlvr.verifiers.sandbox.constants import SHADOW, NotConstantError, Room, constant
 
 MAX_CALLS = 2000
 MAX_STEPS = 20_000
@@ -51,8 +51,6 @@ def convert(module: ast.Module, *, entry: str, bound: Set[str]) -> Converted:
     script = _Script(entry, dict.fromkeys({*bound, entry}, SHADOW))
     try:
         script.run(module.body)
-        if not script.checked and "check" in script.functions and entry:
-            script.inline("check", entry)
     except NotConstantError as error:
         raise NotLiteralError(str(error)) from None
     if len(script.entries) != 1:
@@ -70,8 +68,8 @@ class _Script:
     aliases: dict[str, str] = field(default_factory=dict)
     entries: set[str] = field(default_factory=set)
     calls: list[Call] = field(default_factory=list)
-    checked: bool = False
     steps: int = 0
+    room: Room = field(default_factory=Room)
 
     def run(self, body: Sequence[ast.stmt]) -> None:
         """Reads statements in order."""
@@ -91,21 +89,22 @@ class _Script:
             case ast.Import() | ast.ImportFrom():
                 self.note_import(node)
             case ast.Assign(targets=[ast.Name(id=name)], value=value):
-                self.bind(name, constant(value, self.names))
+                self.bind(name, self.constant(value))
             case ast.FunctionDef(name=name, decorator_list=[]) if name != self.entry:
                 self.functions[name] = node
                 self.names[name] = SHADOW
-            case ast.Expr(value=ast.Call(func=ast.Name(id=name), args=[ast.Name(id=given)], keywords=[])) if (
-                name in self.functions
-            ):
-                self.checked = True
+            case ast.Expr(value=ast.Call(func=ast.Name(id=name), args=[given], keywords=[])) if name in self.functions:
                 self.inline(name, given)
             case ast.For(target=target, iter=source, body=body, orelse=[]):
-                self.loop(target, constant(source, self.names), body)
+                self.loop(target, self.constant(source), body)
             case ast.Assert(test=test):
                 self.expect(test)
             case _:
                 raise NotLiteralError(f"the statement {ast.unparse(node)[:80]!r}")
+
+    def constant(self, node: ast.expr) -> Any:
+        """Gives the value of a constant expression."""
+        return constant(node, self.names, self.room)
 
     def note_import(self, node: ast.Import | ast.ImportFrom) -> None:
         """Notes which names an import binds, "math" alone being known here."""
@@ -123,8 +122,9 @@ class _Script:
         self.functions.pop(name, None)
         self.names[name] = value
 
-    def inline(self, name: str, given: str) -> None:
-        """Reads the body of `def check(candidate)`, candidate being the program's function `given`."""
+    def inline(self, name: str, handed: ast.expr) -> None:
+        """Reads the body of `def check(candidate)`, candidate being what is handed to it of the program."""
+        given = handed.id if isinstance(handed, ast.Name) else ast.unparse(handed).replace("().", ".", 1)
         function = self.functions[name]
         parameters = function.args
         if (
@@ -134,6 +134,7 @@ class _Script:
             or parameters.kwonlyargs
             or parameters.posonlyargs
             or self.aliases
+            or not (isinstance(handed, ast.Name) or given == self.entry)
             or self.target(given) is None
         ):
             raise NotLiteralError(f"the call {name}({given})")
@@ -170,10 +171,10 @@ class _Script:
         if name is None:
             return None
         self.entries.add(name)
-        kwargs = {keyword.arg or "": constant(keyword.value, self.names) for keyword in node.keywords}
+        kwargs = {keyword.arg or "": self.constant(keyword.value) for keyword in node.keywords}
         if "" in kwargs:
             raise NotLiteralError("an unpacked argument")
-        return tuple(constant(arg, self.names) for arg in node.args), kwargs
+        return tuple(self.constant(arg) for arg in node.args), kwargs
 
     def expect(self, node: ast.expr) -> None:
         """Reads what is asserted."""
@@ -193,7 +194,7 @@ class _Script:
         call, test = found
         if call is not None:
             self.add(call, test)
-        elif not constant(node, self.names):
+        elif not self.constant(node):
             raise NotLiteralError(f"{ast.unparse(node)[:80]!r} is false without the program")
 
     def add(self, call: tuple[tuple[Any, ...], dict[str, Any]], test: Test) -> None:
@@ -208,7 +209,7 @@ class _Script:
             return near
         for node, other, kinds in ((left, right, _LEFT), (right, left, _RIGHT)):
             if type(op) in kinds and (call := self.called(node)) is not None:
-                expected = constant(other, self.names)
+                expected = self.constant(other)
                 if isinstance(op, ast.Is | ast.IsNot) and not (expected is None or isinstance(expected, bool)):
                     raise NotLiteralError(f"identity with {ast.unparse(other)[:80]}")
                 if isinstance(op, ast.In) and isinstance(expected, range):
@@ -228,10 +229,10 @@ class _Script:
                 for node, expected in ((one, other), (other, one)):
                     if (call := self.called(node)) is not None:
                         kind = "near" if isinstance(op, ast.Lt) else "near_or_at"
-                        tolerance = constant(right, self.names)
+                        tolerance = self.constant(right)
                         if not isinstance(tolerance, int | float):
                             raise NotLiteralError(f"the tolerance {tolerance!r}")
-                        return call, Test(kind, constant(expected, self.names), tolerance)  # type: ignore[arg-type]
+                        return call, Test(kind, self.constant(expected), tolerance)  # type: ignore[arg-type]
         return None
 
     def is_abs(self, node: ast.expr) -> bool:
@@ -249,13 +250,13 @@ class _Script:
             case ast.Call(func=ast.Attribute(value=ast.Name(id="math"), attr="isclose"), args=[one, other]):
                 if "math" in self.names:
                     return None
-                options = {keyword.arg: constant(keyword.value, self.names) for keyword in node.keywords}
+                options = {keyword.arg: self.constant(keyword.value) for keyword in node.keywords}
                 if not options.keys() <= {"rel_tol", "abs_tol"}:
                     raise NotLiteralError("an option of math.isclose")
                 for call_node, expected in ((one, other), (other, one)):
                     if (call := self.called(call_node)) is not None:
                         tolerance, floor = options.get("rel_tol", 1e-09), options.get("abs_tol", 0.0)
-                        return call, Test("isclose", constant(expected, self.names), tolerance, floor)
+                        return call, Test("isclose", self.constant(expected), tolerance, floor)
         return None
 
 

@@ -8,9 +8,10 @@ import ast
 import builtins
 import symtable
 import sys
-from collections.abc import Iterator, Set
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass
 
+_EVALUATING = frozenset({"eval", "exec", "marshal", "pickle"})
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
@@ -85,6 +86,23 @@ def _fault(node: ast.AST, theirs: Set[str], local: Set[str]) -> str | None:
         case ast.ImportFrom(module=name, level=level):
             return "an import from beside the tests" if level else _foreign(name or "")
     return None
+
+
+def evaluation(modules: Iterable[ast.Module], wanted: Set[str]) -> str | None:
+    """Gives why scripts may run what the program gave as code, which could then decide for them, or None."""
+    nodes = [node for module in modules for node in ast.walk(module)]
+    own = {id(node.func) for node in nodes if isinstance(node, ast.Call) and _is_text(node.args[:1])}
+    for node in nodes:
+        match node:
+            case ast.Name(id=name) if name in _EVALUATING - wanted and id(node) not in own:
+                return f"{name} may run what the program gave"
+            case ast.ImportFrom(module=name) if name in _EVALUATING:
+                return f"{name} may run what the program gave"
+    return None
+
+
+def _is_text(args: list[ast.expr]) -> bool:
+    return all(isinstance(arg, ast.Constant) for arg in args)
 
 
 def _root(node: ast.expr) -> str:

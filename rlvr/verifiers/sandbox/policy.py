@@ -16,8 +16,10 @@ FILES = """
     stat fstat lstat newfstatat statx statfs fstatfs access faccessat faccessat2 readlink readlinkat
     getcwd chdir fchdir getdents getdents64 lseek dup dup2 dup3 flock ftruncate truncate fallocate fsync fdatasync
     rename renameat renameat2 unlink unlinkat mkdir mkdirat rmdir link linkat symlink symlinkat
-    chmod fchmod fchmodat umask utimensat sendfile copy_file_range fadvise64
+    umask sendfile copy_file_range fadvise64
 """
+MODES_AND_TIMES = "chmod fchmod fchmodat utimensat"
+"""Landlock does not rule over these: they reach whatever belongs to the user of the run."""
 WAITING = """
     pipe pipe2 poll ppoll select pselect6 epoll_create epoll_create1 epoll_ctl epoll_wait epoll_pwait epoll_pwait2
     eventfd eventfd2 sendto recvfrom sendmsg recvmsg shutdown getsockname
@@ -51,8 +53,9 @@ TERMINAL_AND_QUEUE = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)
 
 
 @functools.cache
-def compiled() -> bytes:
-    """Gives the allow-list as instructions of classic BPF for this processor.
+def compiled(*, modes_and_times: bool) -> bytes:
+    """Gives the allow-list as instructions of classic BPF for this processor; modes and times of files may be set only
+    where all that the user of the run owns and can reach is the box.
 
     Raises VerifierError where libseccomp or its Python binding is missing.
     """
@@ -62,7 +65,7 @@ def compiled() -> bytes:
         hint = "apt-get install libseccomp2; pip install pyseccomp"
         raise VerifierError(f"the system call filter cannot be made: {error}", hint=hint) from error
     made = seccomp.SyscallFilter(seccomp.ERRNO(errno.EPERM))
-    for name in ALLOWED.split():
+    for name in (*ALLOWED.split(), *(MODES_AND_TIMES.split() if modes_and_times else ())):
         number = _number(seccomp, name)
         if number is not None:
             made.add_rule(seccomp.ALLOW, number)
@@ -75,7 +78,7 @@ def compiled() -> bytes:
 
 def _add_rules_by_argument(seccomp: object, made: object) -> None:
     """Adds what is allowed for some arguments only. clone3, whose flags BPF cannot see, is "not there": glibc then
-    takes clone."""
+    takes clone. Attributes of files are "not supported", with which shutil puts up."""
     from pyseccomp import ALLOW, EQ, ERRNO, MASKED_EQ, Arg, SyscallFilter
 
     assert isinstance(made, SyscallFilter)
@@ -95,6 +98,10 @@ def _add_rules_by_argument(seccomp: object, made: object) -> None:
     clone3 = _number(seccomp, "clone3")
     if clone3 is not None:
         made.add_rule(ERRNO(errno.ENOSYS), clone3)
+    for name in ("listxattr", "llistxattr", "flistxattr"):
+        number = _number(seccomp, name)
+        if number is not None:
+            made.add_rule(ERRNO(errno.ENOTSUP), number)
 
 
 def _number(seccomp: object, name: str) -> int | None:

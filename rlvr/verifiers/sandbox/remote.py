@@ -22,7 +22,6 @@ from rlvr.verifiers.sandbox.ran import Ran, one_line, shown
 HERE = Path(__file__).parent
 LATER_SECONDS = 30.0
 """How long a service may take beside the run itself."""
-TRIES = 2
 MAX_REPLY_BYTES = 64 << 20
 
 
@@ -70,7 +69,7 @@ class SandboxFusion:
             return Ran("sandbox_failure", error=one_line(str(reply.get("message"))))
         if not isinstance(run, dict) or run.get("status") not in ("Finished", "TimeLimitExceeded", "Error"):
             raise UnavailableError(f"a reply without a run_result: {str(reply)[:200]}")
-        stdout = str(run.get("stdout") or "").encode("utf-8", "surrogateescape")
+        stdout = str(run.get("stdout") or "").encode("utf-8", "surrogatepass")
         stderr = str(run.get("stderr") or "")
         seconds, code = run.get("execution_time") or 0.0, run.get("return_code")
         if not isinstance(seconds, int | float) or not isinstance(code, int | None):
@@ -147,20 +146,26 @@ class RemoteSandbox:
         )
 
     def _post(self, program: str, stdin: str, limits: Limits) -> Ran:
-        """Posts once more after any trouble; the second failure of the sandbox counts against the program."""
-        trouble = Ran("host_error")
-        for _ in range(TRIES):
-            start = time.monotonic()
-            try:
-                ran = self.service.read(self._fetch(self.service.request(program, stdin, limits), limits), limits)
-            except UnavailableError as error:
-                seconds = time.monotonic() - start
-                trouble = Ran("host_error", wall_seconds=seconds, error=one_line(f"{self.url}: {error}"))
-                continue
-            if ran.status != "sandbox_failure":
-                return ran
-            trouble = ran
-        return trouble
+        """Posts once more after any trouble; the second failure of the sandbox counts against the program.
+
+        So does a program that gets no answer twice from a service which answers another one in between: else a program
+        that keeps the service from answering would go unjudged.
+        """
+        ran = trouble = self._try(program, stdin, limits)
+        if ran.status in ("host_error", "sandbox_failure"):
+            ran = self._try(program, stdin, limits)
+        if ran.status == trouble.status == "host_error" and self._try("", "", limits).status == "ok":
+            ran = self._try(program, stdin, limits)
+            return _ended(ran, "sandbox_failure", ran.error) if ran.status == "host_error" else ran
+        return ran
+
+    def _try(self, program: str, stdin: str, limits: Limits) -> Ran:
+        start = time.monotonic()
+        try:
+            return self.service.read(self._fetch(self.service.request(program, stdin, limits), limits), limits)
+        except UnavailableError as error:
+            seconds = time.monotonic() - start
+            return Ran("host_error", wall_seconds=seconds, error=one_line(f"{self.url}: {error}"))
 
     def _fetch(self, request: dict[str, Any], limits: Limits) -> Any:
         body = json.dumps(request).encode("ascii")

@@ -153,7 +153,10 @@ class Zygote:
             order = json.loads(message)
             if order["do"] == "run":
                 reply = self._run(order, descriptors)
-                self.control.send(json.dumps(reply).encode())
+                try:
+                    self.control.send(json.dumps(reply).encode())
+                except OSError:  # the trusted side is gone
+                    return
                 self.fork_spare()
 
     def _run(self, order: dict[str, Any], descriptors: list[int]) -> dict[str, Any]:
@@ -187,9 +190,7 @@ class Zygote:
             if watched in ready:
                 return False
             if self.control.fileno() in ready:
-                message, _ = receive(self.control)
-                if not message:
-                    os._exit(0)
+                receive(self.control)
                 return True
         return True
 
@@ -293,6 +294,10 @@ def main() -> None:
     }
     control.send(json.dumps(found).encode())
     zygote.serve()
+    if not zygote.alone:  # who made the folder may have been killed before it could remove it
+        with contextlib.suppress(OSError):
+            empty_folder(zygote.box, zygote.box_mode)
+            os.rmdir(zygote.box)
     os._exit(0)
 
 

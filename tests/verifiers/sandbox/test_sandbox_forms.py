@@ -5,7 +5,7 @@ import pytest
 
 from rlvr.verifiers.sandbox.codec import decode
 from rlvr.verifiers.sandbox.compare import Test, holds
-from rlvr.verifiers.sandbox.constants import MAX_ITEMS, NotConstantError, constant
+from rlvr.verifiers.sandbox.constants import MAX_ITEMS, NotConstantError, Room, constant
 from rlvr.verifiers.sandbox.forms import Calls, InProcess, Judged, Question, Stdin, read_question
 from rlvr.verifiers.sandbox.literals import Call
 
@@ -152,6 +152,7 @@ def test_the_entry_is_the_programs_even_where_it_is_called_like_a_builtin() -> N
         "def abs(x): return 0\nassert abs(f(1) - 2) < 1",
         "def sorted(x): return 0\nassert f(1) == sorted([1])",
         "def check(g):\n    assert g(1) == 2\n    return\ncheck(f)",
+        "def check(g):\n    assert g(1) == 2\ncheck(lambda x: f(x))",
         "def check(g, h):\n    assert g(1) == 2\ncheck(f, 1)",
         "try:\n    f(1)\nexcept ValueError:\n    pass\nelse:\n    assert False",
         "if f(1):\n    assert f(2) == 3",
@@ -323,12 +324,12 @@ def test_the_form_of_stdin_keeps_inputs_as_bytes_and_outputs_here() -> None:
 )
 def test_an_expression_that_is_no_small_constant_is_refused_and_not_run(text: str) -> None:
     with pytest.raises(NotConstantError):
-        constant(ast.parse(text, mode="eval").body, {})
+        constant(ast.parse(text, mode="eval").body, {}, Room())
 
 
 def test_a_large_sum_of_lists_is_refused() -> None:
     with pytest.raises(NotConstantError):
-        constant(ast.parse("a + a", mode="eval").body, {"a": [0] * MAX_ITEMS})
+        constant(ast.parse("a + a", mode="eval").body, {"a": [0] * MAX_ITEMS}, Room())
 
 
 def test_a_literal_argument_that_is_used_twice_is_sent_afresh_each_time() -> None:

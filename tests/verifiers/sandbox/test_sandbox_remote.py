@@ -127,12 +127,12 @@ def reply(**run: Any) -> bytes:
 @pytest.mark.parametrize(
     ("answer", "status", "posts"),
     [
-        ((500, b"{}"), "host_error", 2),
-        ((200, b"no JSON"), "host_error", 2),
-        ((200, b"[" * 100_000), "host_error", 2),
-        ((200, b"[]"), "host_error", 2),
-        ((200, reply(status="Odd")), "host_error", 2),
-        ((200, reply(status="Finished", return_code="0")), "host_error", 2),
+        ((500, b"{}"), "host_error", 3),
+        ((200, b"no JSON"), "host_error", 3),
+        ((200, b"[" * 100_000), "host_error", 3),
+        ((200, b"[]"), "host_error", 3),
+        ((200, reply(status="Odd")), "host_error", 3),
+        ((200, reply(status="Finished", return_code="0")), "host_error", 3),
         ((200, b'{"status": "SandboxError", "message": "lost"}'), "sandbox_failure", 2),
         ((200, reply(status="Error", stderr="no cgroup")), "sandbox_failure", 2),
         ((200, reply(status="Finished", return_code=0, stdout="1\n")), "ok", 1),
