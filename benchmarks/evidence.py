@@ -53,6 +53,8 @@ WITHOUT = (569, 1006, 1693, 1762, 4069, 4281, 5853)
 """Of the tasks of "instructions" by that seed: those whose text is a part of a longer order that is trained on."""
 DRAWN_DOMAINS = 4
 """So many of the evaluation's sources draw their tasks by a seed; the facts after them are the same for every seed."""
+DEMONSTRATED = 5
+"""So many of SFT's sources, all of them, have demonstrations that only say the answer."""
 TRIES = 3
 """How often a run is taken up again after it ended with an error or by a signal."""
 
@@ -103,7 +105,7 @@ def plan(tasks: int) -> list[Job]:
         ]
     control = ('evaluation.prompts=["chat"]', "evaluation.low_temperature=0", "rlvr.rewards=shuffled", *longer)
     jobs += [Job(f"shuffled-seed{seed}", RECIPE, (f"seed={seed}", f"model.path={SHIPPED}", *control)) for seed in SEEDS]
-    worked = tuple(f"sft.data.{number}.options.answer_only_share=0" for number in range(1, DRAWN_DOMAINS + 1))
+    worked = tuple(f"sft.data.{number}.options.answer_only_share=0" for number in range(1, DEMONSTRATED + 1))
     seed = SEEDS[0]
     jobs.append(Job(f"working-seed{seed}", RECIPE, (f"seed={seed}", f"model.path={SHIPPED}", *worked, *longer)))
     return jobs
