@@ -131,15 +131,12 @@ def verify_file(
     configure_shared(workers)
     if verifier == "code":
         code.configure(workers=workers, url=sandbox, allow_unsafe_execution=allow_unsafe_execution)
-        code.sandboxes()
+        code.sandboxes()  # too weak an isolation is refused before the first row
     summary, scorer = Summary(verifier, threshold), make_scorer(judge or {})
     waiting: deque[tuple[Any, Any]] = deque()
-    rows = read_rows(path)
-    if verifier == "instructions":
-        rows = (_published(row, fields.answer, options) for row in rows)
     started = time.monotonic()
     verdicts = verify_many(
-        _named(rows, waiting),
+        _named(_rows_for(verifier, path, fields.answer, options), waiting),
         verifier,
         options=options,
         completion_field=fields.completion,
@@ -154,13 +151,25 @@ def verify_file(
             summary.add(str(name), verdict, label)
             summary.unlabelled += bool(fields.label) and label is None
             if verdict.outcome is None and verdict.status not in summary.unusable:
-                fault = verdict.extracted or reference_fault(row, verifier, options=options, answer_field=fields.answer)
-                summary.unusable |= {verdict.status: f"{name}: {fault}"} if fault else {}
+                summary.unusable |= _fault(name, row, verdict, verifier, options, fields.answer)
             out.write({"id": name, **_judged(verdict)})
             progress.advance(bar)
     summary.seconds = time.monotonic() - started
     summary.totals = scorer.totals()
     return summary
+
+
+def _rows_for(verifier: str, path: Path, answer_field: str, options: Mapping[str, Any]) -> Iterator[Any]:
+    rows = read_rows(path)
+    return (_published(row, answer_field, options) for row in rows) if verifier == "instructions" else rows
+
+
+def _fault(
+    name: Any, row: Any, verdict: Verdict, verifier: str, options: Mapping[str, Any], answer_field: str
+) -> dict[str, str]:
+    """Gives by its status why a row could not be judged, where that is known."""
+    fault = verdict.extracted or reference_fault(row, verifier, options=options, answer_field=answer_field)
+    return {verdict.status: f"{name}: {fault}"} if fault else {}
 
 
 def _named(rows: Iterable[Any], waiting: deque[tuple[Any, Any]]) -> Iterator[Any]:

@@ -13,14 +13,9 @@ A unit may be left out or added; a different one is wrong. A reference may ask f
     {"answer": "18", "slot": "marked"}               where the answer stands, a name in SLOTS; for RL keep "boxed"
 """
 
-import asyncio
 import functools
-import os
 import re
-import threading
-from collections import OrderedDict
 from collections.abc import Sequence
-from concurrent.futures import Future
 from dataclasses import asdict, dataclass, replace
 from string import ascii_uppercase
 from typing import Any
@@ -32,14 +27,13 @@ from rlvr.verifiers.forms import Form, parse, parse_normalised
 from rlvr.verifiers.guard import looks_like_code
 from rlvr.verifiers.latex import depth, normalise, squeezed
 from rlvr.verifiers.pool import shared
-from rlvr.verifiers.pooled import failed_verdict
+from rlvr.verifiers.pooled import judged_in_pool
 from rlvr.verifiers.rational import MAX_DEPTH
 from rlvr.verifiers.reference import slot_fault
 from rlvr.verifiers.worker_handle import Reply
 
 VERSION = "math-4"
 CPU_SECONDS = 1.5
-MAX_REMEMBERED = 100_000
 MAX_REFERENCE_CHARACTERS = 10_000
 WAIT_SECONDS = 600.0
 
@@ -49,47 +43,6 @@ _POWER = re.compile(r"([)\]}]|\w)\s*\^\s*(?:\{\s*-?\s*(\d+)\s*\}|(\d+))")
 _BIG_RANGE = re.compile(r"\\(?:sum|prod|binom|int)(?![a-zA-Z]).*?\d{5,}", re.DOTALL)
 _BIG_FACTORIAL = re.compile(r"(?:[)}\]]|\d{4,})\s*!")
 _CODE = re.compile(r"\\(?:input|include|write|def|catcode)(?![a-zA-Z])")
-
-
-class _Memory:
-    """Replies of the worker pool by question, the least recently used forgotten first; safe for threads."""
-
-    def __init__(self, size: int) -> None:
-        self._size = size
-        self.forget()
-
-    def forget(self) -> None:
-        """Starts anew, with a lock that nobody holds."""
-        self._lock = threading.Lock()
-        self._replies: OrderedDict[tuple[str, str, str, Policy], Future[Reply]] = OrderedDict()
-
-    def ask(self, reference: str, answer: str, policy: Policy) -> "Future[Reply]":
-        """Gives the reply to come; the same question is put to the pool once."""
-        key = (VERSION, reference, answer, policy)
-        with self._lock:
-            future = self._replies.get(key)
-            if future is not None and not (future.done() and future.result().kind in ("host", "error")):
-                self._replies.move_to_end(key)
-                return future
-            payload = {"reference": reference, "answer": answer, "policy": asdict(policy)}
-            future = self._replies[key] = shared().submit(_COMPARE, payload, cpu_seconds=CPU_SECONDS)
-            while len(self._replies) > self._size:
-                self._replies.popitem(last=False)
-            return future
-
-    def clear(self) -> None:
-        with self._lock:
-            self._replies.clear()
-
-
-_memory = _Memory(MAX_REMEMBERED)
-# A reply that the parent waits for never comes in its forked child.
-os.register_at_fork(after_in_child=_memory.forget)
-
-
-def forget() -> None:
-    """Forgets the replies of the worker pool, so that the same questions are computed anew."""
-    _memory.clear()
 
 
 def too_heavy(text: str) -> bool:
@@ -310,11 +263,18 @@ def _settled(question: Question, verdicts: Sequence[Verdict]) -> Verdict:
 
 
 async def _by_algebra(reference: str, answer: str, policy: Policy, extracted: str) -> Verdict:
-    # Shielded: the reply may be awaited by several completions, and one of them may be cancelled.
-    reply = await asyncio.shield(asyncio.wrap_future(_memory.ask(reference, answer, policy)))
-    if reply.kind == "value":
+    def read(reply: Reply) -> Verdict:
         return Verdict(float(reply.value), "ok", extracted, path="algebra", seconds=reply.seconds, version=VERSION)
-    return failed_verdict(reply, _COMPARE, path="algebra", extracted=extracted, version=VERSION)
+
+    return await judged_in_pool(
+        _COMPARE,
+        {"reference": reference, "answer": answer, "policy": asdict(policy)},
+        cpu_seconds=CPU_SECONDS,
+        extracted=extracted,
+        version=VERSION,
+        read=read,
+        path="algebra",
+    )
 
 
 def _exact_leaf(reference: str, answer: str) -> bool | None:

@@ -14,15 +14,22 @@ memory = Memory()
 
 
 async def judged_in_pool(
-    function: str, payload: Any, *, cpu_seconds: float, extracted: str, version: str, read: Callable[[Reply], Verdict]
+    function: str,
+    payload: Any,
+    *,
+    cpu_seconds: float,
+    extracted: str,
+    version: str,
+    read: Callable[[Reply], Verdict],
+    path: str = "pool",
 ) -> Verdict:
-    """Gives `read(reply)` for a value, else `failed_verdict`."""
+    """Gives `read(reply)` for a value, else `failed_verdict`; a question asked before has its reply already."""
     asked = memory.ask(function, payload, cpu_seconds=cpu_seconds, version=version)
     # Shielded: several completions may wait for the reply, and one of them may be cancelled.
     reply = await asyncio.shield(asyncio.wrap_future(asked))
     if reply.kind == "value":
         return read(reply)
-    return failed_verdict(reply, function, path="pool", extracted=extracted, version=version)
+    return failed_verdict(reply, function, path=path, extracted=extracted, version=version)
 
 
 def failed_verdict(reply: Reply, function: str, *, path: str, extracted: str, version: str) -> Verdict:

@@ -205,7 +205,10 @@ def test_an_interrupt_ends_it_cleanly_and_leaves_nothing(tmp_path: Path) -> None
     )
     command = [sys.executable, "-m", "rlvr.app.cli", "verify", "math", str(rows), "--output", str(tmp_path / "out")]
     root = str(Path(__file__).parents[2])
+    # A shell lets what it starts in the background ignore SIGINT, and children would inherit that.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": root}) as verify:
+        signal.signal(signal.SIGINT, before)
         deadline = time.monotonic() + 120
         while not (tmp_path / ".tmp-out").exists() and time.monotonic() < deadline:
             time.sleep(0.05)

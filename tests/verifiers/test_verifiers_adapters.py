@@ -122,7 +122,7 @@ def test_a_fork_gets_a_pool_of_its_own_whatever_the_parent_is_doing() -> None:
     # The parent's workers are stopped with the very question under way, and the pool's lock is held while it forks.
     program = """
         import os, signal, threading, time
-        from rlvr.verifiers import math, pool
+        from rlvr.verifiers import pool, pooled
         from rlvr.verifiers.adapters import reward
 
         judge = reward("math")
@@ -132,7 +132,7 @@ def test_a_fork_gets_a_pool_of_its_own_whatever_the_parent_is_doing() -> None:
             os.kill(pid, signal.SIGSTOP)
         asking = threading.Thread(target=judge, args=(r"\\boxed{2+x}", "x+2"))
         asking.start()
-        while len(math._memory._replies) < 2:
+        while len(pooled.memory._replies) < 2:
             time.sleep(0.01)
         with pool._shared_lock:
             child = os.fork()

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rlvr.types import Verdict
-from rlvr.verifiers import math, pooled
+from rlvr.verifiers import pooled
 from rlvr.verifiers.audit.cases import Case
 from rlvr.verifiers.many import verify_many
 from rlvr.verifiers.pool import Pool, usable_cores
@@ -78,7 +78,6 @@ def collected(stream: Iterator[Judgment], told: Callable[[], None]) -> list[Judg
 
 
 def _by_the_house(verifier: str, scorer: Scorer, cases: Sequence[Case]) -> Iterator[Judgment]:
-    math.forget()
     pooled.memory.forget()
     for some in _batches(cases, 2 * usable_cores()):
         rows = [{"reference": case.reference, "completion": case.completion} for case in some]

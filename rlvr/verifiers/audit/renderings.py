@@ -31,7 +31,7 @@ def _bare(target: Target) -> Made:
 
 
 def _white_space(target: Target) -> Made:
-    yield "around", f"\n\n  {target.placed(target.right)} \t\n"
+    yield "around", f"\n\n{target.placed(target.right)} \t\n"
     if target.slot in (*BOXES, "tag"):
         yield "inside", target.placed(f" {target.right} ")
 

@@ -38,6 +38,10 @@ _COUNTDOWN = {
     },
 }
 
+_DOUBLE = {"calls": [{"args": [n], "expected": 2 * n} for n in (0, 3, -7)], "entry": "double"}
+_SQUARE = {"asserts": "assert square(3) == 9\nassert square(-2) == 4", "entry": "square"}
+_TOTAL = {"stdin": [{"input": "1 2 3\n", "output": "6"}, {"input": "-4\n", "output": "-4"}]}
+
 SEEDS: Mapping[str, tuple[Seed, ...]] = {
     "math": (
         Seed("18", ("18", "18.0", r"\$18", "x = 18", "36/2", r"18\text{ eggs}"), ("81", "17", "-18", "180", "1.8")),
@@ -73,6 +77,34 @@ SEEDS: Mapping[str, tuple[Seed, ...]] = {
             ("A", "C", "D", "Rome", "B) Rome", "Paris or Rome", "BB"),
         ),
         Seed({"answer": "C"}, ("C", "(c)"), ("A", "B", "(d)", "CC")),
+    ),
+    "code": (
+        Seed(
+            _DOUBLE,
+            (
+                "def double(n):\n    return 2 * n",
+                "```python\ndef double(n):\n    return n + n\n```",
+                "double = lambda n: n * 2",
+            ),
+            (
+                "def double(n):\n    return n * n",
+                "def double(n):\n    return [0, 6, -14]",
+                "def double(n):\n    raise SystemExit(0)",
+                "class Same(int):\n    __eq__ = lambda self, other: True\ndef double(n):\n    return Same()",
+                "def double(n):\n    return str(2 * n)",
+                "print(0, 6, -14)",
+            ),
+        ),
+        Seed(
+            _SQUARE,
+            ("def square(x):\n    return x * x",),
+            ("def square(x):\n    return 3 * x", "def square(x):\n    return 9", "import os\nos._exit(0)"),
+        ),
+        Seed(
+            _TOTAL,
+            ("print(sum(map(int, input().split())))",),
+            ("print(6)", "print(sum(map(int, input().split())), end='!')", "input()", "print(6)\nprint(-4)"),
+        ),
     ),
     "exact": (
         Seed("blue whale", ("blue whale", "blue\nwhale"), ("Blue whale", "whale", "blue whales", "the blue whale")),

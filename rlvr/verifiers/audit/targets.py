@@ -20,6 +20,7 @@ from rlvr.verifiers.table import JUDGE
 
 HOUSE_SLOTS: Mapping[str, str] = {
     "choice": "boxed_or_whole",
+    "code": "whole",
     "exact": "whole",
     "gym": "boxed_or_tag",
     "instructions": "whole",
@@ -32,7 +33,7 @@ HOUSE_SLOTS: Mapping[str, str] = {
 }
 """Where an answer stands for each verifier of the house, when its reference does not say."""
 
-MANY_RIGHT = ("instructions", "json_schema", "regex")
+MANY_RIGHT = ("code", "instructions", "json_schema", "regex")
 """Verifiers whose references many texts meet, and which name none of them."""
 
 MAX_WRONGS = 3
