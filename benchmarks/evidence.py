@@ -1,6 +1,6 @@
 """The evidence for the laptop recipe: 3 seeds of RLVR on 2 bases, 3 runs with shuffled rewards, 256 tasks a domain.
 
-RLVR goes on for almost three times as many steps as in the demo, whose limit is four minutes. The tasks are other
+RLVR goes on for five times as many steps as in the demo, whose limit is four minutes. The tasks are other
 ones than those on which the recipe was chosen. In one more run all demonstrations show their working: what the gain
 owes to those that do not.
 
