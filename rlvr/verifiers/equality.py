@@ -19,6 +19,8 @@ UNIT_LETTERS = "mshglL"
 """Letters that are a unit after a number where the reference is a number."""
 
 _WORD = re.compile(r"[a-z]")
+ORDERS = ("xyzw", "abcd", "uv", "pqrs", "mn", "ijk")
+"""Names of coordinates in the order in which a tuple without names holds them."""
 
 Leaf = Callable[[str, str], bool | None]
 """(reference, answer) -> whether two single values are equal, None where that cannot be told here."""
@@ -208,7 +210,21 @@ def _is_range(form: Form) -> bool:
 def _in_order(reference: Form, answer: Form, leaf: Leaf, policy: Policy) -> bool | None:
     if len(reference.items) != len(answer.items):
         return False
-    return _all([same(*pair, leaf, policy) for pair in zip(reference.items, answer.items, strict=True)])
+    names = answer.name.strip("()").split(",") if answer.name.startswith("(") else _names(answer)
+    pairs = zip(_by_name(reference, _names(reference)), _by_name(answer, names), strict=True)
+    return _all([same(*pair, leaf, policy) for pair in pairs])
+
+
+def _names(form: Form) -> list[str]:
+    return [item.name for item in form.items]
+
+
+def _by_name(form: Form, names: Sequence[str]) -> Sequence[Form]:
+    """Gives the items in the order of their names, where these have one (y = 2, x = 1 is the pair 1, 2)."""
+    order = next((known for known in ORDERS if all(len(name) == 1 and name in known for name in names)), None)
+    if order is None or len(set(names)) != len(form.items):
+        return form.items
+    return [item for _, item in sorted(zip(names, form.items, strict=True), key=lambda pair: order.index(pair[0]))]
 
 
 def _units_agree(reference: Form, answer: Form, policy: Policy) -> bool:

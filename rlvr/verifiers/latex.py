@@ -110,12 +110,12 @@ def _signs(text: str) -> str:
 
 
 def _without_phantoms(text: str) -> str:
-    """Gives `text` without what is set in no ink; one that never closes takes the rest with it."""
+    """Gives `text` with a gap for what is set in no ink, none for what has no width; an open one takes the rest."""
     if "phantom" not in text:
         return text
     kept, position = [], 0
     while match := _PHANTOM.search(text, position):
-        kept.append(text[position : match.start()])
+        kept += [text[position : match.start()], "" if "vphantom" in match.group() else " "]
         position, level = match.end(), 1 if match[1] else 0
         while level and (brace := _BRACE.search(text, position)):
             position = brace.end()

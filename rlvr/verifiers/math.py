@@ -32,7 +32,7 @@ from rlvr.verifiers.rational import MAX_DEPTH
 from rlvr.verifiers.reference import slot_fault
 from rlvr.verifiers.worker_handle import Reply
 
-VERSION = "math-4"
+VERSION = "math-5"
 CPU_SECONDS = 1.5
 MAX_REFERENCE_CHARACTERS = 10_000
 WAIT_SECONDS = 600.0

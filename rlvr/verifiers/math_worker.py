@@ -75,7 +75,8 @@ def _leaf(reference: str, answer: str, *, rounded: bool) -> bool:
     literal = decimal(answer)
     if wanted is not None and literal is not None:
         exact = _digits(wanted)
-        return exact is not None and exact.is_real is True and stands_for(literal, Fraction(str(exact)))
+        if exact is not None and exact.is_real is True and stands_for(literal, Fraction(str(exact))):
+            return True
     if wanted is not None and found is not None:
         return _close(wanted, found) or _vanishes(wanted - found)
     return bool(math_equal(list(left), list(right), timeout_seconds=None)) or _expands_to_zero(left[0], right[0])

@@ -17,6 +17,7 @@ SIZES = r"\\(?:bf|rm|it|tiny|small|normalsize|large|Large|LARGE|huge|Huge)(?![a-
 
 _FUNCTION = "|".join(FUNCTIONS)
 _END = "(?![a-zA-Z])"
+_LETTER = r"\\(?:pi|alpha|beta|gamma|delta|theta|lambda|mu|sigma|phi|omega)"
 _RULES: tuple[tuple[str, str, str], ...] = (
     ("\\", rf"\\(?:left|right|middle|[bB]igg?[lr]?){_END}\s*\.?(?=[^a-zA-Z0-9]|$)", ""),
     ("style", rf"\\(?:display|text|script)style{_END}", ""),
@@ -26,6 +27,9 @@ _RULES: tuple[tuple[str, str, str], ...] = (
     ("color", r"\\(?:text)?color\s*\{\s*(?!white)[a-zA-Z]+\s*\}", ""),
     ("{\\", rf"(?<!\\)\{{{SIZES}([^{{}}]*)\}}", r"\\text{\1}"),
     ("frac", rf"\\(?:[dtc]|nice|s)frac{_END}", r"\\frac"),
+    ("frac", rf"\\frac\s*({_LETTER}){_END}", r"\\frac{\1}"),
+    ("frac", rf"\\frac\s*(\d)\s*({_LETTER}){_END}", r"\\frac{\1}{\2}"),
+    ("frac", rf"(\\frac\{{[^{{}}]*\}})\s*({_LETTER}){_END}", r"\1{\2}"),
     ("binom", rf"\\[dt]binom{_END}", r"\\binom"),
     ("\\over", rf"(?<!\\)\{{([^{{}}]*)\\over{_END}([^{{}}]*)\}}", r"\\frac{\1}{\2}"),
     ("leq", rf"\\leq(?:slant)?{_END}", r"\\le"),

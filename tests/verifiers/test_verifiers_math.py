@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from rlvr.types import Completion, Task, Verdict, read_only
 from rlvr.verifiers import math as math_verifier
+from rlvr.verifiers import memory
 from rlvr.verifiers.equality import same_leaf
 from rlvr.verifiers.latex import normalise
 from rlvr.verifiers.rational import NotRationalError, UndefinedError, value
@@ -243,14 +244,14 @@ def test_one_normalisation_settles_the_spelling(text: str, settled: str) -> None
 
 def test_the_same_question_goes_to_the_pool_once(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
-    pool = math_verifier.shared()
+    pool = memory.shared()
 
     class Counting:
         def submit(self, *args: Any, **kwargs: Any) -> Any:
             asked.append(args)
             return pool.submit(*args, **kwargs)
 
-    monkeypatch.setattr(math_verifier, "shared", lambda: Counting())
+    monkeypatch.setattr(memory, "shared", lambda: Counting())
     found = boxed([("x^3+7", "7+x^3")] * 16)
     assert [v.outcome for v in found] == [1.0] * 16
     assert len(asked) == 1
