@@ -1,5 +1,6 @@
 """Verifiers for the tests of the audit: good, bad and broken ones, as a stranger might write them."""
 
+import math
 import os
 import random
 import re
@@ -19,6 +20,34 @@ def substring(task: Task, completion: Completion) -> Verdict:
 def last_box(task: Task, completion: Completion) -> Verdict:
     found = _BOX.findall(completion.text)
     return Verdict(float(bool(found) and found[-1].strip() == task.reference), "ok", version="last-box-1")
+
+
+def _numbers(task: Task, completion: Completion) -> tuple[float, float]:
+    found = _BOX.findall(completion.text)
+    try:
+        return float(found[-1]), float(task.reference)
+    except (IndexError, ValueError):
+        return math.nan, 0.0
+
+
+def within_four_percent(task: Task, completion: Completion) -> Verdict:
+    given, wanted = _numbers(task, completion)
+    return Verdict(float(abs(given - wanted) <= 0.04 * abs(wanted)), "ok")
+
+
+def blind_to_signs(task: Task, completion: Completion) -> Verdict:
+    given, wanted = _numbers(task, completion)
+    return Verdict(float(abs(given) == abs(wanted)), "ok")
+
+
+def any_percentage(task: Task, completion: Completion) -> Verdict:
+    given, wanted = _numbers(task, completion)
+    return Verdict(float(any(abs(given - wanted * times) < 1e-9 for times in (1, 100, 0.01))), "ok")
+
+
+def whole_part(task: Task, completion: Completion) -> Verdict:
+    given, wanted = _numbers(task, completion)
+    return Verdict(float(math.isfinite(given) and int(given) == int(wanted)), "ok")
 
 
 def always_right(task: Task, completion: Completion) -> Verdict:

@@ -53,6 +53,26 @@ def test_a_substring_match_is_caught_by_hedging_and_seven_more_classes() -> None
     assert found.complaints(Limits())
 
 
+@pytest.mark.parametrize(
+    ("name", "caught"),
+    [
+        ("within_four_percent", {"half more", "two percent more"}),
+        ("blind_to_signs", {"other sign"}),
+        ("any_percentage", {"a hundredth"}),
+        ("whole_part", {"half more", "two percent more"}),
+    ],
+)
+def test_a_verifier_that_is_lenient_with_numbers_is_caught_by_near_misses(name: str, caught: set[str]) -> None:
+    found = audit(hostile(name), targets=[EIGHTEEN], skip=set(ATTACKS) - {"near miss"}, workers=1)
+    assert {one.case.name.split(" (")[0].split(": ")[-1] for one in found.false_accepts} == caught
+
+
+def test_near_misses_are_no_attack_on_a_reference_that_allows_for_them() -> None:
+    targets = [Target("n", {"answer": "9.81", "absolute": 2}, "boxed", ("9.81",), ("1", "2"))]
+    found = audit("numeric", targets=targets, skip=set(ATTACKS) - {"near miss"})
+    assert not [one for one in found.findings if one.case.group == "near miss"]
+
+
 def test_the_table_of_four_cases_is_that_of_the_hand() -> None:
     # last_box takes 7 or 18 for 18, a hedge, and refuses 18.0; it gets the two others right.
     given = cases(

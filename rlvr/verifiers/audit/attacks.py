@@ -7,10 +7,15 @@ answer stands in the slot, an unclosed slot is empty, two answers are none, code
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Literal
 
 from rlvr.verifiers.audit import floods
 from rlvr.verifiers.audit.cases import BOXES, CANARY, Target, is_number_like, is_plain
+
+_NUMBER = re.compile(r"-?\d{1,12}(?:\.\d{1,6})?")
+_LENIENT = {"absolute", "relative", "rounded", "tolerance"}
+"""Keys of a reference with which more than one number is right."""
 
 Made = Iterator[tuple[str, str]]
 """(name, completion) of each variant."""
@@ -35,6 +40,26 @@ class Attack:
 def _mismatched(target: Target) -> Made:
     for number, wrong in enumerate(target.wrongs, start=1):
         yield f"answer {number}", target.placed(wrong)
+
+
+def _near(target: Target) -> Made:
+    """Numbers beside the right one, where the reference asks for exactly that."""
+    lenient = isinstance(target.reference, Mapping) and _LENIENT & target.reference.keys()
+    if lenient or not _NUMBER.fullmatch(target.right):
+        return
+    right = Decimal(target.right)
+    near = {
+        "other sign": -right,
+        "one more": right + 1,
+        "one less": right - 1,
+        "half more": right + Decimal("0.5"),
+        "two percent more": right * Decimal("1.02"),
+        "tenfold": right * 10,
+        "a hundredth": right / 100,
+    }
+    for name, number in near.items():
+        if number != right and format(number, "f") not in target.rights:
+            yield name, target.placed(format(number, "f"))
 
 
 def _hedging(target: Target) -> Made:
@@ -194,6 +219,7 @@ def _undefined(target: Target) -> Made:
 
 ATTACKS: Mapping[str, Attack] = {
     "another answer": Attack(_mismatched, "all"),
+    "near miss": Attack(_near),
     "hedging": Attack(_hedging),
     "equation": Attack(_equation),
     "injected text": Attack(_injected, survive=True, blind=True),
