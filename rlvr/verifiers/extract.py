@@ -39,6 +39,8 @@ NO_ANSWER = Answer("", "no_answer")
 
 def after_thinking(text: str) -> str | None:
     """Gives the text after the last `</think>`, or None where a `<think>` is still open."""
+    if "<" not in text:
+        return text
     end, is_open = 0, False
     for mark in _THINK.finditer(text):
         end, is_open = (mark.end(), False) if mark[1] else (end, True)
@@ -118,6 +120,8 @@ def box(text: str) -> Answer:
     if not found:
         return NO_ANSWER
     breath = [_unwrapped(found[-1][2])]
+    if len(found) == 1:
+        return Answer(breath[0], "ok")
     for (_, end, content), (start, _, _) in zip(reversed(found[:-1]), reversed(found), strict=False):
         if _is_working(text[end:start]):
             break
