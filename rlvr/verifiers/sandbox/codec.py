@@ -8,8 +8,9 @@ everything else is a JSON array that begins with its tag:
     ["q", …] deque  ["n", key, count, …] Counter    ["r", start, stop, step] range   ["h", name] handle
 
 A subclass is written as its base, read by the base's own methods (a namedtuple is a tuple, an IntEnum an int, a
-defaultdict or OrderedDict a dict, a number of numpy the number), so what its class overrides is never asked. Sets and dicts are built by the reader,
-who refuses keys that occur twice and keys made to collide. A float is never an int here, nor a bool: types survive.
+defaultdict or OrderedDict a dict, a number of numpy the number), so what its class overrides is never asked. Sets and
+dicts are built by the reader, who refuses keys that occur twice and keys made to collide. A float is never an int here,
+nor a bool: types survive.
 """
 
 import binascii
