@@ -17,7 +17,11 @@ _BARE = re.compile(r"[^\s$]{1,100}(?![^\s$])")
 _TOKEN = re.compile(r"\\[a-zA-Z]+|\S")
 _THINK = re.compile(r"<(/?)think(?:ing)?\s*>", re.IGNORECASE)
 _TAG = re.compile(r"<answer>((?:(?!<answer>).)*?)</answer>", re.DOTALL)
-_LINE = re.compile(r"(?:^|\n)[ \t]*(?:####|A:|Answer:|(?:the )?(?:final )?answer is:?)[ \t]*([^\n]*)", re.IGNORECASE)
+_LINE = re.compile(
+    r"(?:^|\n)[ \t*]*(?:(?:so|thus|hence|therefore),?[ \t]+)?"
+    r"(?:####|A:|Answer:|(?:the )?(?:final )?answer(?:[ \t]+is:?|:))[ \t*]*([^\n]*)",
+    re.IGNORECASE,
+)
 _BREAK = re.compile(r"\n|[.!?;][\"')\]$*]*\s")
 _WORD = re.compile(r"\w+")
 
@@ -158,9 +162,13 @@ def boxed_only(text: str) -> Answer:
 
 
 def marked(text: str) -> Answer:
-    """Gives what follows the last "####", "A:", "Answer:" or "The answer is" at the start of a line."""
+    """Gives what follows the last "####", "A:", "Answer:" or "(So) the answer is" that begins a line, or its box."""
     found = _LINE.findall(text)
-    return Answer(found[-1].strip(), "ok") if found else NO_ANSWER
+    if not found:
+        return NO_ANSWER
+    line = found[-1].strip().rstrip("*").strip()
+    boxed = box(line)
+    return Answer(line, "ok") if boxed.status == "no_answer" else boxed
 
 
 def whole(text: str) -> Answer:

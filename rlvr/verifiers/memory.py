@@ -36,10 +36,22 @@ class Memory:
         question = json.dumps([version, function, payload], sort_keys=True)
         key = hashlib.sha256(question.encode()).digest()
         with self._lock:
-            future = self._replies.get(key)
-            if future is None or (future.done() and future.result().kind in ("host", "error")):
-                future = self._replies[key] = shared().submit(function, payload, cpu_seconds=cpu_seconds)
-            self._replies.move_to_end(key)
+            known = self._replies.get(key)
+            if known is not None and not (known.done() and _failed(known)):
+                self._replies.move_to_end(key)
+                return known
+            reply = self._replies[key] = Future()
             while len(self._replies) > self._size:
                 self._replies.popitem(last=False)
-            return future
+        # Outside of the lock: a full queue makes the one who asks wait, not the others.
+        try:
+            asked = shared().submit(function, payload, cpu_seconds=cpu_seconds)
+        except BaseException as error:
+            reply.set_exception(error)
+            raise
+        asked.add_done_callback(lambda done: reply.set_result(done.result()))
+        return reply
+
+
+def _failed(known: "Future[Reply]") -> bool:
+    return known.exception() is not None or known.result().kind in ("host", "error")

@@ -6,7 +6,7 @@ from typing import Any
 from rlvr.types import Completion, Task, Verdict
 from rlvr.verifiers.reference import answered, read_reference
 
-VERSION = "string_set-2"
+VERSION = "string_set-3"
 MATCHES = ("all", "any")
 
 _KEYS = {"answers": list, "match": str, "case": bool}
@@ -14,6 +14,7 @@ _BETWEEN = re.compile(r"[,;\n]")
 _AND = re.compile(r"(?:^|\s)(?:and|&)\s", re.IGNORECASE)
 _MARKS = "\"'*`“”‘’"
 _BULLET = re.compile(r"^\s*(?:[-*•]|\d{1,3}[.)])\s+")
+_IN_LATEX = re.compile(r"\\(?:text|mathrm|mbox|textbf|textit)\s*\{([^{}]*)\}")
 
 
 def check_reference(reference: Any) -> str | None:
@@ -37,14 +38,15 @@ def verify(task: Task, completion: Completion) -> Verdict:
 
     The reference is {"answers": ["red", "blue"], "match": "all", "case": false, "slot": …}, the slot "boxed_or_whole"
     by default. Commas, semicolons, new lines, bullets and, where what stands between these is none of the texts, the
-    word "and" part the texts; white space, quotation marks and asterisks around them, and case unless `case`, do not
-    count. With "all" `parts` holds precision and recall.
+    word "and" part the texts; white space, quotation marks, asterisks and fonts of LaTeX around them, and case unless
+    `case`, do not count. With "all" `parts` holds precision and recall.
     """
     if check_reference(task.reference) is not None:
         return Verdict(None, "bad_reference", version=VERSION)
     answer = answered(task.reference, completion, default="boxed_or_whole", version=VERSION)
     if isinstance(answer, Verdict):
         return answer
+    answer = _IN_LATEX.sub(r"\1", answer)
     case = task.reference.get("case", False)
     wanted = {_plain(text, case=case) for text in task.reference["answers"]}
     if task.reference.get("match", "all") == "any":

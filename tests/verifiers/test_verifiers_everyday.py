@@ -9,6 +9,7 @@ import pytest
 
 from rlvr.types import Completion, Task, Verdict, read_only
 from rlvr.verifiers import memory, pool
+from rlvr.verifiers.many import verify_many
 from rlvr.verifiers.scorer import Scorer
 from rlvr.verifiers.table import JUDGE, REFERENCE_CHECKS, VERIFIERS, VERSIONS
 from rlvr.verifiers.worker_handle import Reply
@@ -247,3 +248,11 @@ def test_good_references_have_no_fault() -> None:
 
 def test_every_verifier_has_a_check_and_a_version() -> None:
     assert VERIFIERS.keys() == VERSIONS.keys() == REFERENCE_CHECKS.keys() - {JUDGE}
+
+
+def test_texts_of_a_set_may_be_set_in_latex() -> None:
+    rows = [
+        {"completion": rf"\boxed{{{answer}}}", "answer": ["red", "blue"]}
+        for answer in (r"\text{red}, \text{blue}", r"\text{red}")
+    ]
+    assert [verdict.outcome for verdict in verify_many(rows, "string_set")] == [1.0, 0.0]

@@ -108,3 +108,20 @@ def test_hostile_text_is_read_in_linear_time(text: str) -> None:
     for slot in ("boxed", "boxed_or_tag", "tag", "marked"):
         extract(text, slot)
     assert time.process_time() - start < 5
+
+
+@pytest.mark.parametrize(
+    ("text", "status", "answer"),
+    [
+        ("So the answer is 18.", "ok", "18."),
+        ("**Answer:** 18", "ok", "18"),
+        ("Answer: **18**", "ok", "18"),
+        (r"Answer: \boxed{18}", "ok", "18"),
+        ("Thus, the final answer is 18", "ok", "18"),
+        (r"Answer: \boxed{17} or \boxed{18}", "hedged", "18"),
+        ("I think the answer is 18", "no_answer", ""),
+    ],
+)
+def test_a_marked_line_may_begin_with_so_and_hold_a_box(text: str, status: str, answer: str) -> None:
+    found = extract(text, "marked")
+    assert (found.status, found.text) == (status, answer)
