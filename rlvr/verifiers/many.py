@@ -17,7 +17,9 @@ from typing import Any
 import numpy as np
 
 from rlvr.types import Completion, Task, Verdict, read_only
+from rlvr.verifiers import choice, exact, numeric, string_set
 from rlvr.verifiers import math as mathematics
+from rlvr.verifiers.instructions import verify as instructions
 from rlvr.verifiers.scorer import Scorer
 from rlvr.verifiers.table import REFERENCE_CHECKS, VERIFIERS
 
@@ -26,8 +28,15 @@ WINDOW = 4096
 
 CLOSE_SECONDS = 10.0
 
-AT_ONCE: Mapping[str, Callable[[Task, Completion], Verdict | None]] = {"math": mathematics.at_once}
-"""Verifiers that can tell most verdicts without waiting; None sends the row the long way."""
+AT_ONCE: Mapping[str, Callable[[Task, Completion], Verdict | None]] = {
+    "choice": choice.verify,
+    "exact": exact.verify,
+    "instructions": instructions.verify,
+    "math": mathematics.at_once,
+    "numeric": numeric.verify,
+    "string_set": string_set.verify,
+}
+"""Verifiers that can tell all or most verdicts without waiting; None sends the row the long way."""
 
 _BARE: Mapping[str, str] = {"choice": "answer", "numeric": "answer", "regex": "pattern", "string_set": "answers"}
 """Verifiers whose references are objects, each with the key that a bare value stands for."""
