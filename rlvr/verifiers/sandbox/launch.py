@@ -21,7 +21,8 @@ from rlvr.verifiers.sandbox import policy
 HERE = Path(__file__).parent
 INSIDE = "/sandbox"
 FILES = ("zygote.py", "confine.py", "driver.py", "codec.py")
-BOX = "/tmp"
+BOX, OTHER_BOX = "/tmp", "/box"
+"""Where the box stands inside; the other one where what has to be read, a package say, lies in the host's /tmp."""
 BOX_BYTES = 16 << 20
 BOX_FILES = 4096
 DEVICES = ("/dev/null", "/dev/zero", "/dev/random", "/dev/urandom")
@@ -133,15 +134,16 @@ def in_namespaces(python: Interpreter) -> Launch:
     program = bubblewrap()
     if program is None:
         raise VerifierError("bubblewrap is not installed", hint="apt-get install bubblewrap")
+    box = _box(python)
     command = [
         program, "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try",
         "--as-pid-1", "--new-session", "--hostname", "sandbox",
         *([] if os.geteuid() == 0 else ["--unshare-user", "--cap-add", "CAP_SYS_ADMIN"]),
-        *_mounts(python),
-        "--chdir", BOX, "--", python.executable, *FLAGS, f"{INSIDE}/zygote.py",
+        *_mounts(python, box),
+        "--chdir", box, "--", python.executable, *FLAGS, f"{INSIDE}/zygote.py",
     ]  # fmt: skip
     readable = [*_system_folders(), *python.folders, *python.package_paths, *DEVICES]
-    return Launch(tuple(command), _settings(python, readable, box=BOX, level=3), _environment(), "", 2)
+    return Launch(tuple(command), _settings(python, readable, box=box, level=3), _environment(), "", 2)
 
 
 def without_namespaces(python: Interpreter, *, level: int) -> Launch:
@@ -208,7 +210,12 @@ def _system_folders() -> list[str]:
     return [folder for folder in SYSTEM_FOLDERS if os.path.isdir(folder)]
 
 
-def _mounts(python: Interpreter) -> list[str]:
+def _box(python: Interpreter) -> str:
+    needed = (python.executable, *python.folders, *python.package_paths)
+    return OTHER_BOX if any(_within(path, BOX) for path in needed) else BOX
+
+
+def _mounts(python: Interpreter, box: str) -> list[str]:
     """Gives the arguments that make the sandbox's file system: read-only but for the box, with no /proc and no /sys."""
     made: list[str] = []
     bound: list[str] = []
@@ -243,7 +250,7 @@ def _mounts(python: Interpreter) -> list[str]:
     for name in FILES:
         if (HERE / name).is_file():
             bind(str(HERE / name), to=f"{INSIDE}/{name}")
-    return [*arguments, "--perms", "0777", "--size", str(BOX_BYTES), "--tmpfs", BOX, "--remount-ro", "/"]
+    return [*arguments, "--perms", "0777", "--size", str(BOX_BYTES), "--tmpfs", box, "--remount-ro", "/"]
 
 
 def _within(path: str, folder: str) -> bool:
