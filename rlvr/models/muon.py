@@ -39,7 +39,10 @@ class Muon(torch.optim.Muon):
         updates = []
         for matrix in matrices:
             assert matrix.grad is not None
-            buffer = self.state[matrix].setdefault("momentum_buffer", torch.zeros_like(matrix.grad))
+            state = self.state[matrix]
+            if "momentum_buffer" not in state:
+                state["momentum_buffer"] = torch.zeros_like(matrix.grad)
+            buffer = state["momentum_buffer"]
             buffer.lerp_(matrix.grad, 1 - momentum)
             updates.append(matrix.grad.lerp(buffer, momentum))
         return orthogonalised(torch.stack(updates))

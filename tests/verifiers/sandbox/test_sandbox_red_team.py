@@ -9,9 +9,8 @@ import pytest
 from test_sandbox_remote import Fake, reply
 from users import python_of_nobody, run_as_nobody
 
-from rlvr.errors import UsageError, VerifierError
+from rlvr.errors import UsageError
 from rlvr.types import Verdict
-from rlvr.verifiers import code
 from rlvr.verifiers.many import verify_many
 from rlvr.verifiers.sandbox import fence
 from rlvr.verifiers.sandbox.compare import same_output
@@ -23,12 +22,7 @@ CALLS = {"calls": [{"args": [2], "expected": 4}], "entry": "f"}
 RIGHT = "def f(x): return 2 * x"
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _sandbox() -> None:
-    try:
-        code.sandboxes()
-    except VerifierError as error:
-        pytest.skip(error.message)
+pytestmark = pytest.mark.usefixtures("sandboxes")
 
 
 def verify(completion: str, reference: Any) -> Verdict:

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from rlvr.app.cli import main
-from rlvr.errors import VerifierError
 from rlvr.types import Verdict
 from rlvr.verifiers import code
 from rlvr.verifiers.many import verify_many
@@ -24,12 +23,7 @@ SOLVE = "def solve(xs):\n    return sorted(set(xs), reverse=True)\n"
 PRINT = "print(*sorted(set(map(int, input().split())), reverse=True))\n"
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _sandbox() -> None:
-    try:
-        code.sandboxes()
-    except VerifierError as error:
-        pytest.skip(error.message)
+pytestmark = pytest.mark.usefixtures("sandboxes")
 
 
 def verify(completion: str, reference: Any) -> Verdict:
