@@ -18,6 +18,7 @@ from rlvr.app.export import export_model
 from rlvr.app.importing import import_from
 from rlvr.app.meter import Meter
 from rlvr.app.progress import Progress
+from rlvr.app.sandboxing import left_out_line
 from rlvr.app.trust import audits_of, versions_of
 from rlvr.app.wiring import STAGES, House, load_items, make_parts, open_house
 from rlvr.config.reading import Resolved, from_json, resolved_json
@@ -56,12 +57,12 @@ TABLE_COLUMNS = 100
 
 def start(resolved: Resolved) -> Path:
     """Makes the run's folder, takes the recipe through all of its stages and gives the folder."""
-    recipe = resolved.recipe
+    recipe = resolved.in_force
     import_from(resolved.source.parent)
     path = Path(recipe.runs) / recipe.name
     run = Run.create(path, config=resolved_json(resolved), provenance=_provenance(recipe), replace=recipe.replace)
     with locked(run.path):
-        return _all_stages(run, recipe)
+        return _all_stages(run, resolved)
 
 
 def resume(path: Path) -> Path:
@@ -77,11 +78,12 @@ def resume(path: Path) -> Path:
     import_from(resolved.source.parent)
     with locked(run.path):
         run.event("resume", libraries=collect(data_hashes={}, verifier_versions={})["libraries"])
-        return _all_stages(run, resolved.recipe)
+        return _all_stages(run, resolved)
 
 
-def _all_stages(run: Run, recipe: Recipe) -> Path:
+def _all_stages(run: Run, resolved: Resolved) -> Path:
     """Runs what is not done yet; the report is rewritten after each stage."""
+    recipe = resolved.in_force
     with Progress() as progress:
         house = open_house(recipe)
         current = _base(house, run)
@@ -103,17 +105,17 @@ def _all_stages(run: Run, recipe: Recipe) -> Path:
         house.scorer.close()
     if recipe.export:
         export_model(run, current, recipe, reports)
-    _print(run, reports)
+    _print(run, reports, left_out_line(resolved))
     return run.path
 
 
-def _print(run: Run, reports: Sequence[StageReport]) -> None:
+def _print(run: Run, reports: Sequence[StageReport], left_out: str) -> None:
     console = Console(stderr=True)
     console.width = console.width if console.is_terminal else TABLE_COLUMNS
     if first := headline(reports):
         console.print(first, style="bold", highlight=False, markup=False)
     console.print(report_table(reports, width=console.width))
-    for line in gain_lines(reports):
+    for line in [*gain_lines(reports), *([left_out] if left_out else [])]:
         console.print(line, highlight=False, markup=False)
     console.print(f"all of it, with curves and transcripts: {run.path / PAGE}", highlight=False, markup=False)
 

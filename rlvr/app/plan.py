@@ -14,6 +14,7 @@ from rlvr.algorithms.presets import describe, resolve
 from rlvr.app.importing import import_from
 from rlvr.app.memory import ModelSize, Work, bytes_text, estimate, size_from_numbers, size_of_directory
 from rlvr.app.preflight import check_verifiers, preflight
+from rlvr.app.sandboxing import left_out_line
 from rlvr.app.trust import weights_of, with_named_verifiers
 from rlvr.config.reading import Resolved
 from rlvr.config.schema import (
@@ -69,7 +70,7 @@ def make_plan(resolved: Resolved) -> Plan:
     Raises RecipeError, DataError or ModelError for an unknown algorithm, cell, shaping, verifier or source, a missing
     data file or package, or a directory that is no model or a damaged one.
     """
-    recipe = resolved.recipe
+    recipe = resolved.in_force
     import_from(resolved.source.parent)
     size = model_size(recipe.model)
     preflight(recipe)
@@ -128,7 +129,7 @@ def model_size(model: ModelConfig) -> ModelSize | None:
 
 
 def _heading(resolved: Resolved, size: ModelSize | None) -> list[str]:
-    recipe = resolved.recipe
+    recipe = resolved.in_force
     chain = " → ".join(["base", *(stage.name or stage.kind for stage in recipe.stage)])
     numbers = f", {_count(size.parameters)} parameters" if size else ""
     model = f"new {recipe.model.new.architecture}" if recipe.model.new else recipe.model.path
@@ -136,6 +137,8 @@ def _heading(resolved: Resolved, size: ModelSize | None) -> list[str]:
         f"{recipe.name}: {chain}; seed {recipe.seed}, into {Path(recipe.runs) / recipe.name}",
         f"model: {model}{numbers}, {recipe.model.dtype}, device {recipe.model.device}",
     ]
+    if left_out := left_out_line(resolved):
+        lines.append(left_out)
     changed = [key for key, origin in resolved.origins.items() if origin == "override"]
     if changed:
         lines.append(f"overridden: {', '.join(changed)}")

@@ -1,9 +1,34 @@
-"""`rlvr sandbox check`: how strong the isolation of model-written code is on this machine."""
+"""How strong the isolation of model-written code is on this machine: what a run leaves out, `rlvr sandbox check`."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
-from rlvr.verifiers.sandbox.levels import Assessment
+from rlvr.config.reading import Resolved
+from rlvr.errors import VerifierError
+from rlvr.verifiers.sandbox.levels import LOWEST_ALLOWED, Assessment, assess
+
+
+def fitted(resolved: Resolved) -> Resolved:
+    """Gives the recipe with data marked `where_sandboxed` left out where model-written code cannot be kept in."""
+    return replace(resolved, left_out=_weakness()) if resolved.marked else resolved
+
+
+def left_out_line(resolved: Resolved) -> str:
+    """Says what is left out and why; empty where nothing is."""
+    return f"left out: {', '.join(resolved.marked)}, because {resolved.left_out}" if resolved.left_out else ""
+
+
+def _weakness() -> str:
+    """Gives why model-written code is not run here, and what to type; empty where it can be."""
+    try:
+        found = assess()
+    except VerifierError as error:
+        return f"{error.message}; {error.hint}" if error.hint else error.message
+    if found.is_allowed:
+        return ""
+    need = f"sandbox level {LOWEST_ALLOWED} is needed for model-written code and this machine has {found.level}"
+    return f"{need}; {found.hint}" if found.hint else need
 
 
 def print_check(found: Assessment, *, as_json: bool) -> None:

@@ -12,7 +12,7 @@ from rlvr.config.complaints import Origin, recipe_error
 from rlvr.config.keys import nearest
 from rlvr.config.lines import KeyPath, key_lines
 from rlvr.config.overrides import apply, apply_to_section, expand
-from rlvr.config.schema import EvaluateConfig, Recipe, Section
+from rlvr.config.schema import DataConfig, EvaluateConfig, Recipe, Section
 from rlvr.errors import RecipeError
 
 ValueOrigin = Literal["default", "recipe", "override"]
@@ -21,11 +21,26 @@ AnySection = TypeVar("AnySection", bound=Section)
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """A checked recipe, the origin of every value by dotted key ("stage.3.steps", counted from 1), and its file."""
+    """A checked recipe, the origin of every value by dotted key ("stage.3.steps", counted from 1), and its file.
+
+    `left_out` says why the data marked `where_sandboxed` is not used; empty where it is.
+    """
 
     recipe: Recipe
     origins: Mapping[str, str]
     source: Path
+    left_out: str = ""
+
+    @property
+    def in_force(self) -> Recipe:
+        """The recipe without what is left out. Raises RecipeError where that leaves a stage without data."""
+        return _without_marked(self.recipe) if self.left_out else self.recipe
+
+    @property
+    def marked(self) -> tuple[str, ...]:
+        """The sources marked `where_sandboxed`, each once."""
+        sections = [*self.recipe.stage, *([self.recipe.evaluation] if self.recipe.evaluation else [])]
+        return tuple({entry.source: None for part in sections for entry in part.data if entry.where_sandboxed})
 
 
 def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Resolved:
@@ -61,6 +76,7 @@ def resolved_json(resolved: Resolved) -> dict[str, Any]:
         "recipe": resolved.recipe.model_dump(mode="json"),
         "origins": dict(resolved.origins),
         "source": str(resolved.source),
+        "left_out": resolved.left_out,
     }
 
 
@@ -74,7 +90,7 @@ def from_json(content: Mapping[str, Any]) -> Resolved:
     source = Path(str(content.get("source", "config.json")))
     values = {key: value for key, value in content["recipe"].items() if value is not None}
     recipe = _checked(Recipe, expand(Recipe, _without_none(values)), Origin(Path("config.json"), {}, ()))
-    return Resolved(recipe, dict(content.get("origins", {})), source)
+    return Resolved(recipe, dict(content.get("origins", {})), source, str(content.get("left_out", "")))
 
 
 def _checked(section: type[AnySection], values: Any, origin: Origin) -> AnySection:
@@ -83,6 +99,23 @@ def _checked(section: type[AnySection], values: Any, origin: Origin) -> AnySecti
         return section.model_validate(values, strict=True)
     except ValidationError as error:
         raise recipe_error(error, section, values, origin) from None
+
+
+def _without_marked(recipe: Recipe) -> Recipe:
+    stages = tuple(_section_without_marked(stage, stage.name or stage.kind) for stage in recipe.stage)
+    evaluation = recipe.evaluation and _section_without_marked(recipe.evaluation, "evaluation")
+    return recipe.model_copy(update={"stage": stages, "evaluation": evaluation})
+
+
+def _section_without_marked(section: AnySection, name: str) -> AnySection:
+    data: tuple[DataConfig, ...] = section.data  # type: ignore[attr-defined]
+    kept = tuple(entry for entry in data if not entry.where_sandboxed)
+    if data and not kept:
+        raise RecipeError(
+            f"all data of {name} is marked where_sandboxed, and model-written code cannot be kept in on this machine",
+            hint="apt-get install bubblewrap libseccomp2, then rlvr sandbox check",
+        )
+    return section.model_copy(update={"data": kept})
 
 
 def _read_text(path: Path) -> str:

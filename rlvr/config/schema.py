@@ -35,6 +35,10 @@ class DataConfig(Section):
     limit: int = Field(0, ge=0, description="How many items at most; 0 means all.")
     weight: float = Field(1.0, gt=0, description="Share of draws of this source against the others, in RLVR.")
     options: dict[str, Any] = Field(default_factory=dict, description="Keyword options of the source function.")
+    where_sandboxed: bool = Field(
+        False,
+        description="Left out, and the run says so, on a machine whose sandbox is too weak for model-written code.",
+    )
 
     @model_validator(mode="before")
     @classmethod

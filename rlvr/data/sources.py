@@ -26,6 +26,7 @@ T = TypeVar("T")
 SOURCES: dict[str, Source] = {
     "arithmetic": partial(items.tasks, "arithmetic"),
     "instructions": partial(items.tasks, "instructions"),
+    "functions": partial(items.tasks, "functions"),
     "facts": facts.tasks,
     "gsm8k": gsm8k.tasks,
     "math": math.tasks,
@@ -45,6 +46,7 @@ SOURCES: dict[str, Source] = {
 DEMONSTRATIONS: dict[str, Source] = {
     "arithmetic": partial(items.demonstrations, "arithmetic"),
     "instructions": partial(items.demonstrations, "instructions"),
+    "functions": partial(items.demonstrations, "functions"),
     "gym/chain_sum": partial(items.demonstrations, "chain_sum"),
     "gym/spell_backward": partial(items.demonstrations, "spell_backward"),
     "gsm8k": gsm8k.demonstrations,
@@ -57,6 +59,7 @@ DEMONSTRATIONS: dict[str, Source] = {
 PREFERENCES: dict[str, Source] = {
     "arithmetic": partial(items.preferences, "arithmetic"),
     "instructions": partial(items.preferences, "instructions"),
+    "functions": partial(items.preferences, "functions"),
     "gym/chain_sum": partial(items.preferences, "chain_sum"),
     "gym/spell_backward": partial(items.preferences, "spell_backward"),
     "gsm8k": gsm8k.preferences,
@@ -83,7 +86,7 @@ TYPES: dict[str, type] = {
     "preference": Preference,
     "document": Document,
 }
-ENDLESS = ("arithmetic", "instructions", "gym/chain_sum", "gym/spell_backward", "corpus", "stories")
+ENDLESS = ("arithmetic", "instructions", "functions", "gym/chain_sum", "gym/spell_backward", "corpus", "stories")
 """Generators that give as many items as are asked for, so that `load` needs a limit."""
 
 

@@ -12,7 +12,7 @@ import pytest
 from rlvr.data.split import split_of
 from rlvr.data.synthetic import instructions
 from rlvr.data.synthetic.exercise import Domain, Exercise
-from rlvr.data.synthetic.instructions import PHRASES, SENTENCES, exercises
+from rlvr.data.synthetic.instructions import ORDERS, PHRASES, exercises
 from rlvr.errors import DataError
 from rlvr.types import Completion, Task, read_only
 from rlvr.verifiers.table import VERIFIERS
@@ -40,7 +40,7 @@ def outcome(exercise: Exercise, text: str) -> float | None:
 def test_every_line_keeps_its_constraints(split: str) -> None:
     for exercise in first_of(split, 500):
         assert outcome(exercise, exercise.answer) == 1.0, exercise
-        assert (exercise.boxed, split_of(exercise.key)) == (False, split)
+        assert (exercise.frame, split_of(exercise.key)) == ("line", split)
 
 
 def test_the_working_is_the_line_with_each_word_counted() -> None:
@@ -95,7 +95,7 @@ def test_a_rung_asks_for_so_many_things(rung: int, asked: int) -> None:
 
 def test_every_kind_of_constraint_is_asked_in_every_wording() -> None:
     questions = " ".join(exercise.question for exercise in first_of("train", 3000))
-    for templates in (*SENTENCES.values(), *PHRASES.values()):
+    for templates in (*ORDERS.values(), *PHRASES.values()):
         for template in templates:
             pattern = re.sub(r"\\{\w+\\}", r"\\w+(?: times)?", re.escape(template))
             assert re.search(pattern, questions), template

@@ -17,7 +17,7 @@ from rlvr.types import Completion, Demonstration, Document, Preference, Task, re
 from rlvr.verifiers import exact, math
 
 BOXED = re.compile(r"\\boxed\{([^}]+)\}")
-WRITTEN = ("arithmetic", "instructions")
+WRITTEN = ("arithmetic", "instructions", "functions")
 SHIPPED = ("chain_sum", "spell_backward")
 
 
@@ -44,7 +44,7 @@ def test_tasks_stand_on_every_rung_alike_and_no_text_comes_twice(name: str) -> N
     assert {(task.domain, task.threshold) for task in found} == {(name, 1.0)}
 
 
-@pytest.mark.parametrize(("name", "highest"), [("arithmetic", 8), ("instructions", 6)])
+@pytest.mark.parametrize(("name", "highest"), [("arithmetic", 8), ("instructions", 6), ("functions", 4)])
 def test_what_is_written_is_mostly_easy_and_never_of_the_highest_rungs(name: str, highest: int) -> None:
     drawn = items.DOMAINS[name](
         "train", purpose="document", seed=0, min_rung=1, max_rung=items.HIGHEST_RUNGS[name], written=True
@@ -152,7 +152,7 @@ def test_a_generator_gives_the_same_items_again_and_a_longer_list_begins_with_th
 
 
 @pytest.mark.parametrize(
-    "source", [stories.documents, facts.documents, lists.documents, partial(items.tasks, "instructions"), facts.tasks]
+    "source", [stories.documents, facts.documents, lists.documents, partial(items.tasks, "functions"), facts.tasks]
 )
 def test_an_unknown_split_is_an_error(source: Callable[..., Iterator[Document]]) -> None:
     with pytest.raises(DataError, match="'dev'"):
@@ -172,7 +172,7 @@ def test_no_evaluation_prompt_stands_in_the_corpus_or_in_any_training_item() -> 
         trained += items.preferences(name, "train", limit=256)
     for name in SHIPPED:
         trained += gym_tasks("train", name=name, limit=1500, seed=7, instruction="", **shipped.OPTIONS[name])
-    assert len(evaluation) == 4 * 256
+    assert len(evaluation) == 5 * 256
     assert check_no_overlap(trained, evaluation) == ()
     # In each form of a document a line break or the end of the turn follows the question.
     asked = [task.messages[0]["content"] + end for task in evaluation for end in ("\n", "<|end|>")]

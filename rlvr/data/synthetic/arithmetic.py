@@ -34,7 +34,7 @@ def exercises(
                 question=problem.text,
                 lines=tuple(s.equation for s in problem.steps),
                 answer=answer,
-                boxed=True,
+                frame="box",
                 reference=answer,
                 verifier="math",
                 rung=len(problem.steps),

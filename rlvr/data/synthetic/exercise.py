@@ -2,22 +2,25 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
+
+Frame = Literal["box", "fence", "line"]
+"""What an answer stands in: a box, a fenced block of Python, or nothing but its own line."""
 
 
 @dataclass(frozen=True, slots=True)
 class Exercise:
     """A question with its whole solution.
 
-    `lines` is the working, empty where there is none to write. `answer` is what a completion ends with; it stands in a
-    box where `boxed`, else it is the whole text after the thinking part. `rung` is its place on the domain's ladder,
-    from 1. `key` is the same for exercises that differ in wording only: train and evaluation are split by its hash.
+    `lines` is the working, empty where there is none to write. `answer` is what a completion ends with, in its `frame`;
+    a "line" is the whole text after the thinking part. `rung` is its place on the domain's ladder, from 1. `key` is the
+    same for exercises that differ in wording only: train and evaluation are split by its hash.
     """
 
     question: str
     lines: tuple[str, ...]
     answer: str
-    boxed: bool
+    frame: Frame
     reference: Any
     verifier: str
     rung: int

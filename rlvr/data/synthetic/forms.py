@@ -23,18 +23,17 @@ def completion(exercise: Exercise) -> str:
 
 def answer_only(exercise: Exercise) -> str:
     """Gives a completion without its working."""
-    return boxed(exercise.answer) if exercise.boxed else exercise.answer
+    if exercise.frame == "box":
+        return boxed(exercise.answer)
+    return f"```python\n{exercise.answer}\n```" if exercise.frame == "fence" else exercise.answer
 
 
 def messy(exercise: Exercise, dice: Dice) -> str:
-    """Gives a right completion in poor style: rambling, or (where there should be one) without its box."""
+    """Gives a completion in poor style that the verifier takes all the same: its working rambles."""
     lines = _rambling(list(exercise.lines), dice)
     if lines == list(exercise.lines):
         lines = [dice.pick(_FILLERS), *lines]
-    if not exercise.boxed or dice.chance(0.5):
-        return _thought(lines, answer_only(exercise))
-    unboxed = f"The answer is {exercise.answer}."
-    return dice.pick(("\n".join([*lines, unboxed]), _thought(lines, unboxed)))
+    return _thought(lines, answer_only(exercise))
 
 
 def conversation(question: str, answer: str) -> Parts:
@@ -76,10 +75,10 @@ def _bare_chat(exercise: Exercise, dice: Dice) -> Parts:
 
 
 def _question_answer(exercise: Exercise, dice: Dice) -> Parts:
-    if not exercise.boxed:  # Without tags or a box nothing would part the draft from the answer.
+    if exercise.frame == "line":  # Without tags or a frame nothing would part the draft from the answer.
         return f"Q: {exercise.question}\nA:", f" {exercise.answer}"
     answer = "\n".join([*exercise.lines, answer_only(exercise)])
-    if dice.chance(0.5):
+    if exercise.frame == "box" and dice.chance(0.5):
         starts = ["First", *[dice.pick(("Then", "Next", "After that")) for _ in exercise.lines[1:]]]
         told = " ".join(f"{start} {line}." for start, line in zip(starts, exercise.lines, strict=True))
         answer = f"{told} {dice.pick(('The answer is', 'So the answer is', 'That makes'))} {boxed(exercise.answer)}."
@@ -87,15 +86,20 @@ def _question_answer(exercise: Exercise, dice: Dice) -> Parts:
 
 
 def _solution(exercise: Exercise, dice: Dice) -> Parts:
-    if not exercise.boxed:
+    if exercise.frame == "line":
         return _question_answer(exercise, dice)
-    answer = f"Answer: {answer_only(exercise)}"
+    answer = f"Answer:{_set_off(exercise)}"
     return f"Problem: {exercise.question}\nSolution:\n", "\n".join([*exercise.lines, answer])
 
 
 def _bare_answer(exercise: Exercise, dice: Dice) -> Parts:
     question, answer = dice.pick((("Q", "A"), ("Problem", "Answer")))
-    return f"{question}: {exercise.question}\n{answer}:", f" {answer_only(exercise)}"
+    return f"{question}: {exercise.question}\n{answer}:", _set_off(exercise)
+
+
+def _set_off(exercise: Exercise) -> str:
+    """The answer behind a colon: on the same line, a block of code below it."""
+    return ("\n" if exercise.frame == "fence" else " ") + answer_only(exercise)
 
 
 _FORMS = (

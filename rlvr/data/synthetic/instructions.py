@@ -81,21 +81,21 @@ class _Asked:
     fields: dict[str, str | int]
 
 
-SENTENCES = {
-    "exactly": ("Write {n} words.", "Write exactly {n} words.", "Use {n} words in all.", "The line has {n} words."),
-    "at least": ("Write at least {n} words.", "Write {n} words or more.", "Use no fewer than {n} words."),
-    "less than": ("Write fewer than {n} words.", "Stay under {n} words.", "Use less than {n} words."),
-    "use": ("Use the word {a}.", "Include the word {a}.", "Say {a} somewhere.", "The word {a} must be there."),
-    "use two": ("Use the words {a} and {b}.", "Include {a} and {b}.", "Both {a} and {b} must be there."),
-    "first": ("Start with {a}.", "Begin with the word {a}.", "The first word is {a}."),
-    "last": ("End with {a}.", "The last word is {a}.", "Put {a} at the end."),
-    "lower": ("Use lower case only.", "No capital letters.", "Write it all in lower case."),
-    "comma": ("Use a comma.", "Put in at least one comma.", "There must be a comma."),
-    "no comma": ("No commas.", "Do not use a comma.", "Leave out all commas."),
-    "without": ("Do not use the word {a}.", "Avoid the word {a}.", "Never say {a}.", "Leave out the word {a}."),
-    "times": ("Use the word {a} exactly {times}.", "Say {a} exactly {times}.", "The word {a} comes exactly {times}."),
+ORDERS = {
+    "exactly": ("write {n} words", "write exactly {n} words", "use {n} words in all", "the line has {n} words"),
+    "at least": ("write at least {n} words", "write {n} words or more", "use no fewer than {n} words"),
+    "less than": ("write fewer than {n} words", "stay under {n} words", "use less than {n} words"),
+    "use": ("use the word {a}", "include the word {a}", "say {a} somewhere", "the word {a} must be there"),
+    "use two": ("use the words {a} and {b}", "include {a} and {b}", "both {a} and {b} must be there"),
+    "first": ("start with {a}", "begin with the word {a}", "the first word is {a}"),
+    "last": ("end with {a}", "the last word is {a}", "put {a} at the end"),
+    "lower": ("use lower case only", "no capital letters", "write it all in lower case"),
+    "comma": ("use a comma", "put in at least one comma", "there must be a comma"),
+    "no comma": ("no commas", "do not use a comma", "leave out all commas"),
+    "without": ("do not use the word {a}", "avoid the word {a}", "never say {a}", "leave out the word {a}"),
+    "times": ("use the word {a} exactly {times}", "say {a} exactly {times}", "the word {a} comes exactly {times}"),
 }
-"""The things asked, each as a sentence of its own."""
+"""The things asked, each as an order of its own."""
 
 PHRASES = {
     "exactly": ("of {n} words", "with exactly {n} words", "that has {n} words"),
@@ -145,7 +145,7 @@ def _exercise(dice: Dice, rung: int) -> Exercise:
         question=_question(dice, asked),
         lines=(_draft(line),),
         answer=line,
-        boxed=False,
+        frame="line",
         reference={"constraints": constraints},
         verifier="instructions",
         rung=rung,
@@ -164,9 +164,11 @@ def _canonical(value: Any) -> str:
 
 
 def _question(dice: Dice, asked: list[_Asked]) -> str:
+    """Gives one sentence, so that a short question never stands, from its capital to its full stop, in a longer one."""
     asked = dice.some(asked, len(asked))
     if dice.chance(0.6):
-        return " ".join(dice.pick(SENTENCES[one.kind]).format(**one.fields) for one in asked)
+        orders = "; ".join(dice.pick(ORDERS[one.kind]).format(**one.fields) for one in asked)
+        return f"{orders[0].upper()}{orders[1:]}."
     parts = [dice.pick(PHRASES[one.kind]).format(**one.fields) for one in asked]
     return f"{dice.pick(OPENINGS)} {', '.join(parts)}."
 

@@ -1,11 +1,11 @@
 """Tasks, demonstrations, preferences and documents of every generated domain, made of its exercises."""
 
 import itertools
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 
 from rlvr.data.formats import CHECK_OF_VERIFIER
-from rlvr.data.synthetic import arithmetic, forms, instructions, shipped
+from rlvr.data.synthetic import arithmetic, forms, functions, instructions, shipped
 from rlvr.data.synthetic.dice import Dice
 from rlvr.data.synthetic.exercise import Domain, Exercise
 from rlvr.errors import DataError
@@ -14,6 +14,7 @@ from rlvr.types import Demonstration, Document, Message, Preference, Task
 DOMAINS: Mapping[str, Domain] = {
     "arithmetic": arithmetic.exercises,
     "instructions": instructions.exercises,
+    "functions": functions.exercises,
     "chain_sum": partial(shipped.exercises, "chain_sum"),
     "spell_backward": partial(shipped.exercises, "spell_backward"),
 }
@@ -22,6 +23,7 @@ DOMAINS: Mapping[str, Domain] = {
 HIGHEST_RUNGS: Mapping[str, int] = {
     "arithmetic": arithmetic.HIGHEST_RUNG,
     "instructions": instructions.HIGHEST_RUNG,
+    "functions": functions.HIGHEST_RUNG,
     "chain_sum": 1,
     "spell_backward": 1,
 }
@@ -37,17 +39,13 @@ def tasks(
     limit: int | None = None,
     min_rung: int = 1,
     max_rung: int = 0,
-    without: Collection[int] = (),
 ) -> Iterator[Task]:
-    """Gives tasks of that domain with all rungs equally likely, no text twice; endless without a `limit`.
-
-    Those whose id ends with a number in `without` are left out, and do not count.
-    """
+    """Gives tasks of that domain with all rungs equally likely, no text twice; endless without a `limit`."""
     seen: set[str] = set()
     for index, exercise in _exercises(name, split, "task", seed, min_rung, max_rung, written=False):
         if limit is not None and len(seen) >= limit:
             return
-        if exercise.question in seen or index in without:
+        if exercise.question in seen:
             continue
         seen.add(exercise.question)
         yield Task(
@@ -87,7 +85,7 @@ def demonstrations(
 def preferences(
     name: str, split: str, *, seed: int = 0, limit: int | None = None, min_rung: int = 1, max_rung: int = 0
 ) -> Iterator[Preference]:
-    """Gives pairs that differ in style only: tidy against rambling or unboxed; both answers are right."""
+    """Gives pairs that differ in style only: tidy against rambling working; both answers are the same."""
     found = _exercises(name, split, "preference", seed, min_rung, max_rung, written=True)
     for index, exercise in itertools.islice(found, limit):
         yield Preference(
