@@ -6,6 +6,7 @@ make demo && .venv/bin/python benchmarks/demo_table.py
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,8 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "cpu": "CPU-seconds of training",
         "cost": (
             "RLVR took {minutes} minutes ({cpu:.0f} CPU-seconds, {steps} steps) on one core of this machine "
-            "({processor}); the process held {memory} at most. Made with commit {commit}. "
+            "({processor}), the whole run {whole} minutes with {tasks} held-out tasks a domain; the process held "
+            "{memory} at most. Made with commit {commit}. "
             "The run's first line: *{headline}*"
         ),
     },
@@ -38,7 +40,8 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "stories": "故事困惑度",
         "cpu": "训练的 CPU 秒",
         "cost": (
-            "RLVR 在这台机器({processor})的一个核上用了 {minutes} 分钟({cpu:.0f} CPU 秒,{steps} 步);"
+            "RLVR 在这台机器({processor})的一个核上用了 {minutes} 分钟({cpu:.0f} CPU 秒,{steps} 步),"
+            "整个运行 {whole} 分钟(每个领域 {tasks} 道留出题);"
             "进程最多占 {memory} 内存。所用提交:{commit}。运行的第一行:*{headline}*"
         ),
     },
@@ -64,9 +67,10 @@ def cost(run: Run, stages: Sequence[StageReport], words: Mapping[str, str]) -> s
     """Gives what RLVR cost, on what machine, and the report's first line."""
     known, last = run.read_json(PROVENANCE), stages[-1]
     metrics = list(run.child(f"{len(stages) - 1}-{last.name}").metrics())
-    minutes, seconds = divmod(round(last.seconds), 60)
     return words["cost"].format(
-        minutes=f"{minutes}:{seconds:02d}",
+        minutes=_minutes(last.seconds),
+        whole=_minutes(_whole_seconds(run)),
+        tasks=max(domain.num_tasks for domain in last.domains.values()),
         cpu=last.cpu_seconds,
         steps=len(metrics),
         processor=known["cpu"]["model"],
@@ -74,6 +78,21 @@ def cost(run: Run, stages: Sequence[StageReport], words: Mapping[str, str]) -> s
         commit=_commit(known),
         headline=headline(stages),
     )
+
+
+def _whole_seconds(run: Run) -> float:
+    """Gives how long the run took, from its start to its end. Raises SystemExit where it was taken up again."""
+    kinds = [event["kind"] for event in run.events()]
+    if kinds.count("ended") != 1 or "resume" in kinds:
+        raise SystemExit(f"{run.path} has not ended, or was taken up again: how long it took is not known; make demo")
+    ended = next(event["time"] for event in run.events() if event["kind"] == "ended")
+    started = datetime.fromisoformat(run.read_json(PROVENANCE)["started"])
+    return (datetime.fromisoformat(ended) - started).total_seconds()
+
+
+def _minutes(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}:{rest:02d}"
 
 
 def _commit(known: Mapping[str, Any]) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from evidence_runs import CHILD, HARD_FROM, PARENT, Finished, each
 
 from rlvr.runs.report import BEYOND_DOMAINS, BEYOND_POINTS, DomainReport, is_beyond
-from rlvr.statistics.intervals import paired_difference_interval
+from rlvr.statistics.intervals import Interval, paired_difference_interval
 
 MEAN_GAIN, DOMAIN_GAIN, NUM_DOMAINS = 0.25, 0.15, 3
 KEPT_POINTS, KEPT_PERPLEXITY = 0.02, 0.03
@@ -47,6 +47,16 @@ def staged_changes(run: Finished) -> dict[tuple[str, str], float]:
 def best_greedy(domain: DomainReport) -> float:
     """Gives the highest greedy accuracy of all prompts."""
     return max(r.accuracy.mean for r in domain.readouts if r.temperature == 0)
+
+
+def best_sampled(run: Finished, domain: str) -> float:
+    """Gives the highest pass@1 at temperature 1 of all stages before RLVR, under any prompt."""
+    before = [stage.domains[domain] for stage in run.stages if stage.name != CHILD]
+    return max(rate for found in before for rate in (found.pass_at_1.mean, *_sampled(found)))
+
+
+def _sampled(domain: DomainReport) -> list[float]:
+    return [readout.accuracy.mean for readout in domain.readouts if readout.temperature == 1]
 
 
 def _mean_gain(runs: Sequence[Finished]) -> Claim:
@@ -99,7 +109,9 @@ def _control(true: Sequence[Finished], control: Sequence[Finished]) -> Claim:
         f"true runs on the same base ({figure}): "
     )
     highest = max((bound for bound in bounds.values() if bound is not None), default=None)
-    return limit is not None and highest is not None and highest < limit, text + _named(bounds)
+    means = _named({run.name: run.mean_gain.mean for run in control})
+    holds = limit is not None and highest is not None and highest < limit
+    return holds, f"{text}{_named(bounds)}; the gains themselves: {means}"
 
 
 def _staged(runs: Sequence[Finished]) -> Claim:
@@ -131,27 +143,29 @@ def _ladder(runs: Sequence[Finished]) -> Claim:
     """Right working on the highest rung against the lowest, and right with working against without, paired by task."""
     rungs = sorted({rung for run in runs for rung in run.work.get(LADDER, {})})
     lengths = {rung: [n for run in runs for n in each(run.work[LADDER][rung].working)] for rung in rungs}
-    pairs = [
-        pair
-        for run in runs
-        for rung, work in run.work.get(LADDER, {}).items()
-        if rung >= HARDER_FROM
-        for pair in work.paired
-    ]
+    pays = {run.name: _pays(run) for run in runs}
     text = (
         f"{LADDER} is a ladder: right working is at least {LONGER:.0f} times as long on its highest rung as on its "
         f"lowest, and from rung {HARDER_FROM} on an answer with working is more often right than one without, on the "
-        "same tasks: "
+        "same tasks, in every run: "
     )
-    if not rungs or not lengths[rungs[0]] or not lengths[rungs[-1]] or not pairs:
+    if not rungs or not lengths[rungs[0]] or not lengths[rungs[-1]]:
         return False, text + NOT_MEASURED
     short, long = (statistics.median(lengths[rung]) for rung in (rungs[0], rungs[-1]))
-    pays = paired_difference_interval([without for _, without in pairs], [shown for shown, _ in pairs])
     figures = (
-        f"{short:.0f} tokens on rung {rungs[0]}, {long:.0f} on rung {rungs[-1]}; working pays "
-        f"{100 * pays.mean:+.1f} points [{100 * pays.low:+.1f}, {100 * pays.high:+.1f}]"
+        f"{short:.0f} tokens on rung {rungs[0]}, {long:.0f} on rung {rungs[-1]}; lower ends of what working pays, in "
+        f"points: {_named({name: found and found.low for name, found in pays.items()})}"
     )
-    return long >= LONGER * short and pays.low > 0, text + figures
+    holds = all(found is not None and found.low > 0 for found in pays.values())
+    return long >= LONGER * short and holds, text + figures
+
+
+def _pays(run: Finished) -> Interval | None:
+    """Gives right with working minus right without, over the harder tasks that have samples of both kinds."""
+    pairs = [pair for rung, work in run.work.get(LADDER, {}).items() if rung >= HARDER_FROM for pair in work.paired]
+    if not pairs:
+        return None
+    return paired_difference_interval([without for _, without in pairs], [shown for shown, _ in pairs])
 
 
 def _beyond(runs: Sequence[Finished]) -> Claim:
@@ -168,7 +182,10 @@ def _beyond(runs: Sequence[Finished]) -> Claim:
 
 
 def _hard(runs: Sequence[Finished]) -> Claim:
-    holds = all(any(is_beyond(hard.beyond.gain) for hard in run.hard.values()) for run in runs)
+    holds = all(
+        any(is_beyond(hard.beyond.gain) and is_beyond(run.stage(CHILD).beyond[d].gain) for d, hard in run.hard.items())
+        for run in runs
+    )
     figures = []
     for run in runs:
         gains = {domain: hard.beyond.gain for domain, hard in run.hard.items()}
@@ -179,8 +196,8 @@ def _hard(runs: Sequence[Finished]) -> Claim:
     rungs = ", ".join(f"{domain} from {rung}" for domain, rung in HARD_FROM.items())
     text = (
         f"on the rungs that no written text has ({rungs}) RLVR's greedy answers are {100 * BEYOND_POINTS:.0f} points "
-        "or more above every ancestor's strongest readout on the same tasks, paired, in at least one domain, in every "
-        "run: "
+        "or more above every ancestor's strongest readout on the same tasks, paired, in at least one of the domains in "
+        "which they are so on all rungs, in every run: "
     )
     return holds, text + "; ".join(figures)
 

@@ -23,7 +23,7 @@ from rlvr.stages.evaluate import Measurement, read_measurement
 from rlvr.statistics.intervals import Interval
 
 PARENT, CHILD = "dpo", "rlvr"
-HARD_FROM = {"arithmetic": 9, "chain_sum": 9}
+HARD_FROM = {"arithmetic": 9, "chain_sum": 9, "functions": 5}
 """By domain the first rung that no written text has, neither corpus nor demonstrations; a model's own samples may."""
 
 LINES = "instructions"

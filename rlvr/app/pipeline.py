@@ -105,6 +105,7 @@ def _all_stages(run: Run, resolved: Resolved) -> Path:
         house.scorer.close()
     if recipe.export:
         export_model(run, current, recipe, reports)
+    run.event("ended")
     _print(run, reports, left_out_line(resolved))
     return run.path
 

@@ -1,4 +1,4 @@
-"""Functions: the working finds the number, the program keeps the examples, and the hidden inputs tell programs apart."""
+"""Functions: the working finds the number, the program keeps the examples, hidden inputs tell programs apart."""
 
 import asyncio
 import itertools

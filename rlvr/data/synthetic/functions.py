@@ -58,8 +58,12 @@ KINDS: Mapping[str, _Kind] = {
         ("subtract it from {n}", "take it from {n}"), "x = {n} - x", lambda x, n: n - x,
         "{n}-{x}={y}", "{n}-{y}={x}", "{x}+{y}={n}",
     ),
-    "max": _Kind(("make it at least {n}", "raise it to {n} if it is less"), "x = max(x, {n})", max, "max({x}, {n})={y}"),
-    "min": _Kind(("make it at most {n}", "lower it to {n} if it is more"), "x = min(x, {n})", min, "min({x}, {n})={y}"),
+    "max": _Kind(
+        ("make it at least {n}", "raise it to {n} if it is less"), "x = max(x, {n})", max, "max({x}, {n})={y}"
+    ),
+    "min": _Kind(
+        ("make it at most {n}", "lower it to {n} if it is more"), "x = min(x, {n})", min, "min({x}, {n})={y}"
+    ),
 }  # fmt: skip
 
 OPENINGS = ("Write f(x)", "Write a function f(x)", "Code f(x)", "Define f(x) in Python")
@@ -167,5 +171,5 @@ def _working(operations: list[Operation], unknown: int, start: int) -> tuple[str
 
 def _hidden(dice: Dice, shown: list[int]) -> list[int]:
     """Gives inputs to test on: small ones that are not shown, and large ones on both sides that meet every limit."""
-    small = dice.some([x for x in range(0, 50) if x not in shown], 2)
+    small = dice.some([x for x in range(50) if x not in shown], 2)
     return [*small, *(dice.between(-99, -50) for _ in range(2)), *(dice.between(100, 150) for _ in range(2))]

@@ -121,8 +121,11 @@ def _transcript(kind: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Tr
 
 def _reference(reference: Any) -> str:
     """Gives the one answer where the reference is nothing else, and otherwise the reference as JSON."""
-    if isinstance(reference, dict) and isinstance(reference.get("answer"), (str, int, float)):
-        return str(reference["answer"])
+    if isinstance(reference, dict):
+        inner = reference.get("entry")  # of reasoning-gym
+        answer = (inner if isinstance(inner, dict) else reference).get("answer")
+        if isinstance(answer, (str, int, float)):
+            return str(answer)
     return reference if isinstance(reference, str) else json.dumps(reference, ensure_ascii=False)
 
 

@@ -278,8 +278,9 @@ def _perplexity(facts: Facts, pair: tuple[Stage, Stage]) -> str:
         if old is None or old.perplexity is None or after.perplexity is None:
             continue
         change = after.perplexity / old.perplexity - 1
+        much = f"{100 * abs(change):.1f}%"
         changes.append(
-            f"{100 * abs(change):.1f}% {'less' if change < 0 else 'more'} from {before} to {after.name} "
+            f"{'as much as before' if much == '0.0%' else f'{much} less' if change < 0 else f'{much} more'} from {before} to {after.name} "
             f"(perplexity {old.perplexity:.3f}, then {after.perplexity:.3f})"
         )
     return f"Ordinary text surprises the model {', and '.join(changes)}." if changes else ""
