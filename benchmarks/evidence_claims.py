@@ -182,10 +182,7 @@ def _beyond(runs: Sequence[Finished]) -> Claim:
 
 
 def _hard(runs: Sequence[Finished]) -> Claim:
-    holds = all(
-        any(is_beyond(hard.beyond.gain) and is_beyond(run.stage(CHILD).beyond[d].gain) for d, hard in run.hard.items())
-        for run in runs
-    )
+    holds = all(any(is_beyond(hard.beyond.gain) for hard in run.hard.values()) for run in runs)
     figures = []
     for run in runs:
         gains = {domain: hard.beyond.gain for domain, hard in run.hard.items()}
@@ -196,8 +193,8 @@ def _hard(runs: Sequence[Finished]) -> Claim:
     rungs = ", ".join(f"{domain} from {rung}" for domain, rung in HARD_FROM.items())
     text = (
         f"on the rungs that no written text has ({rungs}) RLVR's greedy answers are {100 * BEYOND_POINTS:.0f} points "
-        "or more above every ancestor's strongest readout on the same tasks, paired, in at least one of the domains in "
-        "which they are so on all rungs, in every run: "
+        "or more above every ancestor's strongest readout on the same tasks, paired, in at least one domain, in every "
+        "run: "
     )
     return holds, text + "; ".join(figures)
 

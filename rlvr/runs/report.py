@@ -351,7 +351,9 @@ def condition_table(conditions: Sequence[Condition]) -> Table:
 
     What working is worth is a difference in points, over the tasks that have samples with it and without.
     """
-    caption = "percent [95% interval]; gain in points, within the tasks that have samples of both kinds"
+    caption = (
+        "percent [95% interval]; gain in points, within the tasks that have samples of both kinds (judged from 8 on)"
+    )
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), pad_edge=False, caption=caption)
     table.add_column("before RLVR", overflow="fold")
     samples, size = (conditions[0].num_samples, conditions[0].group_size) if conditions else (0, 0)

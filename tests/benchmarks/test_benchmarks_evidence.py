@@ -41,13 +41,19 @@ def around(mean: float, half: float = 0.05) -> Interval:
     return Interval(mean, mean - half, mean + half)
 
 
-def domain(mean: float, *, chat: float, plain: float = 0.0, gain: Interval | None = None, **changes: Any) -> Any:
+def domain(
+    mean: float, *, chat: float, plain: float = 0.0, sampled: float = 0.0, gain: Interval | None = None, **changes: Any
+) -> Any:
     values: dict[str, Any] = {
         "trained": True,
         "num_tasks": 256,
         "pass_at_k": {1: around(mean)},
         "rungs": {1: around(mean), 2: around(mean - 0.1)},
-        "readouts": (Readout("chat", 0.0, around(chat)), Readout(PLAIN, 0.0, around(plain))),
+        "readouts": (
+            Readout("chat", 0.0, around(chat)),
+            Readout(PLAIN, 0.0, around(plain)),
+            Readout(PLAIN, 1.0, around(sampled)),
+        ),
         "gain": gain,
         "only_before": 0.0,
         "only_after": 0.0,
@@ -95,7 +101,7 @@ def run(
     """A run in which every claim holds; `greedy` is the chat accuracy of base, SFT and DPO, `plain` the base's."""
     runs = importlib.import_module("evidence_runs")
     base = {name: domain(0.1, chat=greedy[0], plain=plain, trained=False) for name in gains}
-    sft = {name: domain(0.35, chat=greedy[1], gain=around(0.25)) for name in gains}
+    sft = {name: domain(0.35, chat=greedy[1], sampled=0.5, gain=around(0.25)) for name in gains}
     dpo = {name: domain(DPO, chat=greedy[2], gain=around(0.05)) for name in gains}
     rlvr = {}
     for name_, gain in gains.items():
@@ -161,11 +167,11 @@ def test_every_claim_holds_and_says_its_figures(tables: Any) -> None:
         # 4.08 / 4.00
         "moves by at most 3% from DPO to RLVR: base1-seed1 +2.0",
         # a quarter of 26.5; four domains of 0 ± 8: sqrt(4 · 8²) / 4 = 4
-        "on the same base (6.6): shuffled-seed1 +4.0",
+        "on the same base (6.6): shuffled-seed1 +4.0; the gains themselves: shuffled-seed1 +0.0",
         # DPO's 44 beside SFT's 45, in four domains; the fifth lowest is facts, 90 beside 90
         "; base1-seed1 dpo spell -1.0; base1-seed1 sft facts-seen +0.0",
-        # 40 differences of 50 points, and a pseudo-pair half up, half down
-        "5 tokens on rung 1, 55 on rung 10; working pays +50.0 points [+41.7, +53.5]",
+        # 40 differences of 50 points, and a pseudo-pair half up, half down: the interval is [41.7, 53.5]
+        "5 tokens on rung 1, 55 on rung 10; lower ends of what working pays, in points: base1-seed1 +41.7",
         "in 2 domains, in every run: base1-seed1 sums, rows",
         "in every run: base1-seed1 arithmetic +20.0 [+8.0, +32.0], chain_sum +5.0 [-2.0, +12.0]",
     ]
@@ -284,7 +290,7 @@ def test_a_control_that_gains_too_much_fails_its_claim(tables: Any) -> None:
     gaining = control(tables, "shuffled-seed2", gains=dict.fromkeys(GAINS, 0.03))
     found = list(tables.claims([run(tables)], [control(tables), gaining]))
     assert [holds for holds, _ in found] == [True] * 4 + [False] + [True] * 4
-    assert found[4][1].endswith("shuffled-seed1 +4.0; shuffled-seed2 +7.0")
+    assert "shuffled-seed1 +4.0; shuffled-seed2 +7.0; the gains themselves" in found[4][1]
 
 
 def four_runs(tables: Any) -> list[Any]:
@@ -295,13 +301,18 @@ def four_runs(tables: Any) -> list[Any]:
 def test_the_readme_s_table_has_mean_and_range_over_the_runs_that_are_no_controls(tables: Any) -> None:
     others = [control(tables), run(tables, "working-seed1")]
     lines = tables.results_table([*four_runs(tables), *others]).splitlines()
-    assert lines[0] == "| domain | base | sft | dpo | rlvr | RLVR over DPO |"
-    # (0.70 + 0.74 + 0.60 + 0.64) / 4 = 0.67
-    last = "67.0 (60.0 … 74.0) | +27.0 (+20.0 … +34.0)"
+    assert lines[0] == "| domain | base | sft | dpo | rlvr | RLVR over DPO | RLVR over the best prompt before |"
+    # (0.70 + 0.74 + 0.60 + 0.64) / 4 = 0.67; SFT has 50 under the plain prompt
+    last = "67.0 (60.0 … 74.0) | +27.0 (+20.0 … +34.0) | +17.0 (+10.0 … +24.0)"
     assert lines[2] == f"| sums | 10.0 (10.0 … 10.0) | 35.0 (35.0 … 35.0) | 40.0 (40.0 … 40.0) | {last} |"
-    assert lines[7] == "| story perplexity | 4.000 | 4.000 | 4.000 | 4.080 | |"
-    # An empty line, and the nine claims.
-    assert len(lines) == 2 + 5 + 1 + 1 + 9
+    assert lines[7] == "| story perplexity | 4.000 | 4.000 | 4.000 | 4.080 | | |"
+    legend = lines[9]
+    assert legend.startswith("pass@1 in percent: mean of 4 runs with 360 steps of RLVR (lowest … highest run).")
+    assert "20 % have a word twice in a row, of DPO's 5 %" in legend
+    # The mean of 30, 30, 30 and 16 points.
+    assert "(one run), RLVR's gain over DPO is +26.5 [+24.5, +28.5] points" in legend
+    # The legend between two empty lines, and the nine claims.
+    assert len(lines) == 2 + 5 + 1 + 3 + 9
     assert [line.startswith("- **holds**: ") for line in lines[-9:]] == [False] + [True] * 8
 
 

@@ -4,6 +4,7 @@ import importlib
 import re
 import sys
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +84,7 @@ def test_the_plan_has_three_seeds_on_two_bases_and_three_controls_and_each_can_b
         assert next(stage.steps for stage in recipe.stage if isinstance(stage, RlvrConfig)) == evidence.STEPS
         assert {data.limit for data in recipe.evaluation.data} == {128}
         # Not the tasks on which the recipe was chosen.
-        assert [data.options.get("seed") for data in recipe.evaluation.data] == [evidence.TASK_SEED] * 4 + [None]
+        assert [data.options.get("seed") for data in recipe.evaluation.data] == [evidence.task_seed()] * 5 + [None]
         assert (len(recipe.evaluation.prompts) == 1) == job.name.startswith("shuffled")
         names = [stage.name or stage.kind for stage in recipe.stage]
         # The gain is over the stage before, and the tables call that one DPO.
@@ -108,12 +109,20 @@ def test_the_demo_s_table_and_cost_are_read_from_its_run(tables: Any, tmp_path: 
         "| story perplexity | 4.000 | 4.000 |  |",
         "| CPU-seconds of training | 7 | 7 |  |",
     ]
-    origin = {"cpu": {"model": "a processor"}, "code": {"commit": "0123456789abcdef", "diff_bytes": 0}}
+    origin: dict[str, Any] = {"cpu": {"model": "a processor"}, "code": {"commit": "0123456789abcdef", "diff_bytes": 0}}
+    origin["started"] = (datetime.now(UTC) - timedelta(seconds=301)).isoformat(timespec="seconds")
     run = Run.create(tmp_path / "demo", config={}, provenance=origin)
     with run.child("1-rlvr").step(0):
         pass
+    with pytest.raises(SystemExit, match="has not ended"):
+        demo.cost(run, stages, words)
+    run.event("ended")
     said = demo.cost(run, stages, words)
-    assert said.startswith("RLVR took 2:05 minutes (7 CPU-seconds, 1 steps) on one core of this machine (a processor);")
+    assert said.startswith("RLVR took 2:05 minutes (7 CPU-seconds, 1 steps) on one core of this machine (a processor),")
+    assert re.search(r"the whole run 5:0\d minutes with 64 held-out tasks a domain", said)
+    run.event("resume")
+    with pytest.raises(SystemExit, match="taken up again"):
+        demo.cost(run, stages, words)
     assert re.search(r"held [\d.]+ [MG]B at most\. Made with commit 0123456789\. The run's first line: \*Beyond", said)
 
 

@@ -279,8 +279,8 @@ def _perplexity(facts: Facts, pair: tuple[Stage, Stage]) -> str:
             continue
         change = after.perplexity / old.perplexity - 1
         much = f"{100 * abs(change):.1f}%"
+        how = "as much as before" if much == "0.0%" else f"{much} {'less' if change < 0 else 'more'}"
         changes.append(
-            f"{'as much as before' if much == '0.0%' else f'{much} less' if change < 0 else f'{much} more'} from {before} to {after.name} "
-            f"(perplexity {old.perplexity:.3f}, then {after.perplexity:.3f})"
+            f"{how} from {before} to {after.name} (perplexity {old.perplexity:.3f}, then {after.perplexity:.3f})"
         )
     return f"Ordinary text surprises the model {', and '.join(changes)}." if changes else ""
