@@ -104,7 +104,7 @@ def read_question(reference: Any) -> Question | str:
         limits = read_limits(reference.get("limits", {}), default=_roomy(form))
     except UsageError as error:
         return error.message
-    packages = tuple(sorted(reference.get("packages", [])))
+    packages = tuple(sorted(set(reference.get("packages", []))))
     return Question(form, limits, reference.get("given", ""), reference.get("score") == "mean", packages)
 
 
