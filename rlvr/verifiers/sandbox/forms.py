@@ -132,9 +132,17 @@ def _key_fault(reference: Mapping[str, Any], keys: Mapping[str, Any]) -> str | N
         return f"packages is {str(reference['packages'])[:80]!r}; expected a list of names"
     if not 0.0 <= reference.get("tolerance", 0.0) <= sys.float_info.max:
         return f"tolerance is {reference['tolerance']!r}; expected a number from 0 on"
-    if (size := len(reference.get("given", ""))) > MAX_CODE_CHARACTERS:
-        return f"given has {size} characters; at most {MAX_CODE_CHARACTERS} are read"
-    return _entry_fault(reference)
+    return _entry_fault(reference) or _given_fault(reference.get("given", ""))
+
+
+def _given_fault(given: str) -> str | None:
+    if len(given) > MAX_CODE_CHARACTERS:
+        return f"given has {len(given)} characters; at most {MAX_CODE_CHARACTERS} are read"
+    try:
+        given.encode("utf-8")
+    except UnicodeEncodeError:
+        return "given has a lone surrogate"
+    return None
 
 
 def _entry_fault(reference: Mapping[str, Any]) -> str | None:

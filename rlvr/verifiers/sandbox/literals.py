@@ -151,8 +151,13 @@ class _Script:
         targets = target.elts if isinstance(target, ast.Tuple) else [target]
         if not all(isinstance(one, ast.Name) for one in targets) or isinstance(values, set | frozenset):
             raise NotLiteralError(f"the loop over {ast.unparse(target)[:80]}")
-        for value in values:
-            parts = list(value) if isinstance(target, ast.Tuple) else [value]
+        try:
+            rounds = [list(value) if isinstance(target, ast.Tuple) else [value] for value in values]
+        except TypeError:
+            raise NotLiteralError("a loop over what cannot be taken apart") from None
+        for parts in rounds:
+            if len(parts) != len(targets):
+                raise NotLiteralError(f"{len(targets)} names for {len(parts)} values")
             for one, part in zip(targets, parts, strict=True):
                 assert isinstance(one, ast.Name), "checked above"
                 self.bind(one.id, part)
