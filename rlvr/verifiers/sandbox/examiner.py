@@ -6,11 +6,15 @@ back. Objects of the program's own classes stay there; their attributes and meth
 iterate or weigh one ends the test as failed, because the answer would be the program's. So does an exception class that
 is no ordinary builtin one: it arrives as RuntimeError. A list, dict or set that the program changed is changed here
 only where the test drops what the call gave, else "clear the input, return nothing" would pass `f(a) == sorted(a)`.
+
+Assertions that held are counted here, where the program cannot reach: one whose answers lead the tests past all of them
+has not passed.
 """
 
 import ast
 import builtins
 import importlib
+import sys
 from collections.abc import Callable
 from typing import Any, NoReturn
 
@@ -18,6 +22,7 @@ SCRIPT: dict[str, Any] = {"preamble": "", "tests": "", "wanted": [], "modules": 
 """What is run: the preamble, the tests, the names that reach the program, and the modules that the tests assume."""
 
 MAX_TEXT = 500
+NOTHING_HELD = "no assertion was evaluated"
 _NOT_RAISED = (AssertionError, StopIteration, StopAsyncIteration)
 _BUILTIN_NAMES = {id(value): name for name, value in vars(builtins).items() if not name.startswith("_")}
 
@@ -40,11 +45,15 @@ class Line:
         self.unsendable = ""
         self.raised: BaseException | None = None
         self.asked = 0
+        self.held = 0
 
     def ask(self, *operation: Any) -> tuple[Any, Any]:
         """Gives the value that the program's side answers and its changed arguments; raises what it raised."""
         self.asked += 1
-        frame = self._codec.encode(["ask", *operation], self._refer)
+        try:
+            frame = self._codec.encode(["ask", *operation], self._refer)
+        except self._codec.CodecError as error:
+            self._cannot_send(str(error))
         reply = self._codec.decode(self._exchange(frame), self._resolve)
         if reply[0] == "unencodable":
             self.refuse(f"a value of type {reply[1]} cannot be read")
@@ -61,12 +70,23 @@ class Line:
     def _refer(self, value: Any) -> Any:
         if type(value) is Stub:
             return handle_of(value)
-        if id(value) in _BUILTIN_NAMES:
-            return self._codec.Handle(_BUILTIN_NAMES[id(value)])
+        if id(value) not in _BUILTIN_NAMES:
+            self._cannot_send(f"a {type(value).__name__}")
+        return self._codec.Handle(_BUILTIN_NAMES[id(value)])
+
+    def _cannot_send(self, what: str) -> NoReturn:
         if self.asked > 1:  # what the program answered may have led the test here, and must not mask the verdict
-            self.refuse(f"a {type(value).__name__} is handed to the program, which cannot be sent")
-        self.unsendable = self.unsendable or f"a {type(value).__name__} is handed to the program"
+            self.refuse(f"{what} is handed to the program, which cannot be sent")
+        self.unsendable = self.unsendable or f"{what} is handed to the program"
         raise Unsendable(self.unsendable)
+
+    def note_held(self) -> None:
+        """Counts an assertion that held; one before the program was asked says nothing of it."""
+        self.held += self.asked > 0
+
+    def note_caught(self) -> None:
+        """Counts the exception that is being handled, where it is the program's."""
+        self.held += self.raised is not None and sys.exc_info()[1] is self.raised
 
     def _resolve(self, name: Any) -> Any:
         return Stub(self, "", self._codec.Handle(name))
@@ -177,17 +197,47 @@ class _Dropping(ast.NodeTransformer):
         return node
 
 
+class _Counting(ast.NodeTransformer):
+    """Notes what held: asserts, conditions that would have raised, and exceptions where none would have failed."""
+
+    def visit_Assert(self, node: ast.Assert) -> Any:
+        return node if isinstance(node.test, ast.Constant) else [node, _noted("__held__", node)]
+
+    def visit_If(self, node: ast.If) -> Any:
+        self.generic_visit(node)
+        return [node, _noted("__held__", node)] if _fails([*node.body, *node.orelse]) else node
+
+    def visit_Try(self, node: ast.Try) -> Any:
+        fails = _fails([*node.body, *node.orelse])
+        self.generic_visit(node)
+        for handler in node.handlers if fails else ():
+            handler.body.insert(0, _noted("__caught__", handler))
+        return node
+
+
+def _noted(name: str, node: ast.AST) -> ast.stmt:
+    return ast.copy_location(ast.Expr(ast.Call(ast.Name(name, ast.Load()), [], [])), node)
+
+
+def _fails(body: list[ast.stmt]) -> bool:
+    return any(
+        isinstance(node, ast.Raise)
+        or (isinstance(node, ast.Assert) and isinstance(node.test, ast.Constant) and not node.test.value)
+        for node in body
+    )
+
+
 def examine(exchange: Callable[[bytes], bytes], codec: Any) -> list[str]:
-    """Runs the tests and gives ["passed", ""], or why they did not: "failed", "raised", "refused", "unsendable" or
-    "error", and a text."""
+    """Runs the tests and gives ["passed", ""], or why they did not: "failed", "raised", "refused", "unsendable",
+    "unasked" (so that no program has a part in it) or "error", and a text."""
     line = Line(exchange, codec)
     space: dict[str, Any] = {"__name__": "__main__", "__builtins__": builtins, "__dropped__": _dropped}
+    space.update(__held__=line.note_held, __caught__=line.note_caught)
     try:
         space.update({name: importlib.import_module(name) for name in SCRIPT["modules"]})
-        exec(compile(SCRIPT["preamble"], "preamble.py", "exec"), space)
+        exec(_compiled(_Counting().visit(ast.parse(SCRIPT["preamble"])), "preamble.py"), space)
         space.update({name: Stub(line, name) for name in SCRIPT["wanted"]})
-        tree = ast.fix_missing_locations(_Dropping().visit(ast.parse(SCRIPT["tests"])))
-        exec(compile(tree, "tests.py", "exec"), space)
+        exec(_compiled(_Counting().visit(_Dropping().visit(ast.parse(SCRIPT["tests"]))), "tests.py"), space)
         kind, text = "passed", ""
     except MemoryError:
         raise
@@ -198,9 +248,24 @@ def examine(exchange: Callable[[bytes], bytes], codec: Any) -> list[str]:
         return ["unsendable", line.unsendable]
     if line.refused:
         return ["refused", line.refused]
-    if kind == "passed" and not line.asked:
-        return ["error", "the tests never called the program"]
+    if not line.asked:
+        return ["unasked", f"they never call the program{': ' if text else ''}{text}"]
+    if kind == "passed" and not line.held:
+        return ["error", NOTHING_HELD]
     return [kind, text]
+
+
+def beside(tests: str, space: dict[str, Any]) -> bool:
+    """Runs tests in the program's own process and gives whether an assertion held, which the program can forge."""
+    held: list[bool] = []
+    space["__held__"] = lambda: held.append(True)
+    space["__caught__"] = lambda: held.append(not isinstance(sys.exc_info()[1], AssertionError))
+    exec(_compiled(_Counting().visit(ast.parse(tests)), "tests.py"), space)
+    return any(held)
+
+
+def _compiled(tree: ast.Module, name: str) -> Any:
+    return compile(ast.fix_missing_locations(tree), name, "exec")
 
 
 def _said(error: BaseException) -> str:

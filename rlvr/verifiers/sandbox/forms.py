@@ -21,12 +21,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from rlvr.errors import UsageError
-from rlvr.verifiers.sandbox import codec
+from rlvr.verifiers.sandbox import assertions, codec
 from rlvr.verifiers.sandbox.codec import CodecError
 from rlvr.verifiers.sandbox.compare import Test
+from rlvr.verifiers.sandbox.job import Job
 from rlvr.verifiers.sandbox.limits import Limits, read_limits
 from rlvr.verifiers.sandbox.literals import Call, NotLiteralError, convert
-from rlvr.verifiers.sandbox.names import Reach, evaluation, obstacle, reach
+from rlvr.verifiers.sandbox.names import evaluation, obstacle, reach
 
 MAX_CODE_CHARACTERS = 1_000_000
 MAX_CASES = 10_000
@@ -104,7 +105,7 @@ def read_question(reference: Any) -> Question | str:
         limits = read_limits(reference.get("limits", {}), default=_roomy(form))
     except UsageError as error:
         return error.message
-    packages = tuple(sorted(reference.get("packages", [])))
+    packages = tuple(sorted(set(reference.get("packages", []))))
     return Question(form, limits, reference.get("given", ""), reference.get("score") == "mean", packages)
 
 
@@ -131,7 +132,17 @@ def _key_fault(reference: Mapping[str, Any], keys: Mapping[str, Any]) -> str | N
         return f"packages is {str(reference['packages'])[:80]!r}; expected a list of names"
     if not 0.0 <= reference.get("tolerance", 0.0) <= sys.float_info.max:
         return f"tolerance is {reference['tolerance']!r}; expected a number from 0 on"
-    return _entry_fault(reference)
+    return _entry_fault(reference) or _given_fault(reference.get("given", ""))
+
+
+def _given_fault(given: str) -> str | None:
+    if len(given) > MAX_CODE_CHARACTERS:
+        return f"given has {len(given)} characters; at most {MAX_CODE_CHARACTERS} are read"
+    try:
+        given.encode("utf-8")
+    except UnicodeEncodeError:
+        return "given has a lone surrogate"
+    return None
 
 
 def _entry_fault(reference: Mapping[str, Any]) -> str | None:
@@ -171,7 +182,7 @@ def _framed(entry: str, calls: tuple[Call, ...]) -> Calls | str:
             codec.encode(call.test.expected)
         except CodecError as error:
             return f"case {number} cannot be sent: {error}"
-    return Calls(entry, calls, tuple(frames))
+    return Job("calls", b"", Limits(), calls=frames).refusal() or Calls(entry, calls, tuple(frames))
 
 
 def _read_stdin(reference: Mapping[str, Any]) -> Stdin | str:
@@ -185,6 +196,8 @@ def _read_stdin(reference: Mapping[str, Any]) -> Stdin | str:
             cases.append((case["input"].encode("utf-8"), case["output"]))
         except UnicodeEncodeError:
             return f"case {number}: the input has a lone surrogate"
+        if refusal := Job("stdin", b"", Limits(), stdin=cases[-1][0]).refusal():
+            return f"case {number}: {refusal}"
     if not 0 < len(cases) <= MAX_CASES:
         return f"{len(cases)} cases; expected 1 to {MAX_CASES}"
     return Stdin(tuple(cases), float(reference.get("tolerance", 0.0)))
@@ -219,14 +232,12 @@ def _form_of(tests: str, preamble: str, entry: str, in_process: bool) -> Form | 
         redefined = entry.partition(".")[0] in reach(tests, "").bound
     except (SyntaxError, ValueError) as error:
         return f"the tests do not parse: {type(error).__name__}: {str(error)[:120]}"
-    tests = _with_check(tests, module, entry)
+    tests = assertions.with_calls(tests, module, entry)
     module = ast.parse(tests)
     if redefined:
         return f"the tests define {entry!r} themselves, so that no program would be tested"
-    if fault := _vacuous_fault(module, found, entry):
+    if fault := assertions.fault(module, before, is_called=bool(found.wanted), entry=entry):
         return fault
-    if not any(isinstance(node, ast.Assert | ast.Raise) for part in (module, before) for node in ast.walk(part)):
-        return "the tests hold no assert"
     try:
         converted = convert(module, entry=entry, bound=own)
         return _framed(converted.entry, converted.calls)
@@ -238,33 +249,6 @@ def _form_of(tests: str, preamble: str, entry: str, in_process: bool) -> Form | 
         return f'the tests cannot run apart from the program: {reason}; "in_process": true runs them beside it'
     wanted = found.wanted | {entry.partition(".")[0]} - {""}
     return Judged(tests, preamble, tuple(sorted(wanted)), tuple(sorted(found.modules)))
-
-
-def _with_check(tests: str, module: ast.Module, entry: str) -> str:
-    """Gives the tests with the call `check(entry)` that HumanEval leaves to the runner."""
-    defined = any(isinstance(node, ast.FunctionDef) and node.name == "check" for node in module.body)
-    called = any(
-        isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "check"
-        for statement in module.body
-        if not isinstance(statement, ast.FunctionDef)
-        for node in ast.walk(statement)
-    )
-    called_as = entry.replace(".", "().")
-    return f"{tests}\ncheck({called_as})\n" if entry and defined and not called else tests
-
-
-def _vacuous_fault(module: ast.Module, found: Reach, entry: str) -> str | None:
-    checks = any(isinstance(node, ast.FunctionDef) and node.name == "check" for node in module.body)
-    if not found.wanted and not (entry and (checks or _named(module, entry))):
-        return "the tests call nothing of the program"
-    for node in ast.walk(module):
-        if isinstance(node, ast.Assert) and isinstance(node.test, ast.Tuple) and node.test.elts:
-            return f"the assert of a tuple is always true: {ast.unparse(node)[:80]}"
-    return None
-
-
-def _named(module: ast.Module, name: str) -> bool:
-    return any(isinstance(node, ast.Name) and node.id == name for node in ast.walk(module))
 
 
 _READ: Mapping[str, Any] = {"calls": _read_calls, "stdin": _read_stdin, "asserts": _read_asserts}

@@ -1,8 +1,8 @@
 """Test code in a sandbox of its own, the program in another, and this side between them.
 
 Every message is read and written anew here, so that nothing but plain data and handles crosses. A test that ends in
-anything but silence is a program that failed it, however the program brought that about; the exceptions are a test that
-hands the program what cannot be sent, and trouble of the host.
+anything but silence is a program that failed it, however the program brought that about; the exceptions are tests that
+are too large, end before they ask anything or hand the program what cannot be sent, and trouble of the host.
 """
 
 import contextlib
@@ -13,8 +13,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from rlvr.verifiers.sandbox.codec import CodecError, Handle, decode, encode
+from rlvr.verifiers.sandbox.codec import MAX_BYTES, CodecError, Handle, decode, encode
 from rlvr.verifiers.sandbox.forms import Judged
+from rlvr.verifiers.sandbox.job import Job
 from rlvr.verifiers.sandbox.limits import Limits
 from rlvr.verifiers.sandbox.pool import EndedError
 from rlvr.verifiers.sandbox.ran import Ran
@@ -43,6 +44,8 @@ Open = Callable[[str, Limits], AbstractContextManager[Session]]
 
 def judge(open_session: Open, program: str, form: Judged, limits: Limits) -> Result:
     """Runs the tests of a question against a program; a sandbox that breaks is replaced once."""
+    if refusal := Job("session", script(form).encode("utf-8", "surrogatepass"), limits).refusal():
+        return _broken(f"the tests are too large: {refusal}")
     result = _once(open_session, program, form, limits)
     return _once(open_session, program, form, limits) if result.status == "sandbox_failure" else result
 
@@ -65,11 +68,13 @@ def _once(open_session: Open, program: str, form: Judged, limits: Limits) -> Res
 
 
 def _longer(limits: Limits) -> Limits:
-    return replace(limits, wall_seconds=limits.deadline_seconds + SPARE_SECONDS)
+    """Gives the limits of the tests, whose questions may be longer than the program's answers."""
+    return replace(limits, wall_seconds=limits.deadline_seconds + SPARE_SECONDS, result_bytes=MAX_BYTES)
 
 
 @functools.cache
-def _source() -> str:
+def examiner() -> str:
+    """Gives the text of examiner.py."""
     return Path(__file__).with_name("examiner.py").read_text(encoding="utf-8")
 
 
@@ -81,12 +86,17 @@ def script(form: Judged) -> str:
         "wanted": list(form.wanted),
         "modules": list(form.modules),
     }
-    return f"{_source()}\nSCRIPT.update({said!r})\n"
+    return f"{examiner()}\nSCRIPT.update({said!r})\n"
 
 
 def _relay(candidate: Session, tests: Session) -> Result | tuple[str, str]:
     """Carries messages until the tests are over; gives what they say, or how the program ended under them."""
-    frame = tests.call(encode(["enter", "examine"]))
+    try:
+        frame = tests.call(encode(["enter", "examine"]))
+    except EndedError as error:
+        if error.ran.status in ("sandbox_failure", "host_error"):
+            raise
+        return _broken(f"the tests end before they call the program: {error.ran.status} {error.ran.error}")
     for _ in range(MAX_REMOTE_CALLS):
         match _read(frame):
             case ["value", [str(kind), str(text)], _]:
@@ -130,5 +140,11 @@ def _told(kind: str, text: str) -> Result:
         case "raised":
             return Result(PATH, 0, 1, "exception", "the tests", text)
         case "unsendable":
-            return Result(PATH, 0, 1, "bad_reference", error=f"the tests cannot run apart from the program: {text}")
+            return _broken(f"the tests cannot run apart from the program: {text}")
+        case "unasked":
+            return _broken(f"the tests cannot judge a program: {text}")
     return Result(PATH, 0, 1, "ok", "the tests", text)
+
+
+def _broken(reason: str) -> Result:
+    return Result(PATH, 0, 1, "bad_reference", error=reason)

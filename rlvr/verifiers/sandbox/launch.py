@@ -29,6 +29,9 @@ DEVICES = ("/dev/null", "/dev/zero", "/dev/random", "/dev/urandom")
 SYSTEM_FOLDERS = ("/usr/lib", "/usr/lib64", "/usr/share/zoneinfo", "/lib", "/lib64")
 FLAGS = ("-s", "-S", "-B", "-P", "-X", "utf8")
 """Not -I: it would ignore the hash seed, and the order of a set would differ between two runs."""
+FIRST_TO_GO = ("/bin/sh", "-c", 'echo 1000 2>/dev/null >/proc/self/oom_score_adj; exec "$@"', "sh")
+"""Makes what follows the first that a kernel out of memory kills. All of the sandbox takes it over from here, because
+there is no /proc inside to say it; the trusted side keeps its own score."""
 QUERY_SECONDS = 60.0
 SHARED_USER_HEADROOM = 200
 """How many more threads the user may come to have, where the sandbox has no user of its own."""
@@ -136,7 +139,8 @@ def in_namespaces(python: Interpreter) -> Launch:
         raise VerifierError("bubblewrap is not installed", hint="apt-get install bubblewrap")
     box = _box(python)
     command = [
-        program, "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try",
+        *FIRST_TO_GO, program,
+        "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try",
         "--as-pid-1", "--new-session", "--hostname", "sandbox",
         *([] if os.geteuid() == 0 else ["--unshare-user", "--cap-add", "CAP_SYS_ADMIN"]),
         *_mounts(python, box),
@@ -160,7 +164,7 @@ def without_namespaces(python: Interpreter, *, level: int) -> Launch:
     settings["uid"] = 0 if closed else settings["uid"]
     if settings["uid"]:
         os.chown(box, settings["uid"], settings["uid"])
-    command = (python.executable, *FLAGS, str(HERE / "zygote.py"))
+    command = (*FIRST_TO_GO, python.executable, *FLAGS, str(HERE / "zygote.py"))
     headroom = 2 if settings["uid"] else _num_tasks() + SHARED_USER_HEADROOM
     return Launch(command, settings, _environment(), box, headroom)
 

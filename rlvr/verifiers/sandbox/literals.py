@@ -93,7 +93,7 @@ class _Script:
             case ast.FunctionDef(name=name, decorator_list=[]) if name != self.entry:
                 self.functions[name] = node
                 self.names[name] = SHADOW
-            case ast.Expr(value=ast.Call(func=ast.Name(id=name), args=[given], keywords=[])) if name in self.functions:
+            case ast.Expr(value=ast.Call(func=ast.Name(id=name), args=given, keywords=[])) if name in self.functions:
                 self.inline(name, given)
             case ast.For(target=target, iter=source, body=body, orelse=[]):
                 self.loop(target, self.constant(source), body)
@@ -122,25 +122,27 @@ class _Script:
         self.functions.pop(name, None)
         self.names[name] = value
 
-    def inline(self, name: str, handed: ast.expr) -> None:
-        """Reads the body of `def check(candidate)`, candidate being what is handed to it of the program."""
-        given = handed.id if isinstance(handed, ast.Name) else ast.unparse(handed).replace("().", ".", 1)
+    def inline(self, name: str, handed: Sequence[ast.expr]) -> None:
+        """Reads the body of `def check(candidate)`, which is handed the program's function, or of `def test_it()`."""
         function = self.functions[name]
-        parameters = function.args
+        taken = function.args
+        parameters = [arg.arg for arg in taken.args]
+        given = [one.id if isinstance(one, ast.Name) else ast.unparse(one).replace("().", ".", 1) for one in handed]
         if (
-            len(parameters.args) != 1
-            or parameters.vararg
-            or parameters.kwarg
-            or parameters.kwonlyargs
-            or parameters.posonlyargs
+            taken.vararg
+            or taken.kwarg
+            or taken.kwonlyargs
+            or taken.posonlyargs
+            or len(parameters) != len(given)
+            or len(given) > 1
             or self.aliases
-            or not (isinstance(handed, ast.Name) or given == self.entry)
-            or self.target(given) is None
+            or not all(isinstance(one, ast.Name) or text == self.entry for one, text in zip(handed, given, strict=True))
+            or not all(map(self.target, given))
         ):
-            raise NotLiteralError(f"the call {name}({given})")
+            raise NotLiteralError(f"the call {name}({', '.join(given)})")
         outer = dict(self.names)
-        self.aliases = {parameters.args[0].arg: given}
-        self.names[parameters.args[0].arg] = SHADOW
+        self.aliases = dict(zip(parameters, given, strict=True))
+        self.names.update(dict.fromkeys(parameters, SHADOW))
         self.run(function.body)
         self.aliases, self.names = {}, outer
 
@@ -149,8 +151,13 @@ class _Script:
         targets = target.elts if isinstance(target, ast.Tuple) else [target]
         if not all(isinstance(one, ast.Name) for one in targets) or isinstance(values, set | frozenset):
             raise NotLiteralError(f"the loop over {ast.unparse(target)[:80]}")
-        for value in values:
-            parts = list(value) if isinstance(target, ast.Tuple) else [value]
+        try:
+            rounds = [list(value) if isinstance(target, ast.Tuple) else [value] for value in values]
+        except TypeError:
+            raise NotLiteralError("a loop over what cannot be taken apart") from None
+        for parts in rounds:
+            if len(parts) != len(targets):
+                raise NotLiteralError(f"{len(targets)} names for {len(parts)} values")
             for one, part in zip(targets, parts, strict=True):
                 assert isinstance(one, ast.Name), "checked above"
                 self.bind(one.id, part)

@@ -18,7 +18,7 @@ FILES = """
     rename renameat renameat2 unlink unlinkat mkdir mkdirat rmdir link linkat symlink symlinkat
     umask sendfile copy_file_range fadvise64
 """
-MODES_AND_TIMES = "chmod fchmod fchmodat utimensat"
+MODES_AND_TIMES = "chmod fchmod fchmodat fchmodat2 utimensat"
 """Landlock does not rule over these: they reach whatever belongs to the user of the run."""
 WAITING = """
     pipe pipe2 poll ppoll select pselect6 epoll_create epoll_create1 epoll_ctl epoll_wait epoll_pwait epoll_pwait2
@@ -55,7 +55,8 @@ TERMINAL_AND_QUEUE = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)
 @functools.cache
 def compiled(*, modes_and_times: bool) -> bytes:
     """Gives the allow-list as instructions of classic BPF for this processor; modes and times of files may be set only
-    where all that the user of the run owns and can reach is the box.
+    where all that the user of the run owns and can reach is the box. Elsewhere they stay as they are without a word,
+    because copying a file sets them, and the library takes no refusal for an answer.
 
     Raises VerifierError where libseccomp or its Python binding is missing.
     """
@@ -65,10 +66,12 @@ def compiled(*, modes_and_times: bool) -> bytes:
         hint = "apt-get install libseccomp2; pip install pyseccomp"
         raise VerifierError(f"the system call filter cannot be made: {error}", hint=hint) from error
     made = seccomp.SyscallFilter(seccomp.ERRNO(errno.EPERM))
-    for name in (*ALLOWED.split(), *(MODES_AND_TIMES.split() if modes_and_times else ())):
-        number = _number(seccomp, name)
-        if number is not None:
-            made.add_rule(seccomp.ALLOW, number)
+    of_files = seccomp.ALLOW if modes_and_times else seccomp.ERRNO(0)
+    for names, action in ((ALLOWED, seccomp.ALLOW), (MODES_AND_TIMES, of_files)):
+        for name in names.split():
+            number = _number(seccomp, name)
+            if number is not None:
+                made.add_rule(action, number)
     _add_rules_by_argument(seccomp, made)
     with tempfile.TemporaryFile() as file:
         made.export_bpf(file)

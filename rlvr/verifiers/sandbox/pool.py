@@ -25,6 +25,8 @@ from rlvr.verifiers.sandbox.talk import BrokenError, Talk
 
 QUEUE_SECONDS = 600.0
 MAX_RUNS = 1000
+MAX_SHARED = 8
+"""How many shared pools keep their sandboxes between runs: one for each combination of packages, as a rule."""
 TRIES = 2
 
 
@@ -118,6 +120,7 @@ class SandboxPool:
             self._free.put(slot)
         self._held = threading.local()
         self._closed = False
+        self._retired = False
         _pools.add(self)
 
     @property
@@ -168,11 +171,22 @@ class SandboxPool:
         for slot in self._slots:
             for box in list(slot.boxes.values()):
                 box.interrupt()
+        self._end_idle()
+
+    def retire(self) -> None:
+        """Ends the sandboxes that no run is in; the others, and those of runs to come, end with their run."""
+        self._retired = True
+        self._end_idle()
+
+    def _end_idle(self) -> None:
+        taken: list[Slot] = []
         with contextlib.suppress(queue.Empty):
             while True:
-                slot = self._free.get_nowait()
-                for depth in list(slot.boxes):
-                    slot.drop(depth)
+                taken.append(self._free.get_nowait())
+        for slot in taken:
+            for depth in list(slot.boxes):
+                slot.drop(depth)
+            self._free.put(slot)
 
     def pids(self) -> list[int]:
         """Gives the processes that were started and are up."""
@@ -207,13 +221,15 @@ class SandboxPool:
             yield slot, depth
         finally:
             box = slot.boxes.get(depth)
-            if box is not None and (box.worn or box.runs >= MAX_RUNS or self._closed):
+            if box is not None and (box.worn or box.runs >= MAX_RUNS):
                 slot.drop(depth)
             if depth:
                 self._held.depth = depth - 1
             else:
                 self._held.slot = None
                 self._free.put(slot)
+                if self._closed or self._retired:  # asked after the slot is free: who sets them ends what is free
+                    self._end_idle()
 
     def _wait_for_slot(self) -> Slot:
         try:
@@ -241,6 +257,7 @@ def _trouble(error: Exception) -> Ran:
 
 _pools: "weakref.WeakSet[SandboxPool]" = weakref.WeakSet()
 _shared: dict[tuple[object, ...], SandboxPool] = {}
+"""The one that was asked for longest ago comes first."""
 _shared_lock = threading.Lock()
 
 
@@ -252,18 +269,26 @@ def shared(
     allow_unsafe_execution: bool = False,
     python: str = "",
 ) -> SandboxPool:
-    """Gives this process's pool of these settings; made on first use and closed at exit."""
+    """Gives this process's pool of these settings; made on first use and closed at exit.
+
+    Past `MAX_SHARED` of them the one that was asked for longest ago retires: who has it can go on using it.
+    """
     key = (os.getpid(), workers, tuple(packages), level, allow_unsafe_execution, python)
+    retired: list[SandboxPool] = []
     with _shared_lock:
-        if key not in _shared:
-            _shared[key] = SandboxPool(
-                workers,
-                packages=packages,
-                level=level,
-                allow_unsafe_execution=allow_unsafe_execution,
-                python=python,
-            )
-        return _shared[key]
+        pool = _shared.pop(key, None) or SandboxPool(
+            workers,
+            packages=packages,
+            level=level,
+            allow_unsafe_execution=allow_unsafe_execution,
+            python=python,
+        )
+        _shared[key] = pool
+        while len(_shared) > MAX_SHARED:
+            retired.append(_shared.pop(next(iter(_shared))))
+    for old in retired:
+        old.retire()
+    return pool
 
 
 def close_all() -> None:

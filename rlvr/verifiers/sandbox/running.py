@@ -7,7 +7,8 @@ from typing import Protocol
 from rlvr.verifiers.sandbox.codec import CodecError, decode, encode
 from rlvr.verifiers.sandbox.compare import Test, holds, same_output
 from rlvr.verifiers.sandbox.forms import Calls, InProcess, Judged, Question, Stdin
-from rlvr.verifiers.sandbox.judged import Open, judge
+from rlvr.verifiers.sandbox.job import Job
+from rlvr.verifiers.sandbox.judged import Open, examiner, judge
 from rlvr.verifiers.sandbox.limits import Limits
 from rlvr.verifiers.sandbox.ran import Ran
 from rlvr.verifiers.sandbox.result import Result, ended, shown
@@ -15,11 +16,11 @@ from rlvr.verifiers.sandbox.result import Result, ended, shown
 _BESIDE = """
 
 def _rlvr_tests():
-    space = dict(globals(), __name__="__main__")
-    exec(compile({tests!r}, "tests.py", "exec"), space)
-    return {nonce!r}
+    examiner = {{}}
+    exec({examiner!r}, examiner)
+    held = examiner["beside"]({tests!r}, dict(globals(), __name__="__main__"))
+    return {nonce!r} if held else examiner["NOTHING_HELD"]
 """
-
 
 MET_BY_ANY_OBJECT = ("truth", "is_not")
 """Tests that an object which cannot be read passes, a re.Match say: a plain True would pass them as well."""
@@ -120,7 +121,10 @@ def _stdin(pool: Pool, form: Stdin, program: str, question: Question) -> Result:
 def _beside(pool: Pool, form: InProcess, program: str, limits: Limits) -> Result:
     """Runs the tests in the program's own process: the nonce that says they were passed is there to be found."""
     nonce = secrets.token_hex(16)
-    code = program + _BESIDE.format(tests=f"{form.preamble}\n{form.tests}", nonce=nonce)
+    tests = _BESIDE.format(examiner=examiner(), tests=f"{form.preamble}\n{form.tests}", nonce=nonce)
+    if refusal := Job("calls", tests.encode("utf-8", "surrogatepass"), limits).refusal():
+        return Result("in_process", 0, 1, "bad_reference", error=f"the tests are too large: {refusal}")
+    code = program + tests
     ran, replies = pool.run_calls(code, "_rlvr_tests", [encode([[], {}])], limits)
     if ran.status != "ok" or not replies:
         return ended("in_process", ran, cases=1, failed="the tests")

@@ -13,7 +13,6 @@ import gc
 import importlib
 import json
 import os
-import resource
 import select
 import signal
 import socket
@@ -274,7 +273,7 @@ def receive(channel: socket.socket) -> tuple[bytes, list[int]]:
 
 
 def main() -> None:
-    """Reads the settings, says "ready" or what went wrong, and serves."""
+    """Reads the settings, says what it found or what went wrong, and serves."""
     control = socket.socket(fileno=int(sys.argv[1]))
     zygote = Zygote(control, json.loads(receive(control)[0]))
     try:
@@ -286,11 +285,9 @@ def main() -> None:
         control.send(json.dumps({"error": f"{type(error).__name__}: {error}"[:2000]}).encode())
         raise
     found = {
-        "ready": True,
         "capped": zygote.is_capped,
         "uid": os.getuid(),
         "landlock": zygote.confine.landlock_abi(),
-        "rss": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
     }
     control.send(json.dumps(found).encode())
     zygote.serve()

@@ -469,6 +469,15 @@ def test_a_closed_pool_says_so(pool: SandboxPool) -> None:
     assert with_one.pids() == []
 
 
+def test_a_pool_that_is_closed_while_idle_says_so_at_once() -> None:
+    with_one = SandboxPool(1)
+    with_one.run_stdin("print(1)", b"", LIMITS)
+    with_one.close()
+    start = time.monotonic()
+    assert with_one.run_stdin("print(1)", b"", LIMITS).error == "the sandbox pool is closed"
+    assert time.monotonic() - start < 60.0
+
+
 def test_the_shared_pool_is_one_for_each_settings() -> None:
     try:
         assert shared(1) is shared(1)
@@ -478,6 +487,33 @@ def test_the_shared_pool_is_one_for_each_settings() -> None:
     again = shared(1)
     assert again.run_stdin("print(1)", b"", LIMITS).status == "ok"
     close_all()
+
+
+def test_shared_pools_past_a_number_retire_longest_unused_first_and_lose_no_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each run starts a sandbox; one that sleeps in the oldest pool while it retires ends as it should."""
+    monkeypatch.setattr(pool_module, "MAX_SHARED", 2)
+    close_all()
+    try:
+        oldest, second = shared(1), shared(2)
+        slept: list[bytes] = []
+        sleep = "import time; time.sleep(2); print(1)"
+        running = threading.Thread(target=lambda: slept.append(oldest.run_stdin(sleep, b"", LIMITS).stdout))
+        running.start()
+        assert second.run_stdin("print(2)", b"", LIMITS).stdout == b"2\n"
+        assert shared(1) is oldest
+        shared(3)
+        assert second.pids() == []
+        shared(4)
+        running.join()
+        assert slept == [b"1\n"]
+        assert oldest.pids() == []
+        assert oldest.run_stdin("print(3)", b"", LIMITS).stdout == b"3\n"
+        assert oldest.pids() == []
+        assert shared(1) is not oldest
+    finally:
+        close_all()
 
 
 FORKING = """

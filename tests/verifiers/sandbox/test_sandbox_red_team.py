@@ -52,8 +52,13 @@ said = [pool.run_stdin(f"import os\\n{act}\\nprint('REACHED')", b"", limits).std
     f"os.chmod({str(mine)!r}, 0o777)",
     f"os.utime({str(mine)!r}, (1, 1))",
     f"os.chmod({folder!r}, 0)",
-    "os.fchmod(os.open(os.__file__, os.O_RDONLY), 0o600)",
+    f"os.chmod({mine.name!r}, 0o777, dir_fd=os.open({folder!r}, os.O_PATH))",
+    "f = open('x', 'w'); os.fchmod(f.fileno(), 0o777); os.utime('x', (1, 1))\\n"
+    "assert (os.stat('x').st_mode & 0o777, os.stat('x').st_mtime > 1) == (0o600, True)",
+    "open('a', 'w').write('copied'); import shutil; shutil.copy2('a', 'b'); shutil.copy('a', 'c')\\n"
+    "assert open('b').read() == open('c').read() == 'copied'",
 )]
+assert os.access(folder, os.X_OK)
 seen = mine.stat()
 honest = pool.run_stdin("print(1)", b"", limits).stdout.decode()
 box = next(iter(pool._slots[0].boxes.values()))._launch.box
@@ -65,12 +70,12 @@ print(json.dumps([said, oct(seen.st_mode & 0o777), seen.st_mtime, honest, os.pat
 """
 
 
-def test_without_namespaces_a_program_changes_neither_mode_nor_time_of_its_users_files_and_no_folder_stays() -> None:
+def test_without_namespaces_a_program_copies_files_but_sets_neither_mode_nor_time_and_no_folder_stays() -> None:
     done = run_as_nobody([python_of_nobody(), "-c", LEVEL_2], timeout=120)
     if "no sandbox" in done.stderr or "would run at sandbox level 0" in done.stderr:
         pytest.skip("no level 2 here")
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == [["", "", "", ""], "0o600", 5.0, "1\n", False]
+    assert json.loads(done.stdout) == [["REACHED\n"] * 6, "0o600", 5.0, "1\n", False]
 
 
 @pytest.mark.parametrize(

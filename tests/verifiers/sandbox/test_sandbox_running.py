@@ -165,10 +165,17 @@ def test_a_program_that_ends_under_its_tests_is_told_as_it_ended() -> None:
     assert (result.status, result.passed, result.error) == ("memory", 0, "MemoryError")
 
 
-def test_tests_that_end_before_their_word_are_failed() -> None:
-    for status in ("memory", "timeout", "crash"):
-        result = judge(sessions(lambda _: b"", ending(Ran(status))), "", FORM, Limits())  # type: ignore[arg-type]
-        assert (result.status, result.passed) == (status, 0)
+@pytest.mark.parametrize("status", ["memory", "timeout", "crash"])
+def test_tests_that_end_before_their_word_are_failed_where_the_program_has_had_one(status: Any) -> None:
+    def tests(frame: bytes) -> bytes:
+        if decode(frame, int)[0] == "enter":
+            return encode(["ask", "call", "f", [1], {}])
+        raise EndedError(Ran(status))
+
+    result = judge(sessions(lambda _: encode(["value", 1, None]), tests), "", FORM, Limits())
+    assert (result.status, result.passed) == (status, 0)
+    result = judge(sessions(lambda _: b"", ending(Ran(status))), "", FORM, Limits())
+    assert (result.status, result.passed) == ("bad_reference", 0)
 
 
 def test_a_sandbox_that_breaks_is_replaced_once_and_then_counts_against_the_program() -> None:
@@ -221,6 +228,7 @@ def test_only_the_word_passed_passes() -> None:
         ("error", "ok", 0),
         ("raised", "exception", 0),
         ("unsendable", "bad_reference", 0),
+        ("unasked", "bad_reference", 0),
     ):
         result = judge(sessions(lambda _: b"", lambda _, w=word: encode(["value", [w, "x"], None])), "", FORM, Limits())  # type: ignore[misc]
         assert (result.status, result.passed) == (status, passed)

@@ -1,0 +1,36 @@
+"""How a sandbox starts, for this user and for an ordinary one."""
+
+import subprocess
+
+import pytest
+from users import environment, python_of_nobody, run_as_nobody
+
+FIRST_TO_GO = """
+import sys
+from pathlib import Path
+from rlvr.verifiers.sandbox.limits import Limits
+from rlvr.verifiers.sandbox.pool import SandboxPool
+score = lambda pid: Path(f"/proc/{pid}/oom_score_adj").read_text().strip()
+before, pool = score("self"), SandboxPool(1, level=int(sys.argv[1]))
+with pool.session("", Limits()):
+    box = next(iter(pool._slots[0].boxes.values()))
+    (child,) = Path(f"/proc/{box.pid}/task/{box.pid}/children").read_text().split()
+    print(score("self") == before, *map(score, {box._process.pid, box.pid, int(child)}), pool.level)
+"""
+
+
+@pytest.mark.parametrize("level", [3, 2])
+@pytest.mark.parametrize("nobody", [False, True], ids=["this user", "nobody"])
+def test_a_kernel_out_of_memory_kills_the_sandbox_before_the_trusted_side(level: int, nobody: bool) -> None:
+    python = python_of_nobody() if nobody else "/usr/bin/python3"
+    command = [python, "-c", FIRST_TO_GO, str(level)]
+    if nobody:
+        done = run_as_nobody(command, timeout=120)
+    else:
+        done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=120)
+    if "VerifierError" in done.stderr:
+        pytest.skip("no such level here")
+    assert done.returncode == 0, done.stderr
+    own, *scores, reached = done.stdout.split()
+    assert own == "True"
+    assert scores == ["1000"] * (3 if reached == "3" else 2)
