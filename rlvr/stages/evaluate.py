@@ -31,7 +31,7 @@ from rlvr.types import FloatArray, Group, IntArray, Task
 log = logging.getLogger(__name__)
 
 RESULT = "result.json"
-READOUT_SAMPLES = 4
+READOUT_SAMPLES = 2
 """Completions per task of a readout that is not greedy."""
 PASS_AT = (1, 2, 4, 8, 16)
 """The k of pass@k, as far as there are samples."""

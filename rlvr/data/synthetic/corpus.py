@@ -9,15 +9,15 @@ from rlvr.data.synthetic.dice import Dice
 from rlvr.types import Document
 
 MIX = (
-    (0.295, partial(items.documents, "arithmetic")),
-    (0.06, arithmetic.drills),
+    (0.275, partial(items.documents, "arithmetic")),
+    (0.05, arithmetic.drills),
     (0.095, partial(items.documents, "chain_sum")),
     (0.15, partial(items.documents, "spell_backward")),
-    (0.13, partial(items.documents, "instructions")),
-    (0.13, partial(items.documents, "functions")),
-    (0.025, lists.documents),
+    (0.18, partial(items.documents, "instructions")),
+    (0.12, partial(items.documents, "functions")),
+    (0.02, lists.documents),
     (0.045, stories.documents),
-    (0.07, facts.documents),
+    (0.065, facts.documents),
 )
 """Share of the documents from each source."""
 
