@@ -60,6 +60,7 @@ class Work:
 class Finished:
     """One run of the protocol: "base1-seed2", "shuffled-seed1", …, its RLVR steps, its report, its rungs by domain.
 
+    `staged` has by stage and domain its greedy chat accuracy minus its best ancestor's greedy one under any prompt.
     `repeated` has by stage the share of right lines written to order in which a word stands twice in a row. `origin`
     says where it comes from: when it was started, with which commit, on which processor.
     """
@@ -67,6 +68,7 @@ class Finished:
     name: str
     steps: int
     stages: Sequence[StageReport]
+    staged: Mapping[str, Mapping[str, float]]
     hard: Mapping[str, Hard]
     work: Mapping[str, Mapping[int, Work]]
     repeated: Mapping[str, float]
@@ -132,6 +134,7 @@ def read_finished(name: str, run: Run) -> Finished:
         name,
         steps,
         stages,
+        staged=staged_changes(measured),
         hard=hard_rungs(measured, rungs),
         work=work_by_rung(samples_of(places[PARENT]), rungs, think_ids(stages[0].checkpoint)),
         repeated={stage: repeated_share(samples_of(places[stage])) for stage in (PARENT, CHILD)},
@@ -146,6 +149,32 @@ def origin_of(run: Run) -> dict[str, str]:
     changes = f" with {code['diff_bytes']} bytes of changes" if code.get("diff_bytes") else ""
     commit = f"{str(code.get('commit'))[:10]}{changes}" if code else "no checkout"
     return {"started": known["started"], "commit": commit, "processor": known["cpu"]["model"]}
+
+
+def staged_changes(measured: Sequence[tuple[str, Measurement]]) -> dict[str, dict[str, float]]:
+    """Gives by stage and domain its greedy chat accuracy minus that of its best ancestor under its best prompt, greedy.
+
+    The best one is chosen on one half of the tasks and compared on the other, both ways: on the tasks that it is chosen
+    on, the best of several is better than it is.
+    """
+    changes: dict[str, dict[str, float]] = {}
+    for place, (name, found) in enumerate(measured[1:], start=1):
+        asked = [rates for _, before in measured[:place] for rates in before.rates if rates.temperature == 0]
+        changes[name] = {
+            domain: _over_best(greedy, [rates.solved[domain] for rates in asked if domain in rates.solved])
+            for domain, greedy in found.greedy.items()
+        }
+    return changes
+
+
+def _over_best(greedy: Mapping[str, float], readouts: Sequence[Mapping[str, float]]) -> float:
+    tasks = sorted(task for task in greedy if all(task in solved for solved in readouts))
+    halves = tasks[::2], tasks[1::2]
+    over = []
+    for chosen_on, compared_on in (halves, halves[::-1]):
+        best = max(readouts, key=lambda solved: sum(solved[task] for task in chosen_on))
+        over += [greedy[task] - best[task] for task in compared_on]
+    return statistics.mean(over)
 
 
 def hard_rungs(measured: Sequence[tuple[str, Measurement]], rungs: Mapping[str, int]) -> dict[str, Hard]:

@@ -72,7 +72,7 @@ def test_the_plan_has_three_seeds_on_two_bases_and_three_controls_and_each_can_b
     recipes = {job.name: read_recipe(job.recipe, [f"name={job.name}", *job.overrides]).recipe for job in jobs}
     for job in jobs:
         recipe = recipes[job.name]
-        finished = tables.Finished(job.name, 0, [], {}, {}, {}, {})
+        finished = tables.Finished(job.name, 0, [], {}, {}, {}, {}, {})
         assert finished.is_control == job.name.startswith("shuffled")
         assert finished.is_true == job.name.startswith("base")
         assert job.needs == (("base-2",) if job.name.startswith("base2") else ())

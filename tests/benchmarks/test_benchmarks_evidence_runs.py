@@ -85,7 +85,7 @@ def test_a_run_with_other_settings_is_thrown_away_and_the_reason_printed(evidenc
     assert evidence.starting(job)[-1] == "replace=true"
     printed = capsys.readouterr().out
     assert f"thrown away: {job.folder}: evaluation.data.1.limit is 16, planned 256;" in printed
-    assert printed.endswith("and 2 more\n")
+    assert printed.endswith("and 3 more\n")
 
 
 def test_whether_a_run_replaced_another_makes_no_difference(evidence: Any) -> None:
@@ -164,6 +164,19 @@ def test_domains_without_hard_tasks_give_no_comparison() -> None:
     runs = importlib.import_module("evidence_runs")
     easy = measured({"a": 1.0}, {"a": 1.0}, {"a": 1.0})
     assert runs.hard_rungs([("base", easy), ("rlvr", easy)], {"a": 8}) == {}
+
+
+def test_a_stage_is_held_against_the_readout_that_is_best_on_the_other_half_of_the_tasks() -> None:
+    runs = importlib.import_module("evidence_runs")
+    none, whole = dict.fromkeys("abcd", 0.0), dict.fromkeys("abcd", 1.0)
+    # Halves: a, c and b, d. Greedy in chat the base has a and c, in plain text b; its samples do not count.
+    base = measured(whole, {**none, "a": 1.0, "c": 1.0}, {**none, "b": 1.0})
+    sft = measured(none, {**none, "a": 1.0, "b": 1.0}, whole)
+    # Best on a, c is chat: SFT over it on b, d is 1 and 0. Best on b, d is plain text: SFT over it on a, c is 1 and 0.
+    assert runs.staged_changes([("base", base), ("sft", sft)]) == {"sft": {"arithmetic": 0.5}}
+    # The third stage has two ancestors; SFT in plain text is best on both halves: 0 - 1 and 1 - 1 on each.
+    last = measured(none, {**none, "b": 1.0, "c": 1.0}, whole)
+    assert runs.staged_changes([("base", base), ("sft", sft), ("rlvr", last)])["rlvr"] == {"arithmetic": -0.5}
 
 
 THINK = (7, 8)
@@ -245,7 +258,9 @@ def kept_finished(name: str) -> Any:
     )
     work = {"sums": {1: runs.Work({3: 2}, {}, (1, 2), (0, 0), ((1.0, 0.5),))}}
     hard = {"sums": runs.Hard(4, beyond)}
-    return runs.Finished(name, 500, [stage], hard, work, {"dpo": math.nan, "rlvr": 0.25}, {"commit": "abc"})
+    return runs.Finished(
+        name, 500, [stage], {"dpo": {"sums": -0.01}}, hard, work, {"dpo": math.nan, "rlvr": 0.25}, {"commit": "abc"}
+    )
 
 
 def test_kept_figures_are_what_was_found_without_places_of_the_machine(tmp_path: Path) -> None:
