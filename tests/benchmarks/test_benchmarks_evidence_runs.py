@@ -169,12 +169,12 @@ def test_domains_without_hard_tasks_give_no_comparison() -> None:
 def test_a_stage_is_held_against_the_readout_that_is_best_on_the_other_half_of_the_tasks() -> None:
     runs = importlib.import_module("evidence_runs")
     none, whole = dict.fromkeys("abcd", 0.0), dict.fromkeys("abcd", 1.0)
-    # Halves: a, c and b, d. Greedy in chat the base has a and c, in plain text b; its samples do not count.
-    base = measured(whole, {**none, "a": 1.0, "c": 1.0}, {**none, "b": 1.0})
+    # Halves: a, c and b, d. Greedy in chat the base has a, in plain text b; its samples do not count.
+    base = measured(whole, {**none, "a": 1.0}, {**none, "b": 1.0})
     sft = measured(none, {**none, "a": 1.0, "b": 1.0}, whole)
     # Best on a, c is chat: SFT over it on b, d is 1 and 0. Best on b, d is plain text: SFT over it on a, c is 1 and 0.
     assert runs.staged_changes([("base", base), ("sft", sft)]) == {"sft": {"arithmetic": 0.5}}
-    # The third stage has two ancestors; SFT in plain text is best on both halves: 0 - 1 and 1 - 1 on each.
+    # The third stage has two ancestors; SFT in plain text is best on both halves: on each once 0 - 1 and once 1 - 1.
     last = measured(none, {**none, "b": 1.0, "c": 1.0}, whole)
     assert runs.staged_changes([("base", base), ("sft", sft), ("rlvr", last)])["rlvr"] == {"arithmetic": -0.5}
 
