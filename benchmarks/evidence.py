@@ -46,7 +46,7 @@ SECOND = ROOT / "models" / "laptop-base-2"
 SECOND_BASE_SEED = 2
 SEEDS = (1, 2, 3)
 TASKS = 256
-STEPS = 500
+STEPS = 400
 """Of RLVR, in every run."""
 DRAWN_DOMAINS = 5
 """So many of the evaluation's sources draw their tasks by a seed; the facts after them are the same for every seed."""
