@@ -1,7 +1,7 @@
 """The evidence for the laptop recipe: 3 seeds of RLVR on 2 bases, 3 runs with shuffled rewards, 256 tasks a domain.
 
 RLVR goes on for five times as many steps as in the demo, whose limit is four minutes. The tasks are drawn by a hash of
-the recipes: another recipe is measured on other tasks, so none was chosen by what it did on them. In one more run all
+the recipes, so that another recipe is measured on other tasks. In one more run all
 demonstrations show their working: what the gain owes to those that do not.
 
     make evidence                        # or: python benchmarks/evidence.py --jobs 2
@@ -35,6 +35,7 @@ from rlvr.errors import RecipeError, RlvrError
 from rlvr.runs.atomic import replace_file
 from rlvr.runs.folder import PROVENANCE, Run, is_run
 from rlvr.runs.report import read_report
+from rlvr.verifiers.code import sandboxes
 
 ROOT = Path(__file__).parent.parent
 RUNS = ROOT / "runs" / "evidence"
@@ -270,6 +271,10 @@ def main() -> None:
     RUNS.mkdir(parents=True, exist_ok=True)
     jobs = plan(given.tasks)
     if not given.only_tables:
+        try:
+            sandboxes()
+        except RlvrError as error:
+            raise SystemExit(f"the evidence has functions, whose programs need a sandbox: {error.message}") from None
         make_all(jobs, given.jobs)
     if missing := [f"{job.name}: {why}" for job in jobs if (why := kept_mismatch(job))]:
         raise SystemExit("not the runs of the plan:\n" + "\n".join(missing))

@@ -90,10 +90,9 @@ def _resume_hint(options: argparse.Namespace) -> str:
 
 def _train(options: argparse.Namespace) -> int:
     from rlvr.app.plan import make_plan, print_plan
-    from rlvr.app.sandboxing import fitted
     from rlvr.config.reading import read_recipe
 
-    resolved = fitted(read_recipe(options.recipe, options.overrides))
+    resolved = read_recipe(options.recipe, options.overrides)
     plan = make_plan(resolved)
     print_plan(plan, sys.stdout if options.dry_run else sys.stderr)
     if options.dry_run:

@@ -1,6 +1,7 @@
 """`rlvr evaluate`: from the command line to settings, and from a result to a table."""
 
 import json
+import logging
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -9,11 +10,14 @@ from typing import Any
 
 from rich.console import Console
 
+from rlvr.app.sandboxing import fitted, left_out_line
 from rlvr.config.reading import from_json, read_evaluation
 from rlvr.config.schema import EvaluateConfig
 from rlvr.errors import UsageError
 from rlvr.runs.folder import Run, is_run
 from rlvr.runs.report import StageReport, readout_lines, report_table
+
+log = logging.getLogger(__name__)
 
 
 def evaluation_settings(
@@ -55,7 +59,10 @@ def _of_run(checkpoint: Path) -> tuple[dict[str, Any], int]:
     """
     for folder in checkpoint.absolute().parents:
         if is_run(folder) and "recipe" in (content := Run(folder).config()):
-            recipe = from_json(content).recipe
+            resolved = fitted(from_json(content))
+            if left_out := left_out_line(resolved):
+                log.warning("%s", left_out)
+            recipe = resolved.in_force
             return (recipe.evaluation.model_dump(mode="json") if recipe.evaluation else {}), recipe.seed
     return {}, 0
 

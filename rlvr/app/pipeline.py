@@ -18,7 +18,7 @@ from rlvr.app.export import export_model
 from rlvr.app.importing import import_from
 from rlvr.app.meter import Meter
 from rlvr.app.progress import Progress
-from rlvr.app.sandboxing import left_out_line
+from rlvr.app.sandboxing import fitted, left_out_line
 from rlvr.app.trust import audits_of, versions_of
 from rlvr.app.wiring import STAGES, House, load_items, make_parts, open_house
 from rlvr.config.reading import Resolved, from_json, resolved_json
@@ -57,6 +57,7 @@ TABLE_COLUMNS = 100
 
 def start(resolved: Resolved) -> Path:
     """Makes the run's folder, takes the recipe through all of its stages and gives the folder."""
+    resolved = fitted(resolved)
     recipe = resolved.in_force
     import_from(resolved.source.parent)
     path = Path(recipe.runs) / recipe.name

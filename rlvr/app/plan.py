@@ -14,7 +14,7 @@ from rlvr.algorithms.presets import describe, resolve
 from rlvr.app.importing import import_from
 from rlvr.app.memory import ModelSize, Work, bytes_text, estimate, size_from_numbers, size_of_directory
 from rlvr.app.preflight import check_verifiers, preflight
-from rlvr.app.sandboxing import left_out_line
+from rlvr.app.sandboxing import fitted, left_out_line
 from rlvr.app.trust import weights_of, with_named_verifiers
 from rlvr.config.reading import Resolved
 from rlvr.config.schema import (
@@ -70,6 +70,7 @@ def make_plan(resolved: Resolved) -> Plan:
     Raises RecipeError, DataError or ModelError for an unknown algorithm, cell, shaping, verifier or source, a missing
     data file or package, or a directory that is no model or a damaged one.
     """
+    resolved = fitted(resolved)
     recipe = resolved.in_force
     import_from(resolved.source.parent)
     size = model_size(recipe.model)

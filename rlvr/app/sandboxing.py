@@ -10,8 +10,11 @@ from rlvr.verifiers.sandbox.levels import LOWEST_ALLOWED, Assessment, assess
 
 
 def fitted(resolved: Resolved) -> Resolved:
-    """Gives the recipe with data marked `where_sandboxed` left out where model-written code cannot be kept in."""
-    return replace(resolved, left_out=_weakness()) if resolved.marked else resolved
+    """Gives the recipe with data marked `where_sandboxed` left out where model-written code cannot be kept in.
+
+    What was left out already stays so.
+    """
+    return replace(resolved, left_out=resolved.left_out or _weakness()) if resolved.marked else resolved
 
 
 def left_out_line(resolved: Resolved) -> str:

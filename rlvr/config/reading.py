@@ -29,12 +29,12 @@ class Resolved:
     recipe: Recipe
     origins: Mapping[str, str]
     source: Path
-    left_out: str = ""
+    left_out: str
 
     @property
     def in_force(self) -> Recipe:
         """The recipe without what is left out. Raises RecipeError where that leaves a stage without data."""
-        return _without_marked(self.recipe) if self.left_out else self.recipe
+        return _without_marked(self.recipe, self.left_out) if self.left_out else self.recipe
 
     @property
     def marked(self) -> tuple[str, ...]:
@@ -58,7 +58,7 @@ def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Resolved:
         raise RecipeError(f"{path} is no valid TOML: {error}", hint='text needs quotes: name = "…"') from error
     changed, paths = apply(expand(Recipe, values), overrides)
     recipe = _checked(Recipe, changed, Origin(Path(path), key_lines(text), paths))
-    return Resolved(recipe, _origins(recipe, changed, paths), Path(path))
+    return Resolved(recipe, _origins(recipe, changed, paths), Path(path), left_out="")
 
 
 def read_evaluation(values: Mapping[str, Any], overrides: Sequence[str] = ()) -> EvaluateConfig:
@@ -101,19 +101,19 @@ def _checked(section: type[AnySection], values: Any, origin: Origin) -> AnySecti
         raise recipe_error(error, section, values, origin) from None
 
 
-def _without_marked(recipe: Recipe) -> Recipe:
-    stages = tuple(_section_without_marked(stage, stage.name or stage.kind) for stage in recipe.stage)
-    evaluation = recipe.evaluation and _section_without_marked(recipe.evaluation, "evaluation")
+def _without_marked(recipe: Recipe, why: str) -> Recipe:
+    stages = tuple(_section_without_marked(stage, stage.name or stage.kind, why) for stage in recipe.stage)
+    evaluation = recipe.evaluation and _section_without_marked(recipe.evaluation, "evaluation", why)
     return recipe.model_copy(update={"stage": stages, "evaluation": evaluation})
 
 
-def _section_without_marked(section: AnySection, name: str) -> AnySection:
+def _section_without_marked(section: AnySection, name: str, why: str) -> AnySection:
     data: tuple[DataConfig, ...] = section.data  # type: ignore[attr-defined]
     kept = tuple(entry for entry in data if not entry.where_sandboxed)
     if data and not kept:
         raise RecipeError(
-            f"all data of {name} is marked where_sandboxed, and model-written code cannot be kept in on this machine",
-            hint="apt-get install bubblewrap libseccomp2, then rlvr sandbox check",
+            f"all data of {name} is marked where_sandboxed, and is left out because {why}",
+            hint="rlvr sandbox check says more; or give the stage data that needs no sandbox",
         )
     return section.model_copy(update={"data": kept})
 

@@ -10,16 +10,11 @@ process ended by itself), "sandbox_failure" (the sandbox broke twice under this 
 could be had. The path is "calls", "stdin", "judged" (tests in a sandbox of their own) or "in_process". The parts tell
 `passed`, `cases`, `cpu_seconds`, and as texts, where there is something to tell, `error`, `stderr` (its end) and
 `failed` (the first case that did not pass).
-
-What ran to its end is remembered: completions of one prompt are often the same program, and it is run once.
 """
 
 import asyncio
-import hashlib
-import json
 import os
 import threading
-from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -35,12 +30,9 @@ from rlvr.verifiers.sandbox.remote import RemoteSandbox
 from rlvr.verifiers.sandbox.result import Result
 from rlvr.verifiers.sandbox.running import run
 
-VERSION = "code-1"
+VERSION = "code-2"
 MAX_STDERR_CHARACTERS = 2000
 MAX_EXTRACTED_CHARACTERS = 200
-MAX_REMEMBERED = 20_000
-REMEMBERED: frozenset[Status] = frozenset(("ok", "exception"))
-"""Of the others a busy machine may be the cause."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +48,6 @@ class Settings:
 _settings = Settings()
 _lock = threading.Lock()
 _threads: dict[tuple[int, int], ThreadPoolExecutor] = {}
-_remembered: OrderedDict[bytes, Verdict] = OrderedDict()
 
 
 def configure(*, workers: int = 0, url: str = "", allow_unsafe_execution: bool = False) -> None:
@@ -98,27 +89,7 @@ def _judged(reference: Any, text: str) -> Verdict:
     if not code:
         status: Status = "wrong_format" if fault else "no_answer"
         return Verdict(0.0, status, parts={"error": fault} if fault else {}, version=VERSION)
-    key = hashlib.sha256(json.dumps([_settings.url, reference, code]).encode()).digest()
-    with _lock:
-        known = _remembered.get(key)
-    if known is None:
-        known = _verdict(question, code, _run(question, code))
-        if known.status in REMEMBERED:
-            _remember(key, known)
-    return known
-
-
-def forget() -> None:
-    """Forgets every verdict, so that the next programs are all run."""
-    with _lock:
-        _remembered.clear()
-
-
-def _remember(key: bytes, verdict: Verdict) -> None:
-    with _lock:
-        _remembered[key] = verdict
-        while len(_remembered) > MAX_REMEMBERED:
-            _remembered.popitem(last=False)
+    return _verdict(question, code, _run(question, code))
 
 
 def _run(question: Question, code: str) -> Result:

@@ -105,7 +105,9 @@ def test_a_stage_whose_whole_data_would_be_left_out_is_an_error(
     with pytest.raises(RecipeError, match="all data of evaluation is marked where_sandboxed"):
         _ = fitted(read_recipe(recipe)).in_force
     assert cli.main(["train", str(recipe), "--dry-run"]) == 2
-    assert "hint: apt-get install bubblewrap" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "left out because sandbox level 2 is needed" in said
+    assert "hint: rlvr sandbox check says more" in said
 
 
 @pytest.mark.usefixtures("weak")
@@ -117,8 +119,10 @@ def test_plan_run_and_page_say_what_was_left_out_and_a_resumed_run_leaves_out_th
     assert cli.main(["train", str(recipe)]) == 0
     assert capsys.readouterr().err.count("left out: functions, because") == 2, "before the run and after it"
     run = tmp_path / "runs" / "mixed"
-    said = "Tasks whose answer is a program are left out of this run: sandbox level 2 is needed"
+    said = "Tasks that need a sandbox are left out of this run: sandbox level 2 is needed"
     assert said in (run / "report.html").read_text()
+    assert cli.main(["evaluate", str(run / "1-sft" / "checkpoints" / "step-000001"), "--json"]) == 0
+    assert list(json.loads(capsys.readouterr().out)["domains"]) == ["arithmetic"]
     monkeypatch.undo()
     levels.assess.cache_clear()
     assert cli.main(["resume", str(run)]) == 0

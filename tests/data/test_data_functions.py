@@ -120,7 +120,7 @@ def test_every_kind_of_operation_and_every_wording_occurs() -> None:
             assert any(re.search(told, exercise.question) for exercise in found), wording
 
 
-def test_no_function_of_the_evaluation_split_stands_in_the_train_split() -> None:
+def test_no_program_of_the_evaluation_split_stands_line_for_line_in_the_train_split() -> None:
     train = {exercise.answer for exercise in first_of("train", 3000, rungs=(1, 2))}
     evaluation = {exercise.answer for exercise in first_of("evaluation", 500, rungs=(1, 2))}
     assert not train & evaluation

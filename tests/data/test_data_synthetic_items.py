@@ -163,7 +163,7 @@ def test_no_evaluation_prompt_stands_in_the_corpus_or_in_any_training_item() -> 
         trained += items.tasks(name, "train", seed=7, limit=1500)
     for name in (*WRITTEN, *SHIPPED):
         trained += items.demonstrations(name, "train", limit=960)
-    for name in ("arithmetic", *SHIPPED):
+    for name in ("arithmetic", "functions", *SHIPPED):
         trained += items.preferences(name, "train", limit=256)
     for name in SHIPPED:
         trained += gym_tasks("train", name=name, limit=1500, seed=7, instruction="", **shipped.OPTIONS[name])

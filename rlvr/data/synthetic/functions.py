@@ -4,8 +4,8 @@
 
 Rung r (1 to 5) has r + 1 operations. The working goes from the first example's input forward and from its output back
 until they meet at the number, one line an operation. A function is held to inputs that the prompt does not show: some
-far below and some far above, so that a program which only fits the examples is wrong. No function of the evaluation
-split stands in the train split, with whichever number left out.
+far below and some far above, so that a program which only fits the examples is wrong. No program of the evaluation
+split stands line for line in the train split, with whichever number left out; one that gives the same values may.
 """
 
 import itertools

@@ -8,7 +8,7 @@ is no ordinary builtin one: it arrives as RuntimeError. A list, dict or set that
 only where the test drops what the call gave, else "clear the input, return nothing" would pass `f(a) == sorted(a)`.
 
 Assertions that held are counted here, where the program cannot reach: one whose answers lead the tests past all of them
-has not passed.
+has not passed. Tests that can fail in a way that is not noted are not counted, so that no right program fails by it.
 """
 
 import ast
@@ -220,11 +220,24 @@ def _noted(name: str, node: ast.AST) -> ast.stmt:
 
 
 def _fails(body: list[ast.stmt]) -> bool:
-    return any(
-        isinstance(node, ast.Raise)
-        or (isinstance(node, ast.Assert) and isinstance(node.test, ast.Constant) and not node.test.value)
-        for node in body
-    )
+    return any(_ends(node) for node in body)
+
+
+def _ends(node: ast.AST) -> bool:
+    """Gives whether a statement fails the tests wherever it is reached."""
+    never = isinstance(node, ast.Assert) and isinstance(node.test, ast.Constant) and not node.test.value
+    return never or isinstance(node, ast.Raise)
+
+
+def is_countable(script: ast.Module) -> bool:
+    """Gives whether every way to fail is one that `_Counting` notes when it is passed by."""
+    noted: set[int] = set()
+    for node in ast.walk(script):
+        if isinstance(node, ast.If | ast.Try):
+            both = [*node.body, *node.orelse]
+            left = isinstance(node, ast.If) and any(isinstance(n, ast.Return | ast.Break | ast.Continue) for n in both)
+            noted |= set() if left else {id(statement) for statement in both}
+    return all(id(node) in noted for node in ast.walk(script) if _ends(node))
 
 
 def examine(exchange: Callable[[bytes], bytes], codec: Any) -> list[str]:
@@ -250,7 +263,11 @@ def examine(exchange: Callable[[bytes], bytes], codec: Any) -> list[str]:
         return ["refused", line.refused]
     if not line.asked:
         return ["unasked", f"they never call the program{': ' if text else ''}{text}"]
-    if kind == "passed" and not line.held:
+    if (
+        kind == "passed"
+        and not line.held
+        and all(is_countable(ast.parse(SCRIPT[part])) for part in ("preamble", "tests"))
+    ):
         return ["error", NOTHING_HELD]
     return [kind, text]
 
@@ -261,7 +278,7 @@ def beside(tests: str, space: dict[str, Any]) -> bool:
     space["__held__"] = lambda: held.append(True)
     space["__caught__"] = lambda: held.append(not isinstance(sys.exc_info()[1], AssertionError))
     exec(_compiled(_Counting().visit(ast.parse(tests)), "tests.py"), space)
-    return any(held)
+    return any(held) or not is_countable(ast.parse(tests))
 
 
 def _compiled(tree: ast.Module, name: str) -> Any:

@@ -83,6 +83,15 @@ def test_asserts_that_nothing_runs_make_a_broken_reference(tests: str, reason: s
         "try:\n    f(None)\n    raise ValueError\nexcept TypeError:\n    pass",
         "try:\n    f(None)\nexcept TypeError:\n    pass\nelse:\n    assert False",
         "from __future__ import annotations\nassert f(f(1)) == 4",
+        "def same(a, b):\n    if a == b: return\n    raise AssertionError(a)\nsame(f(f(1)), 4)",
+        "def ok(a):\n    if a == 4: return True\n    else: raise ValueError\nok(f(f(1)))",
+        "match f(f(1)):\n    case 4: pass\n    case _: raise ValueError",
+        "for x in (1, 2, 4):\n    if f(2) == x: break\nelse:\n    raise ValueError",
+        "def fail(): raise AssertionError\nf(f(1)) == 4 or fail()",
+        "def fail(): raise AssertionError\nif f(f(1)) != 4: fail()",
+        "try:\n    {4: 1}[f(f(1))]\nexcept KeyError:\n    raise AssertionError",
+        "if f(f(1)) != 4:\n    with __import__('contextlib').nullcontext():\n        raise ValueError",
+        "def fail(): raise AssertionError\ntry:\n    f(None)\n    fail()\nexcept TypeError:\n    pass",
     ],
 )
 @pytest.mark.usefixtures("sandboxes")

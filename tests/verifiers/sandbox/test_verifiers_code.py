@@ -9,7 +9,6 @@ from rlvr.app.cli import main
 from rlvr.types import Verdict
 from rlvr.verifiers import code
 from rlvr.verifiers.many import verify_many
-from rlvr.verifiers.sandbox.result import Result
 
 CALLS = {
     "calls": [{"args": [[3, 1, 3]], "expected": [3, 1]}, {"args": [[]], "expected": []}],
@@ -203,35 +202,6 @@ def test_many_run_at_once_and_keep_their_order() -> None:
         for number in range(40)
     ]
     assert [verdict.outcome for verdict in verify_many(rows, "code")] == [float(n == 7) for n in range(40)]
-
-
-def test_the_same_program_for_the_same_tests_is_run_once_and_other_tests_run_it_anew(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    code.forget()
-    ran: list[str] = []
-    real = code._run
-    monkeypatch.setattr(code, "_run", lambda question, program: ran.append(program) or real(question, program))
-    wrong = "def solve(xs):\n    return 7\n"
-    for program, reference, outcome in [
-        (SOLVE, CALLS, 1.0),
-        (f"Here it is.\n```python\n{SOLVE}```", CALLS, 1.0),
-        (wrong, CALLS, 0.0),
-        (wrong, CALLS, 0.0),
-        (SOLVE, {**CALLS, "score": "mean"}, 1.0),
-    ]:
-        assert verify(program, reference).outcome == outcome
-    assert len(ran) == 3
-    code.forget()
-    assert verify(SOLVE, CALLS).outcome == 1.0
-    assert len(ran) == 4
-
-
-def test_what_a_busy_machine_may_have_caused_is_run_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    code.forget()
-    results = [Result("calls", 0, 2, "timeout"), Result("calls", 2, 2)]
-    monkeypatch.setattr(code, "_run", lambda question, program: results.pop(0))
-    assert [verify(SOLVE, CALLS).outcome for _ in range(3)] == [0.0, 1.0, 1.0]
 
 
 def test_a_file_of_programs_is_judged_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

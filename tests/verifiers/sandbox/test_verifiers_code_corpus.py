@@ -46,7 +46,6 @@ def references(attack: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def verify(program: str, reference: dict[str, Any]) -> Verdict:
-    code.forget()
     (verdict,) = verify_many([{"completion": program, "reference": reference}], "code")
     return verdict
 
