@@ -82,12 +82,12 @@ def cost(run: Run, stages: Sequence[StageReport], words: Mapping[str, str]) -> s
 
 def _whole_seconds(run: Run) -> float:
     """Gives how long the run took, from its start to its end. Raises SystemExit where it was taken up again."""
-    kinds = [event["kind"] for event in run.events()]
-    if kinds.count("ended") != 1 or "resume" in kinds:
+    events = run.events()
+    ended = [event["time"] for event in events if event["kind"] == "ended"]
+    if len(ended) != 1 or any(event["kind"] == "resume" for event in events):
         raise SystemExit(f"{run.path} has not ended, or was taken up again: how long it took is not known; make demo")
-    ended = next(event["time"] for event in run.events() if event["kind"] == "ended")
     started = datetime.fromisoformat(run.read_json(PROVENANCE)["started"])
-    return (datetime.fromisoformat(ended) - started).total_seconds()
+    return (datetime.fromisoformat(ended[0]) - started).total_seconds()
 
 
 def _minutes(seconds: float) -> str:

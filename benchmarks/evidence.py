@@ -1,8 +1,8 @@
 """The evidence for the laptop recipe: 3 seeds of RLVR on 2 bases, 3 runs with shuffled rewards, 256 tasks a domain.
 
 RLVR goes on for five times as many steps as in the demo, whose limit is four minutes. The tasks are drawn by a hash of
-the recipes, so that another recipe is measured on other tasks. In one more run all
-demonstrations show their working: what the gain owes to those that do not.
+the recipes, so that another recipe is measured on other tasks. In one more run all demonstrations show their working:
+what the gain owes to those that do not.
 
     make evidence                        # or: python benchmarks/evidence.py --jobs 2
 

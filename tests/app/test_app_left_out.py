@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,10 +9,10 @@ import pytest
 from rlvr.app import cli
 from rlvr.app.sandboxing import fitted, left_out_line
 from rlvr.config.reading import Resolved, from_json, read_recipe, resolved_json
-from rlvr.errors import RecipeError, VerifierError
+from rlvr.errors import RecipeError
 from rlvr.runs.folder import Run
 from rlvr.runs.report import read_report
-from rlvr.verifiers.sandbox import launch, levels
+from rlvr.verifiers.sandbox import levels
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -37,26 +36,6 @@ data = [
     {{ source = "functions", split = "train", limit = 4 }},
 ]
 """
-
-
-@pytest.fixture
-def fresh() -> Iterator[None]:
-    levels.assess.cache_clear()
-    yield
-    levels.assess.cache_clear()
-
-
-@pytest.fixture
-def weak(monkeypatch: pytest.MonkeyPatch, fresh: None) -> None:
-    """A machine with nothing but resource limits."""
-    real = levels._launch
-
-    def only_the_lowest(level: int, interpreter: launch.Interpreter) -> launch.Launch:
-        if level:
-            raise VerifierError("this kernel has no such thing")
-        return real(level, interpreter)
-
-    monkeypatch.setattr(levels, "_launch", only_the_lowest)
 
 
 @pytest.fixture

@@ -1,25 +1,16 @@
 """`rlvr sandbox check` and the doctor's word on the sandbox."""
 
 import json
-from collections.abc import Iterator
 
 import pytest
 
 from rlvr.app import cli, doctor
-from rlvr.errors import VerifierError
-from rlvr.verifiers.sandbox import launch, levels
+from rlvr.verifiers.sandbox import launch
 
 KEYS = {
     "level", "name", "allowed", "statement", "mechanisms", "not_enforced", "kernel", "landlock_abi", "uid", "python",
     "self_test", "reasons", "hint",
 }  # fmt: skip
-
-
-@pytest.fixture
-def fresh() -> Iterator[None]:
-    levels.assess.cache_clear()
-    yield
-    levels.assess.cache_clear()
 
 
 def test_the_check_gives_level_mechanisms_self_test_and_what_is_not_enforced(
@@ -43,18 +34,8 @@ def test_the_check_says_it_in_one_line_first(capsys: pytest.CaptureFixture[str])
     assert all(word in first for word in ("kernel", "Landlock ABI", "uid", "not enforced"))
 
 
-@pytest.mark.usefixtures("fresh")
-def test_a_level_that_is_too_weak_is_refused_with_exit_code_1(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    real = levels._launch
-
-    def only_the_lowest(level: int, interpreter: launch.Interpreter) -> launch.Launch:
-        if level:
-            raise VerifierError("this kernel has no such thing")
-        return real(level, interpreter)
-
-    monkeypatch.setattr(levels, "_launch", only_the_lowest)
+@pytest.mark.usefixtures("weak")
+def test_a_level_that_is_too_weak_is_refused_with_exit_code_1(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["sandbox", "check"]) == 1
     out = capsys.readouterr().out
     assert "refused: model-written code is not run here unless allow_unsafe_execution is given" in out

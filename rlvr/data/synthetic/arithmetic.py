@@ -7,10 +7,9 @@ words. Problem `i` of a seed is the same whatever is asked for besides.
 import itertools
 from collections.abc import Iterator
 
-from rlvr.data.split import split_of
 from rlvr.data.synthetic import forms, wording
 from rlvr.data.synthetic.dice import Dice
-from rlvr.data.synthetic.exercise import Exercise
+from rlvr.data.synthetic.exercise import Exercise, drawn
 from rlvr.data.synthetic.problems import HIGHEST, Problem, Step, make_problem, step
 from rlvr.types import Document
 
@@ -56,12 +55,8 @@ def _problems(
     split: str, purpose: str, seed: int, min_rung: int, max_rung: int, written: bool
 ) -> Iterator[tuple[int, Problem]]:
     weights = [(_WRITTEN[steps - 1], steps) for steps in range(min_rung, max_rung + 1)]
-    for index in itertools.count():
-        dice = Dice(seed, f"arithmetic/{purpose}", index)
-        num_steps = dice.weighted(weights) if written else dice.between(min_rung, max_rung)
-        problem = make_problem(dice, num_steps)
-        if split_of(problem.calculation) == split:
-            yield index, problem
+    name = f"{DOMAIN}/{purpose}"
+    return drawn(split, name, seed, weights, make_problem, lambda made: made.calculation, written=written)
 
 
 def _page(problem: Problem, dice: Dice) -> forms.Parts:

@@ -1,8 +1,14 @@
 """One exercise of a generated domain: what is asked, how it is worked, and how it is checked."""
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeVar
+
+from rlvr.data.split import split_of
+from rlvr.data.synthetic.dice import Dice
+
+T = TypeVar("T")
 
 Frame = Literal["box", "fence", "line"]
 """What an answer stands in: a box, a fenced block of Python, or nothing but its own line."""
@@ -37,3 +43,25 @@ class Domain(Protocol):
     def __call__(
         self, split: str, *, purpose: str, seed: int, min_rung: int, max_rung: int, written: bool
     ) -> Iterator[tuple[int, Exercise]]: ...
+
+
+def drawn(
+    split: str,
+    name: str,
+    seed: int,
+    weights: Sequence[tuple[float, int]],
+    make: Callable[[Dice, int], T],
+    key: Callable[[T], str],
+    *,
+    written: bool,
+) -> Iterator[tuple[int, T]]:
+    """Gives endless (index, made) of that split, each made on a rung with the dice of its index under `name`.
+
+    `weights` are (how often written text has it, rung) in order; if not `written`, all their rungs are equally likely.
+    """
+    lowest, highest = weights[0][1], weights[-1][1]
+    for index in itertools.count():
+        dice = Dice(seed, name, index)
+        found = make(dice, dice.weighted(weights) if written else dice.between(lowest, highest))
+        if split_of(key(found)) == split:
+            yield index, found

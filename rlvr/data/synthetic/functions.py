@@ -8,13 +8,11 @@ far below and some far above, so that a program which only fits the examples is 
 split stands line for line in the train split, with whichever number left out; one that gives the same values may.
 """
 
-import itertools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from rlvr.data.split import split_of
 from rlvr.data.synthetic.dice import Dice
-from rlvr.data.synthetic.exercise import Exercise
+from rlvr.data.synthetic.exercise import Exercise, drawn
 from rlvr.data.synthetic.problems import HIGHEST
 
 DOMAIN = "functions"
@@ -77,12 +75,7 @@ def exercises(
 ) -> Iterator[tuple[int, Exercise]]:
     """Gives endless (index, exercise) of that split, as `Domain` says."""
     weights = [(_WRITTEN[rung - 1], rung) for rung in range(min_rung, max_rung + 1)]
-    for index in itertools.count():
-        dice = Dice(seed, f"{DOMAIN}/{purpose}", index)
-        rung = dice.weighted(weights) if written else dice.between(min_rung, max_rung)
-        exercise = _exercise(dice, rung)
-        if split_of(exercise.key) == split:
-            yield index, exercise
+    return drawn(split, f"{DOMAIN}/{purpose}", seed, weights, _exercise, lambda made: made.key, written=written)
 
 
 def _exercise(dice: Dice, rung: int) -> Exercise:

@@ -5,16 +5,14 @@ to 3 of: words to use, the first word, the last word, a word to leave out, a wor
 3, lower case and a comma or none. Each is asked in one of several wordings and in any order.
 """
 
-import itertools
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from rlvr.data.split import split_of
 from rlvr.data.synthetic import wording
 from rlvr.data.synthetic.dice import Dice
-from rlvr.data.synthetic.exercise import Exercise
+from rlvr.data.synthetic.exercise import Exercise, drawn
 from rlvr.errors import DataError
 
 DOMAIN = "instructions"
@@ -126,12 +124,7 @@ def exercises(
             hint=f'use split "train" or "evaluation" and 1 <= min_rung <= max_rung <= {HIGHEST_RUNG}',
         )
     weights = [(_WRITTEN**rung, rung) for rung in range(min_rung, max_rung + 1)]
-    for index in itertools.count():
-        dice = Dice(seed, f"{DOMAIN}/{purpose}", index)
-        rung = dice.weighted(weights) if written else dice.between(min_rung, max_rung)
-        exercise = _exercise(dice, rung)
-        if split_of(exercise.key) == split:
-            yield index, exercise
+    return drawn(split, f"{DOMAIN}/{purpose}", seed, weights, _exercise, lambda made: made.key, written=written)
 
 
 def _exercise(dice: Dice, rung: int) -> Exercise:
