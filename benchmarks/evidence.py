@@ -94,7 +94,7 @@ def task_seed() -> int:
 
 
 def plan(tasks: int) -> list[Job]:
-    """Gives every run of the protocol; the second base first, because three runs wait for it."""
+    """Gives every run of the protocol; the second base first, because three runs wait for it, then seed by seed."""
     seed = task_seed()
     longer = (
         f"rlvr.steps={STEPS}",
@@ -102,11 +102,11 @@ def plan(tasks: int) -> list[Job]:
         *(f"evaluation.data.{number}.options.seed={seed}" for number in range(1, DRAWN_DOMAINS + 1)),
     )
     jobs = [Job("base-2", BASE_RECIPE, (f"seed={SECOND_BASE_SEED}", f"export={SECOND}"))]
-    for base, path, needs in ((1, SHIPPED, ()), (2, SECOND, ("base-2",))):
-        jobs += [
-            Job(f"base{base}-seed{seed}", RECIPE, (f"seed={seed}", f"model.path={path}", *longer), needs)
-            for seed in SEEDS
-        ]
+    jobs += [
+        Job(f"base{base}-seed{seed}", RECIPE, (f"seed={seed}", f"model.path={path}", *longer), needs)
+        for seed in SEEDS
+        for base, path, needs in ((1, SHIPPED, ()), (2, SECOND, ("base-2",)))
+    ]
     control = ('evaluation.prompts=["chat"]', "evaluation.low_temperature=0", "rlvr.rewards=shuffled", *longer)
     jobs += [Job(f"shuffled-seed{seed}", RECIPE, (f"seed={seed}", f"model.path={SHIPPED}", *control)) for seed in SEEDS]
     worked = tuple(f"sft.data.{number}.options.answer_only_share=0" for number in range(1, DEMONSTRATED + 1))
@@ -278,7 +278,8 @@ def main() -> None:
         make_all(jobs, given.jobs)
     if missing := [f"{job.name}: {why}" for job in jobs if (why := kept_mismatch(job))]:
         raise SystemExit("not the runs of the plan:\n" + "\n".join(missing))
-    (base, *finished) = [kept.finished for job in jobs if (kept := read_kept(job.kept))]
+    by_name = sorted(jobs, key=lambda job: job.name)
+    (base, *finished) = [kept.finished for job in by_name if (kept := read_kept(job.kept))]
     page = ROOT / "docs" / "lab" / "laptop-evidence.md"
     page.write_text(lab_page(finished, base.stages))
     for readme in ("README.md", "README.zh-CN.md"):
