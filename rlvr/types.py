@@ -175,14 +175,16 @@ class Group:
 class Sample:
     """One sequence to learn from: prompt and completion joined.
 
-    All arrays are [T]: `token_ids`, `trainable`, the sampler's `logprobs` and the `advantages` (0 where not trainable).
-    `group_id` is the draw index of its group; `reward` is NaN where the verifier could not tell.
+    All arrays are [T]: `token_ids`, `trainable`, the sampler's `logprobs`, the `advantages` and, for a critic, the
+    `returns` that it should have foreseen (0 where not trainable). `group_id` is the draw index of its group; `reward`
+    is NaN where the verifier could not tell.
     """
 
     token_ids: IntArray
     trainable: BoolArray
     logprobs: FloatArray
     advantages: FloatArray
+    returns: FloatArray
     reward: float
     group_id: int
     policy_version: int

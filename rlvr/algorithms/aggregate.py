@@ -89,9 +89,29 @@ def constant(
     return trainable / (sequences_in_update * max_completion_tokens)
 
 
+def sequence_sum(
+    trainable: Tensor,
+    sequence_tokens: Tensor,
+    *,
+    tokens_in_update: int,
+    sequences_in_update: int,
+    max_completion_tokens: int,
+) -> Tensor:
+    """Gives weights under which a completion is one action: the mean over completions of the sum over tokens.
+
+    w_t = m_t / sequences_in_update
+
+    Shapes: trainable [B, T] bool, sequence_tokens [B, T] integer -> [B, T] in torch's default dtype.
+    Source: RLOO, arXiv:2402.14740. Raises TrainingError on an update without sequences.
+    """
+    _require("sequences_in_update", sequences_in_update)
+    return trainable / sequences_in_update
+
+
 AGGREGATIONS: dict[str, Callable[..., Tensor]] = {
     "token_mean": token_mean,
     "sequence_mean": sequence_mean,
     "constant": constant,
+    "sequence_sum": sequence_sum,
 }
 """Name in a recipe -> (trainable, sequence_tokens, *, the three denominators) -> weights [B, T]."""

@@ -8,6 +8,7 @@ expected *gradient*, derived for on-policy samples, per visited state:
     k1          x              0: only noise, so never put it into a loss
     k2          x²/2           ∇ KL(π_θ‖π_ref), the reverse KL that one usually means
     k3          e^−x + x − 1   ∇ KL(π_ref‖π_θ), the forward KL, although its value estimates the reverse one
+    k3_k2       e^−x + x − 1   ∇ KL(π_θ‖π_ref): the value of k3 with the gradient of k2
 
 After the first of several updates per step the samples are no longer on-policy, and all three are biased.
 Source: J. Schulman, "Approximating KL divergence", joschu.net/blog/kl-approx.html.
@@ -49,9 +50,31 @@ def k3(logprobs: Tensor, reference_logprobs: Tensor) -> Tensor:
     return torch.expm1(-x) + x
 
 
+def k3_k2(logprobs: Tensor, reference_logprobs: Tensor) -> Tensor:
+    """Gives k3 in value with the gradient of k2: a low-variance reading, and in a loss the reverse KL's gradient.
+
+    Source: J. Schulman's estimators, joined as verl's "k3+" does.
+    """
+    through = k2(logprobs, reference_logprobs)
+    return through + (k3(logprobs, reference_logprobs) - through).detach()
+
+
+def adapted(coefficient: float, kl: float, *, target: float, horizon: int, completions: int) -> float:
+    """Gives the coefficient of the next step: larger after a step whose KL lay above the target, smaller after one below.
+
+    β · (1 + clip(KL / target − 1, −.2, .2) · completions / horizon), never below 0
+
+    `kl` and `target` in nats per completion; `horizon` in completions. Source: Ziegler and others, "Fine-Tuning Language
+    Models from Human Preferences", arXiv:1909.08593.
+    """
+    error = min(0.2, max(-0.2, kl / target - 1))
+    return max(0.0, coefficient * (1 + error * completions / horizon))
+
+
 KL_ESTIMATORS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "k1": k1,
     "k2": k2,
     "k3": k3,
+    "k3_k2": k3_k2,
 }
 """Name in a recipe -> (logprobs, reference_logprobs) -> values [B, T]."""

@@ -8,6 +8,7 @@ of a forward pass (4 in float32, 2 in bfloat16):
     gradients    4N
     optimizer    8N with AdamW (two moments); with Muon 4N for matrices inside layers and 8N for the rest
     reference    4N where the stage measures one while the policy is in memory
+    critic       weights, gradients and optimizer of a value model, which is as large as the policy
     activations  M·b·(L + 1)·A with A = 8H + 3hd + 2kd + 4I numbers a token and layer: L layers' inputs for the backward
                  pass and one layer's gradients; with gradient checkpointing M·b·(L·H + 3A); without training M·b·A
     logits       4·4·min(M·V, 2^24): logits, log-softmax, probabilities and their gradient, of one chunk
@@ -84,6 +85,7 @@ class Work:
     reference: bool
     slots: int
     slot_tokens: int
+    critic_optimizer: str = ""
 
 
 def size_from_numbers(numbers: Mapping[str, Any], architecture: str = "llama") -> ModelSize | None:
@@ -165,13 +167,14 @@ def estimate(
         + 4 * size.intermediate
     )
     kept = size.layers * size.hidden + 3 * one_layer if gradient_checkpointing else (size.layers + 1) * one_layer
-    moments = 8 * count - (4 * size.matrices if work.optimizer == "muon" else 0)
+    moments = {"": 0, "adamw": 8 * count, "muon": 8 * count - 4 * size.matrices}
     training = work.optimizer != ""
     parts = {
         "weights": 4 * count + (2 * count if bfloat16 else 0),
         "gradients": 4 * count if training else 0,
-        "optimizer": moments if training else 0,
+        "optimizer": moments[work.optimizer],
         "reference": 4 * count if work.reference else 0,
+        "critic": 8 * count + moments[work.critic_optimizer] if work.critic_optimizer else 0,
         "activations": work.microbatch_tokens * number_bytes * (kept if training else one_layer),
         "logits": 16 * min(work.logit_tokens * size.vocabulary, LOGITS_IN_A_CHUNK),
         "cache": 4 * work.slots * work.slot_tokens * size.layers * 2 * size.key_value_heads * size.head_size,

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from rlvr.algorithms.presets import describe, resolve
+from rlvr.algorithms.refusals import refuse_lone_completions
 from rlvr.app.importing import import_from
 from rlvr.app.memory import ModelSize, Work, bytes_text, estimate, size_from_numbers, size_of_directory
 from rlvr.app.preflight import check_verifiers, preflight
@@ -196,6 +197,7 @@ def _supervised(recipe: Recipe, stage: PretrainConfig | SftConfig | DpoConfig, c
 
 def _rlvr(recipe: Recipe, stage: RlvrConfig, context: int) -> tuple[list[str], Work]:
     row = resolve(stage.algorithm.preset, **stage.algorithm.cells)
+    refuse_lone_completions(row, stage.group_size)
     if stage.max_completion_tokens >= context:
         raise RecipeError(
             f"max_completion_tokens is {stage.max_completion_tokens}, but the model reads {context} tokens, "
@@ -215,12 +217,16 @@ def _rlvr(recipe: Recipe, stage: RlvrConfig, context: int) -> tuple[list[str], W
     held_out = f", held-out evaluation every {stage.evaluate_every} steps" if stage.evaluate_every else ""
     lines = [
         f"rlvr: {stage.steps:,} steps × {stage.prompts_per_step} prompts × {stage.group_size} completions, "
-        f"{stage.steps * updates:,} updates at most  ({_names(stage.data)}: {_number(count)} tasks)",
+        f"{stage.steps * updates * row.epochs_per_step:,} updates at most  ({_names(stage.data)}: {_number(count)} tasks)",
         f"algorithm {describe(row)}{shaping}",
         f"at most {stage.steps * completions * stage.max_completion_tokens:,} sampled tokens{refill}, "
         f"temperature {stage.temperature:g}",
         f"{_optimizer(stage)}, checkpoint every {stage.checkpoint_every} steps{held_out}",
     ]
+    if row.needs_values:
+        start = stage.critic.path or "the stage's first weights"
+        warmup = f", alone for the first {stage.critic.warmup_steps} steps" if stage.critic.warmup_steps else ""
+        lines.append(f"critic from {start}, {stage.critic.optimizer.name} {stage.critic.optimizer.learning_rate:g}{warmup}")
     if stage.conditions.tasks:
         lines.append(f"before it, conditions on {stage.conditions.tasks} tasks of each domain")
     if updates < row.updates_per_step:
@@ -228,7 +234,9 @@ def _rlvr(recipe: Recipe, stage: RlvrConfig, context: int) -> tuple[list[str], W
     width = _width(stage.max_completion_tokens, context)
     tokens = min(stage.microbatch_tokens, math.ceil(completions / updates) * width)
     slots = min(MAX_SLOTS, completions)
-    return lines, Work(tokens, tokens, stage.optimizer.name, row.needs_reference or stage.kl_groups > 0, slots, width)
+    critic = stage.critic.optimizer.name if row.needs_values else ""
+    reference = row.needs_reference or stage.kl_groups > 0
+    return lines, Work(tokens, tokens, stage.optimizer.name, reference, slots, width, critic)
 
 
 def count_items(recipe: Recipe, kind: str, data: Sequence[DataConfig]) -> int | None:

@@ -132,12 +132,13 @@ _PRETRAIN_OPTIMIZER = {"name": "muon", "learning_rate": 0.02}
 _SFT_OPTIMIZER = {"learning_rate": 2e-5}
 _DPO_OPTIMIZER = {"learning_rate": 5e-7}
 _RLVR_OPTIMIZER = {"learning_rate": 1e-6, "schedule": "constant", "warmup_share": 0.0}
+_CRITIC_OPTIMIZER = {"learning_rate": 9e-6, "schedule": "constant", "warmup_share": 0.0}
 
 
 class AlgorithmConfig(Section):
     """A named row of algorithms and the cells that differ. The string "dapo" is short for {preset = "dapo"}."""
 
-    preset: str = Field(description="grpo, dr_grpo or dapo; `rlvr explain dapo` prints the formula.")
+    preset: str = Field(description="grpo, dr_grpo, dapo, ppo, …; `rlvr explain dapo` prints the formula.")
     cells: dict[str, Any] = Field(default_factory=dict, description="Cells that differ from the preset.")
 
     @model_validator(mode="before")
@@ -216,6 +217,16 @@ class ConditionsConfig(Section):
     required: bool = Field(False, description="Stop before the first step when a condition does not hold.")
 
 
+class CriticConfig(Section):
+    """The value model of an algorithm with `advantage = "gae"`; others have none."""
+
+    path: str = Field(
+        "", description="A value or reward model to start from; empty: the stage's first weights, all values 0."
+    )
+    warmup_steps: int = Field(0, ge=0, description="First steps of the stage in which only the critic learns.")
+    optimizer: Annotated[OptimizerConfig, _over(_CRITIC_OPTIMIZER)] = _optimizer(_CRITIC_OPTIMIZER)
+
+
 class RlvrConfig(Section):
     """Reinforcement learning with verifiable rewards."""
 
@@ -223,9 +234,11 @@ class RlvrConfig(Section):
     name: str = Field("", pattern=STAGE_NAME, description="Name of the stage in the run folder; empty: its kind.")
     data: tuple[DataConfig, ...] = Field(description="Tasks to learn from.")
     algorithm: AlgorithmConfig = Field(description="A preset, or {preset = …, cell = value, …}.")
-    steps: int = Field(ge=1, description="Rollouts; each is followed by the algorithm's updates_per_step updates.")
+    steps: int = Field(ge=1, description="Rollouts; each is followed by the algorithm's updates_per_step updates, epochs_per_step times.")
     prompts_per_step: int = Field(32, ge=1, description="P: prompts drawn in one step.")
-    group_size: int = Field(8, ge=1, description="G: completions sampled per prompt.")
+    group_size: int = Field(
+        8, ge=1, description="G: completions sampled per prompt; at least 2 where the algorithm compares them."
+    )
     max_completion_tokens: int = Field(256, ge=1, description="Tokens of a completion at most.")
     temperature: float = Field(
         1.0, ge=0.01, description="Sampling temperature; top-p and top-k are refused in training."
@@ -248,17 +261,10 @@ class RlvrConfig(Section):
     conditions: ConditionsConfig = Field(
         default_factory=lambda: ConditionsConfig.model_validate({}), description="What is measured before it starts."
     )
+    critic: CriticConfig = Field(
+        default_factory=lambda: CriticConfig.model_validate({}), description="The critic of PPO and its kin."
+    )
     optimizer: Annotated[OptimizerConfig, _over(_RLVR_OPTIMIZER)] = _optimizer(_RLVR_OPTIMIZER)
-
-    @field_validator("group_size")
-    @classmethod
-    def _baseline_needs_a_group(cls, value: int) -> int:
-        if value == 1:
-            raise ValueError(
-                "group_size = 1 leaves the group baseline nothing to compare with (every advantage is 0); "
-                "give at least 2, usually 8"
-            )
-        return value
 
 
 class EvaluateConfig(Section):

@@ -16,14 +16,20 @@ _SCALED_HEADS = ("logit_scale", "logits_scaling")
 
 
 class TokenLogprobs(NamedTuple):
-    """`logprobs` [B,T] with 0 where not trainable; `entropy` [B,T] likewise, in nats, without gradient."""
+    """`logprobs` [B,T] with 0 where not trainable; `entropy` [B,T] likewise, in nats."""
 
     logprobs: Tensor
     entropy: Tensor
 
 
 def token_logprobs(
-    model: Any, token_ids: Tensor, position_ids: Tensor, trainable: Tensor, *, temperature: float = 1.0
+    model: Any,
+    token_ids: Tensor,
+    position_ids: Tensor,
+    trainable: Tensor,
+    *,
+    temperature: float = 1.0,
+    entropy_gradient: bool = False,
 ) -> TokenLogprobs:
     """Gives log p(token | all before it in its sequence) at each trainable position.
 
@@ -31,7 +37,7 @@ def token_logprobs(
     attention; packed sequences are told apart by their restarting `position_ids`. The first position of a sequence
     cannot be trainable.
     Only trainable positions pass the head, in chunks of at most CHUNK_LOGITS logits that are recomputed in the
-    backward pass.
+    backward pass. The entropy has a gradient only with `entropy_gradient`.
     """
     for name in _SCALED_HEADS:
         if getattr(model.config, name, None) is not None:
@@ -42,12 +48,14 @@ def token_logprobs(
     rows, columns = trainable.nonzero(as_tuple=True)
     picked = hidden[rows, columns - 1]  # [N,H]
     targets = token_ids[rows, columns]
-    logprobs, entropy = _head_in_chunks(model, picked, targets, temperature)
+    logprobs, entropy = _head_in_chunks(model, picked, targets, temperature, entropy_gradient)
     blank = torch.zeros(token_ids.shape, dtype=logprobs.dtype, device=token_ids.device)
     return TokenLogprobs(blank.index_put((rows, columns), logprobs), blank.index_put((rows, columns), entropy))
 
 
-def _head_in_chunks(model: Any, hidden: Tensor, targets: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+def _head_in_chunks(
+    model: Any, hidden: Tensor, targets: Tensor, temperature: float, entropy_gradient: bool
+) -> tuple[Tensor, Tensor]:
     head = model.get_output_embeddings()
     softcap = getattr(model.config, "final_logit_softcapping", None)
 
@@ -57,7 +65,7 @@ def _head_in_chunks(model: Any, hidden: Tensor, targets: Tensor, temperature: fl
         if softcap is not None:
             logits = torch.tanh(logits / softcap) * softcap
         everything = torch.log_softmax(logits / temperature, dim=-1)
-        with torch.no_grad():
+        with torch.set_grad_enabled(entropy_gradient and torch.is_grad_enabled()):
             entropy = -(everything.exp() * everything).sum(-1)
         return everything.gather(-1, target[:, None])[:, 0], entropy
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from rlvr.algorithms.filters import FILTERS, count
 from rlvr.algorithms.presets import Algorithm, resolve
+from rlvr.algorithms.refusals import refuse_lone_completions
 from rlvr.config.schema import RlvrConfig
 from rlvr.data.chat import stop_token_ids
 from rlvr.data.stream import TaskStream
@@ -15,13 +16,14 @@ from rlvr.runs.folder import Run
 from rlvr.stages.conditions import measure_conditions, require
 from rlvr.stages.evaluate import held_out, kl_of_samples
 from rlvr.stages.parts import Checkpoint, Parts, domains_of, restore, save, usable_tasks
+from rlvr.training.critic import Critic
 from rlvr.training.control import with_shuffled_rewards
 from rlvr.training.intake import Intake
 from rlvr.training.learner import Learner
 from rlvr.training.rollout import Rollout, Shape, generate_groups, refuse_unscored
 from rlvr.training.samples import to_samples, with_advantages
 from rlvr.types import Task
-from rlvr.verifiers.shaping import soft_overlong
+from rlvr.verifiers.shaping import missing_end, scale, soft_overlong
 
 
 def rlvr(parts: Parts, config: RlvrConfig, run: Run) -> Checkpoint:
@@ -34,7 +36,7 @@ def rlvr(parts: Parts, config: RlvrConfig, run: Run) -> Checkpoint:
     step_now, path, state = restore(run)
     conditions = measure_conditions(parts, config, intake, run) if step_now == 0 else ()
     if state:
-        learner.restore(state["optimizer"])
+        learner.restore(state["learner"])
         tasks.restore(state["stream"])
     parts.announce(config.steps, step_now)
     if config.conditions.required:
@@ -43,6 +45,8 @@ def rlvr(parts: Parts, config: RlvrConfig, run: Run) -> Checkpoint:
     parent = parts.make_reference() if config.kl_groups and not row.needs_reference else None
     rollout_of = partial(_rollout, parts=parts, config=config, row=row, intake=intake, tasks=tasks)
     for step in range(step_now, config.steps):
+        if row.reference_every and step and step % row.reference_every == 0:
+            learner.renew_reference()
         with run.step(step) as record:
             engine.load_weights(parts.policy, version=step)
             rollout = rollout_of(engine=engine)
@@ -52,7 +56,8 @@ def rlvr(parts: Parts, config: RlvrConfig, run: Run) -> Checkpoint:
             samples = to_samples(lesson.kept if row.refill else lesson.groups, drop_truncated=row.drop_truncated)
             measured = learner.measure(samples)
             weights = {group.draw_index: parts.weights.get(group.task.check, 1.0) for group in lesson.kept}
-            report = learner.update(with_advantages(samples, row, weights), measured)
+            samples = with_advantages(samples, row, weights, measured, kl_coefficient=learner.kl_coefficient)
+            report = learner.update(samples, measured, policy=not row.needs_values or step >= config.critic.warmup_steps)
             record.metrics({"train/loss": report.loss, **report.stats, **rollout_metrics(rollout)})
             record.metrics(parts.scores.totals())
             if parent is not None:
@@ -60,7 +65,7 @@ def rlvr(parts: Parts, config: RlvrConfig, run: Run) -> Checkpoint:
             if parts.evaluation and config.evaluate_every and (step + 1) % config.evaluate_every == 0:
                 record.metrics(held_out(parts, parts.evaluation, record, version=step + 1))
         if (step + 1) % config.checkpoint_every == 0 or step + 1 == config.steps:
-            path = save(parts, run, step + 1, {"optimizer": learner.state(), "stream": tasks.state()})
+            path = save(parts, run, step + 1, {"learner": learner.state(), "stream": tasks.state()})
     assert path is not None, "there is at least one step, and the last one is saved"
     return Checkpoint(path, config.steps, domains_of(intake.tasks))
 
@@ -113,8 +118,9 @@ def _mean(values: Sequence[float]) -> float:
 
 
 def _row(config: RlvrConfig) -> Algorithm:
-    """The recipe's row; groups are never torn apart, so there are no more updates in a step than groups."""
+    """The recipe's row; groups are never torn apart, so there are no more updates in an epoch than groups."""
     row = resolve(config.algorithm.preset, **config.algorithm.cells)
+    refuse_lone_completions(row, config.group_size)
     return replace(row, updates_per_step=min(row.updates_per_step, config.prompts_per_step))
 
 
@@ -127,26 +133,37 @@ def _stream(by_source: Mapping[str, Sequence[Task]], intake: Intake, config: Rlv
 
 
 def _shaping(parts: Parts, config: RlvrConfig, row: Algorithm) -> list[Shape]:
-    """The recipe's shaping, and after it the row's soft punishment of overlong completions."""
-    if row.overlong_buffer_share == 0:
-        return list(parts.shaping)
+    """The recipe's shaping, and around it what the row does to a reward: its scale, and what length costs."""
     limit = config.max_completion_tokens
-    buffer = max(1, round(limit * row.overlong_buffer_share))
-    return [*parts.shaping, partial(soft_overlong, limit_tokens=limit, buffer_tokens=buffer)]
+    shaping = [partial(scale, factor=row.reward_scale)] if row.reward_scale != 1 else []
+    shaping += parts.shaping
+    if row.overlong_buffer_share > 0:
+        buffer = max(1, round(limit * row.overlong_buffer_share))
+        shaping.append(partial(soft_overlong, limit_tokens=limit, buffer_tokens=buffer))
+    if row.missing_end_penalty > 0:
+        shaping.append(partial(missing_end, penalty=row.missing_end_penalty))
+    return shaping
 
 
 def _learner(parts: Parts, config: RlvrConfig, row: Algorithm) -> Learner:
+    updates = config.steps * row.updates_per_step * row.epochs_per_step
+    forward = {"microbatch_tokens": config.microbatch_tokens, "layout": config.batching, "dtype": parts.dtype}
     return Learner(
         parts.policy,
-        parts.make_optimizer(parts.policy, config.optimizer, config.steps * row.updates_per_step),
+        parts.make_optimizer(parts.policy, config.optimizer, updates),
         row=row,
         reference=parts.make_reference() if row.needs_reference else None,
+        critic=_critic(parts, config, row, updates, forward) if row.needs_values else None,
         max_completion_tokens=config.max_completion_tokens,
         temperature=config.temperature,
-        microbatch_tokens=config.microbatch_tokens,
-        layout=config.batching,
-        dtype=parts.dtype,
+        **forward,
     )
+
+
+def _critic(parts: Parts, config: RlvrConfig, row: Algorithm, updates: int, forward: Mapping[str, Any]) -> Critic:
+    model = parts.make_critic(config.critic.path)
+    optimizer = parts.make_optimizer(model, config.critic.optimizer, updates)
+    return Critic(model, optimizer, value_clip=row.value_clip, **forward)
 
 
 def _rollout(

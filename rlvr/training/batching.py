@@ -29,14 +29,15 @@ class Row:
 class Batch:
     """One forward pass.
 
-    Tensors are [B,T] (padded: one sequence a row; packed: B = 1). `sequence_tokens` holds for each token the number of
-    trainable tokens of its own sequence. `rows` are the sequences' indices in the list that was batched, `lengths`
+    Tensors are [B,T] (padded: one sequence a row; packed: B = 1). `sequence_ids` numbers the sequences of this batch
+    from 0, `sequence_tokens` holds for each token the number of trainable tokens of its own sequence. `rows` are the sequences' indices in the list that was batched, `lengths`
     their tokens. `tokens_in_update` and `sequences_in_update` are the denominators of the whole optimizer update.
     """
 
     token_ids: Tensor
     position_ids: Tensor
     trainable: Tensor
+    sequence_ids: Tensor
     sequence_tokens: Tensor
     columns: Mapping[str, Tensor]
     rows: tuple[int, ...]
@@ -115,6 +116,7 @@ def _build(
         token_ids=tensor([rows[m].token_ids for m in members], np.int64),
         position_ids=tensor(positions, np.int64),
         trainable=tensor([rows[m].trainable for m in members], np.bool_),
+        sequence_ids=tensor([np.full(length, place) for place, length in enumerate(lengths)], np.int64),
         sequence_tokens=tensor(
             [np.full(length, rows[m].trainable.sum()) for m, length in zip(members, lengths, strict=True)], np.float32
         ),

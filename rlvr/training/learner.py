@@ -1,11 +1,10 @@
-"""The learner: measures what an algorithm's row needs, then updates the policy.
+"""The learner: measures what an algorithm's row needs, then updates the policy and, where there is one, the critic.
 
 B sequences, T tokens.
 """
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,26 +12,22 @@ import torch
 from torch import Tensor
 
 from rlvr.algorithms.aggregate import AGGREGATIONS
-from rlvr.algorithms.kl import KL_ESTIMATORS
-from rlvr.algorithms.losses import LOSSES, clip_counts
+from rlvr.algorithms.kl import KL_ESTIMATORS, adapted
+from rlvr.algorithms.losses import LOSSES, Bounds, clip_counts, entropy_bonus
+from rlvr.algorithms.mismatch import MISMATCHES
 from rlvr.algorithms.presets import Algorithm
+from rlvr.algorithms.ratios import RATIOS
 from rlvr.models.logprobs import token_logprobs
 from rlvr.models.optim import Optimizer
 from rlvr.training.batching import Batch, Row, make_batches, per_sequence
+from rlvr.training.critic import Critic
+from rlvr.training.samples import Measured, token_kl
 from rlvr.training.update import accumulate, autocast
 from rlvr.types import FloatArray, Sample, StepReport
 
 
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """Per-sample arrays [T] by name, measured before the first update of a step: `reference_logprobs`,
-    `proximal_logprobs`; only what the row needs is there."""
-
-    columns: Mapping[str, tuple[FloatArray, ...]]
-
-
 class Learner:
-    """Owns policy and optimizer during RLVR."""
+    """Owns policy and optimizer during RLVR, and with them the critic, the reference and the KL's coefficient."""
 
     def __init__(
         self,
@@ -41,6 +36,7 @@ class Learner:
         *,
         row: Algorithm,
         reference: Any | None,
+        critic: Critic | None,
         max_completion_tokens: int,
         temperature: float,
         microbatch_tokens: int,
@@ -49,8 +45,11 @@ class Learner:
     ) -> None:
         self.model = model
         self.optimizer = optimizer
+        self.kl_coefficient = row.kl_coefficient
         self._row = row
         self._reference = reference
+        self._critic = critic
+        self._reference_renewed = False
         self._max_completion_tokens = max_completion_tokens
         self._temperature = temperature
         self._microbatch_tokens = microbatch_tokens
@@ -58,7 +57,7 @@ class Learner:
         self._dtype = dtype
 
     def measure(self, samples: Sequence[Sample]) -> Measured:
-        """Runs the forward passes that the row needs: the reference for a KL, the proximal policy for several updates.
+        """Runs the forward passes that the row needs: reference for a KL, policy for several updates, critic for GAE.
 
         With one update per step the proximal policy is the policy itself, and no pass is needed.
         """
@@ -67,20 +66,23 @@ class Learner:
             columns["reference_logprobs"] = self._logprobs(self._reference, samples)
         if self._row.needs_proximal:
             columns["proximal_logprobs"] = self._logprobs(self.model, samples)
+        if self._critic is not None:
+            columns["values"] = self._critic.values(samples)
         return Measured(columns)
 
-    def update(self, samples: Sequence[Sample], measured: Measured) -> StepReport:
+    def update(self, samples: Sequence[Sample], measured: Measured, *, policy: bool = True) -> StepReport:
         """Applies the row's updates on whole groups in order and gives loss, gradient norm, KL, clip rate and more.
 
         An update in which no token has an advantage (and no KL is asked for), or for which no group is left, changes
-        nothing and is counted: the learning rate's schedule goes on.
+        nothing and is counted: the learning rate's schedule goes on. With `policy` False only the critic learns.
         """
         start = time.perf_counter()
         self.model.train()
         totals: dict[str, float] = {}
         losses, norms, idle = [], [], 0
         rate = self.optimizer.learning_rate
-        for part in _minibatches(samples, self._row.updates_per_step):
+        parts = _minibatches(samples, self._row.updates_per_step) * self._row.epochs_per_step
+        for part in parts if policy else ():
             loss, norm, sums = self._one_update([samples[i] for i in part], measured, part)
             losses.append(loss)
             idle += norm is None
@@ -93,20 +95,60 @@ class Learner:
         stats["train/learning_rate"] = rate
         stats["train/learned_tokens"] = totals.get("tokens", 0.0)
         stats["train/idle_updates"] = float(idle)
+        if self._critic is not None:
+            stats |= self._critic.update(samples, measured, parts)
+        if self._row.kl_place == "reward":
+            stats |= self._kl_in_reward(samples, measured)
         return StepReport(float(np.mean(losses)) if losses else 0.0, stats, time.perf_counter() - start)
 
+    def renew_reference(self) -> None:
+        """Makes the policy as it is the reference."""
+        assert self._reference is not None, "only a row with a KL renews its reference"
+        self._reference.load_state_dict(self.model.state_dict())
+        self._reference_renewed = True
+
     def state(self) -> dict[str, Any]:
-        """Gives the optimizer's state; the weights are saved apart."""
-        return self.optimizer.state()
+        """Gives what the policy's weights, saved apart, do not hold: optimizer, critic, coefficient, new reference."""
+        renewed = self._reference is not None and self._reference_renewed
+        return {
+            "optimizer": self.optimizer.state(),
+            "kl_coefficient": self.kl_coefficient,
+            "critic": {} if self._critic is None else self._critic.state(),
+            "reference": self._reference.state_dict() if self._reference is not None and renewed else {},
+        }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Goes back to a state that `state` gave."""
-        self.optimizer.restore(state)
+        self.optimizer.restore(state["optimizer"])
+        self.kl_coefficient = state["kl_coefficient"]
+        if self._critic is not None:
+            self._critic.restore(state["critic"])
+        if self._reference is not None and state["reference"]:
+            self._reference.load_state_dict(state["reference"])
+            self._reference_renewed = True
+
+    def _kl_in_reward(self, samples: Sequence[Sample], measured: Measured) -> dict[str, float]:
+        """Says how large the KL in the reward was, and moves its coefficient where the row has a target."""
+        learned = [index for index, sample in enumerate(samples) if sample.trainable.any()]
+        if not learned:
+            return {}
+        sums = [float(kl.sum()) for kl in token_kl(samples, self._row, measured)]
+        tokens = sum(int(samples[index].trainable.sum()) for index in learned)
+        stats = {"train/kl": sum(sums) / tokens, "train/kl_coefficient": self.kl_coefficient}
+        if self._row.kl_target > 0:
+            self.kl_coefficient = adapted(
+                self.kl_coefficient,
+                sum(sums) / len(learned),
+                target=self._row.kl_target,
+                horizon=self._row.kl_horizon,
+                completions=len(learned),
+            )
+        return stats
 
     def _one_update(
         self, samples: Sequence[Sample], measured: Measured, indices: Sequence[int]
     ) -> tuple[float, float | None, dict[str, float]]:
-        everywhere = self._row.needs_reference
+        everywhere = self._row.kl_place == "loss" or self._row.entropy_coefficient > 0
         rows = [
             Row(
                 sample.token_ids,
@@ -114,7 +156,7 @@ class Learner:
                 {
                     "logprobs": sample.logprobs,
                     "advantages": sample.advantages,
-                    **{name: arrays[i] for name, arrays in measured.columns.items()},
+                    **{name: arrays[i] for name, arrays in measured.columns.items() if name != "values"},
                 },
             )
             for i, sample in zip(indices, samples, strict=True)
@@ -136,24 +178,40 @@ class Learner:
 
     def _loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         row, mask = self._row, batch.trainable
-        measured = token_logprobs(self.model, batch.token_ids, batch.position_ids, mask, temperature=self._temperature)
-        logprobs = measured.logprobs
+        found = token_logprobs(
+            self.model,
+            batch.token_ids,
+            batch.position_ids,
+            mask,
+            temperature=self._temperature,
+            entropy_gradient=row.entropy_coefficient > 0,
+        )
+        logprobs, sampler = found.logprobs, batch.columns["logprobs"]
         proximal = batch.columns.get("proximal_logprobs", logprobs.detach())
-        advantages = batch.columns["advantages"]
-        clip = {"clip_low": row.clip_low, "clip_high": row.clip_high}
-        loss = LOSSES[row.loss](logprobs, proximal, advantages, **clip)
-        clipped = clip_counts(logprobs, proximal, advantages, mask, **clip)
+        place = (mask, batch.sequence_ids, batch.sequence_tokens)
+        log_ratio = RATIOS[row.ratio](logprobs, proximal, *place)
+        bounds = Bounds(row.clip_low, row.clip_high, row.dual_clip, row.weight_max)
+        loss = LOSSES[row.loss](logprobs, log_ratio, batch.columns["advantages"], bounds)
+        clipped = clip_counts(row.loss, log_ratio, batch.columns["advantages"], mask, bounds)
         sums = {
             "tokens": mask.sum(),
             "clip_low_rate": clipped["clipped_low_tokens"],
             "clip_high_rate": clipped["clipped_high_tokens"],
-            "entropy": (measured.entropy * mask).sum(),
-            "sampler_gap": ((proximal - batch.columns["logprobs"]).abs() * mask).sum(),
+            "entropy": (found.entropy * mask).sum(),
+            "sampler_gap": ((proximal - sampler).abs() * mask).sum(),
         }
-        if row.needs_reference:
+        if row.mismatch != "none":
+            weights = MISMATCHES[row.mismatch](
+                proximal - sampler, *place, low=row.mismatch_low, high=row.mismatch_high
+            )
+            loss = loss * weights
+            sums["mismatch_cut_rate"] = (((weights == 0) | (weights == row.mismatch_high)) & mask).sum()
+        if row.kl_place == "loss":
             divergence = KL_ESTIMATORS[row.kl_estimator](logprobs, batch.columns["reference_logprobs"])
             loss = loss + row.kl_coefficient * divergence
             sums["kl"] = (divergence.detach() * mask).sum()
+        if row.entropy_coefficient > 0:
+            loss = loss + entropy_bonus(found.entropy, entropy_coefficient=row.entropy_coefficient)
         weights = AGGREGATIONS[row.aggregation](
             mask,
             batch.sequence_tokens,

@@ -1,17 +1,27 @@
 """Groups become samples, and rewards become advantages.
 
-P groups, G completions per group, T tokens.
+P groups, G completions per group, B = P·G sequences, T tokens.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from rlvr.algorithms.advantages import ADVANTAGES
+from rlvr.algorithms.advantages import GROUP_ADVANTAGES, TOKEN_ADVANTAGES, whitened
+from rlvr.algorithms.kl import KL_ESTIMATORS
 from rlvr.algorithms.presets import Algorithm
-from rlvr.types import Group, Sample, read_only
+from rlvr.types import FloatArray, Group, Sample, read_only
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Per-sample arrays [T] by name, measured before the first update of a step: `reference_logprobs`,
+    `proximal_logprobs`, `values`; only what the row needs is there."""
+
+    columns: Mapping[str, tuple[FloatArray, ...]]
 
 
 def to_samples(groups: Sequence[Group], *, drop_truncated: bool) -> list[Sample]:
@@ -32,35 +42,129 @@ def _sample(group: Group, index: int, drop_truncated: bool) -> Sample:
     trainable[prompt:] = completion.trainable & learn
     logprobs = np.zeros(len(ids), dtype=np.float32)
     logprobs[prompt:] = completion.logprobs
+    nothing = read_only(np.zeros(len(ids)), np.float32)
     return Sample(
         token_ids=read_only(ids, np.int64),
         trainable=read_only(trainable, np.bool_),
         logprobs=read_only(logprobs, np.float32),
-        advantages=read_only(np.zeros(len(ids)), np.float32),
+        advantages=nothing,
+        returns=nothing,
         reward=group.rewards[index],
         group_id=group.draw_index,
         policy_version=completion.policy_version,
     )
 
 
-def with_advantages(samples: Sequence[Sample], row: Algorithm, weights: Mapping[int, float]) -> list[Sample]:
-    """Gives the samples with each group's advantages, times its weight, on their trainable tokens; 0 without a weight.
+def token_kl(samples: Sequence[Sample], row: Algorithm, measured: Measured) -> list[Tensor]:
+    """Gives each sample's KL to the reference per token [T], float64, of the policy as it was before the first update."""
+    columns = measured.columns["proximal_logprobs"], measured.columns["reference_logprobs"]
+    return [
+        torch.where(
+            torch.tensor(sample.trainable),
+            KL_ESTIMATORS[row.kl_estimator](*(torch.tensor(values, dtype=torch.float64) for values in pair)),
+            0.0,
+        )
+        for sample, *pair in zip(samples, *columns, strict=True)
+    ]
+
+
+def with_advantages(
+    samples: Sequence[Sample],
+    row: Algorithm,
+    weights: Mapping[int, float],
+    measured: Measured,
+    *,
+    kl_coefficient: float,
+) -> list[Sample]:
+    """Gives the samples with the row's advantages, times their group's weight, on their trainable tokens.
 
     The weight comes after the row's normalisation, which would undo that of a reward. A group without one, which the
-    filter refused, still counts in the update's denominators, unless another was drawn in its place.
+    filter refused, has advantages of 0 and no part in whitening, and still counts in the update's denominators, unless
+    another was drawn in its place. With a KL in the reward, `kl_coefficient` times it is taken off.
     Samples of one group must be neighbours, and all groups of one size.
     """
     if not samples:
         return []
-    size = sum(sample.group_id == samples[0].group_id for sample in samples)
-    rewards = torch.tensor([sample.reward for sample in samples], dtype=torch.float64).reshape(-1, size)
-    valid = ~rewards.isnan()
-    advantages = ADVANTAGES[row.advantage](rewards.nan_to_num(0.0), valid).reshape(-1).tolist()
-    weighed = [
-        value * weights[sample.group_id] if sample.group_id in weights else 0.0
-        for sample, value in zip(samples, advantages, strict=True)
-    ]
+    penalties = None
+    if row.kl_place == "reward":
+        penalties = [kl_coefficient * kl for kl in token_kl(samples, row, measured)]
+    kept = torch.tensor([sample.group_id in weights for sample in samples])
+    if row.per_completion:
+        shared = _against_the_group(samples, row, penalties)
+        if not row.whiten:
+            return _weighed(samples, [np.float64(value) for value in shared.tolist()], weights)
+        advantages, trainable = shared[:, None].expand(-1, _width(samples)), _grid([s.trainable for s in samples])
+        returns = None
+    else:
+        trainable = _grid([sample.trainable for sample in samples])
+        advantages, returns = _forward_looking(samples, row, penalties, measured, trainable)
+    if row.whiten:
+        advantages = whitened(advantages, trainable & kept[:, None])
+    lines = [line[: len(s.token_ids)].numpy() for s, line in zip(samples, advantages, strict=True)]
+    found = _weighed(samples, lines, weights)
+    if returns is None:
+        return found
     return [
-        replace(sample, advantages=read_only(np.where(sample.trainable, value, 0.0), np.float32))
-        for sample, value in zip(samples, weighed, strict=True)
+        replace(sample, returns=read_only(line[: len(sample.token_ids)].numpy(), np.float32))
+        for sample, line in zip(found, returns, strict=True)
     ]
+
+
+def _against_the_group(samples: Sequence[Sample], row: Algorithm, penalties: Sequence[Tensor] | None) -> Tensor:
+    """Gives one advantage [B] per sample; a KL in the reward counts with its sum over the completion."""
+    size = sum(sample.group_id == samples[0].group_id for sample in samples)
+    rewards = torch.tensor([sample.reward for sample in samples], dtype=torch.float64)
+    if penalties is not None:
+        rewards = rewards - torch.stack([penalty.sum() for penalty in penalties])
+    rewards = rewards.reshape(-1, size)
+    valid = ~rewards.isnan()
+    return GROUP_ADVANTAGES[row.advantage](rewards.nan_to_num(0.0), valid).reshape(-1)
+
+
+def _forward_looking(
+    samples: Sequence[Sample],
+    row: Algorithm,
+    penalties: Sequence[Tensor] | None,
+    measured: Measured,
+    trainable: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """Gives the advantages [B, T] of tokens from what comes after them, and the returns; the reward is on the last."""
+    rewards = torch.zeros(trainable.shape, dtype=torch.float64)
+    if penalties is not None:
+        rewards -= _grid([penalty.numpy() for penalty in penalties])
+    for line, sample in zip(rewards, samples, strict=True):
+        places = np.flatnonzero(sample.trainable)
+        if len(places):
+            line[places[-1]] += sample.reward
+    values = torch.zeros_like(rewards)
+    if row.needs_values:
+        values = _grid([column.astype(np.float64) for column in measured.columns["values"]])
+    numbers = {"gamma": row.gamma, **({"gae_lambda": row.gae_lambda} if row.advantage == "gae" else {})}
+    advantages = TOKEN_ADVANTAGES[row.advantage](rewards, values, trainable, **numbers)
+    return advantages, torch.where(trainable, advantages + values, 0.0)
+
+
+def _weighed(
+    samples: Sequence[Sample], advantages: Sequence[FloatArray], weights: Mapping[int, float]
+) -> list[Sample]:
+    return [
+        replace(
+            sample,
+            advantages=read_only(
+                np.where(sample.trainable, values * weights.get(sample.group_id, 0.0), 0.0), np.float32
+            ),
+        )
+        for sample, values in zip(samples, advantages, strict=True)
+    ]
+
+
+def _width(samples: Sequence[Sample]) -> int:
+    return max(len(sample.token_ids) for sample in samples)
+
+
+def _grid(lines: Sequence[np.ndarray]) -> Tensor:
+    """Gives all lines in one [B, T], filled up with zeros."""
+    grid = np.zeros((len(lines), max(len(line) for line in lines)), dtype=lines[0].dtype)
+    for row, line in zip(grid, lines, strict=True):
+        row[: len(line)] = line
+    return torch.from_numpy(grid)

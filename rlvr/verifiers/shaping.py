@@ -132,6 +132,11 @@ def soft_overlong(
     return reward - min(1.0, over / buffer_tokens) if buffer_tokens > 0 else reward - 1.0
 
 
+def missing_end(task: Task, completion: Completion, verdict: Verdict, reward: float, *, penalty: float) -> float:
+    """Gives reward - penalty for a completion that the length limit cut before it ended."""
+    return reward - penalty if completion.finish == "length" else reward
+
+
 SHAPINGS: Mapping[str, Shaping] = {
     "clip": clip,
     "cosine_length": cosine_length,
@@ -141,6 +146,7 @@ SHAPINGS: Mapping[str, Shaping] = {
     "linear_length": linear_length,
     "maximum": maximum,
     "minimum": minimum,
+    "missing_end": missing_end,
     "product": product,
     "repetition": repetition,
     "scale": scale,

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from rlvr.algorithms.aggregate import AGGREGATIONS
 from rlvr.algorithms.kl import k3
-from rlvr.algorithms.losses import clipped
+from rlvr.algorithms.losses import Bounds, clipped
 from rlvr.errors import TrainingError
 
 VOCABULARY, HIDDEN, LIMIT = 7, 5, 9
@@ -32,6 +32,7 @@ def double_precision():
         ("token_mean", [[1 / 4, 1 / 4, 0, 1 / 4], [1 / 4, 0, 0, 0]]),  # 4 trainable tokens
         ("sequence_mean", [[1 / 6, 1 / 6, 0, 1 / 6], [1 / 2, 0, 0, 0]]),  # 1/(3 · 2) and 1/(1 · 2)
         ("constant", [[1 / 10, 1 / 10, 0, 1 / 10], [1 / 10, 0, 0, 0]]),  # 1/(2 · 5)
+        ("sequence_sum", [[1 / 2, 1 / 2, 0, 1 / 2], [1 / 2, 0, 0, 0]]),  # 1/2
     ],
 )
 def test_weights_of_three_trained_tokens_and_one(name, expected):
@@ -54,6 +55,7 @@ def test_the_weights_of_a_whole_update_sum_to_one(name):
         ("sequence_mean", "sequences_in_update"),
         ("constant", "sequences_in_update"),
         ("constant", "max_completion_tokens"),
+        ("sequence_sum", "sequences_in_update"),
     ],
 )
 def test_a_denominator_of_zero_is_an_error_that_names_it(name, denominator):
@@ -102,7 +104,7 @@ class Toy:
         for members in microbatches:
             features, ids, lengths, trainable, advantages, proximal, reference = self.lay_out(members, packed=packed)
             logprobs = (features @ weight).log_softmax(dim=-1).gather(-1, ids.unsqueeze(-1)).squeeze(-1)
-            loss = clipped(logprobs, proximal, advantages, clip_low=0.2, clip_high=0.28) + 0.05 * k3(
+            loss = clipped(logprobs, logprobs - proximal, advantages, Bounds(0.2, 0.28, 0.0, 5.0)) + 0.05 * k3(
                 logprobs, reference
             )
             part = (loss * AGGREGATIONS[aggregation](trainable, lengths, **self.denominators)).sum()
@@ -127,6 +129,7 @@ class Toy:
                 "token_mean": own / self.denominators["tokens_in_update"],
                 "sequence_mean": own / count / len(self.ids),
                 "constant": own / (len(self.ids) * LIMIT),
+                "sequence_sum": own / len(self.ids),
             }[aggregation]
         return total
 

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rlvr.algorithms.kl import KL_ESTIMATORS, k1, k2, k3
+from rlvr.algorithms.kl import KL_ESTIMATORS, adapted, k1, k2, k3, k3_k2
 
 LN2 = math.log(2)
 
@@ -19,6 +19,7 @@ LN2 = math.log(2)
         (k1, LN2, -LN2),
         (k2, LN2**2 / 2, LN2**2 / 2),  # .4805 / 2 = .2402
         (k3, LN2 - 0.5, 1 - LN2),  # e^−ln2 + ln2 − 1 = .1931; e^ln2 − ln2 − 1 = .3069
+        (k3_k2, LN2 - 0.5, 1 - LN2),
     ],
 )
 def test_values_at_plus_and_minus_ln_2(estimator, above, below):
@@ -45,9 +46,10 @@ def test_k1_as_a_loss_has_expected_gradient_zero(policy, reference):
     np.testing.assert_allclose(gradient, 0, atol=1e-12)
 
 
-@given(logits, logits)
-def test_k2_as_a_loss_has_the_gradient_of_the_reverse_kl(policy, reference):
-    gradient, log_p, log_q = expected_gradient(k2, policy, reference)
+@pytest.mark.parametrize("estimator", [k2, k3_k2])
+@given(policy=logits, reference=logits)
+def test_k2_and_k3_with_its_gradient_have_the_gradient_of_the_reverse_kl(estimator, policy, reference):
+    gradient, log_p, log_q = expected_gradient(estimator, policy, reference)
     p = log_p.exp()
     reverse = (p * (log_p - log_q)).sum()
     # ∂/∂θ_j Σ p log(p/q) = p_j · (log(p_j/q_j) − KL)
@@ -87,3 +89,12 @@ def test_k3_is_cut_below_and_not_above():
     # d/dx = 1 − e^−x: nothing past the cut, 1 far above
     assert x.grad[0, 0].item() == 0.0
     assert x.grad[0, 2].item() == pytest.approx(1.0)
+
+
+def test_a_kl_over_its_target_raises_the_coefficient_and_one_below_lowers_it():
+    # 20 % over, 1000 of 10000 completions: .1 · (1 + .2 · .1) = .102; far under: cut at −.2
+    assert adapted(0.1, 12.0, target=10, horizon=10_000, completions=1000) == pytest.approx(0.102)
+    assert adapted(0.1, 0.0, target=10, horizon=10_000, completions=1000) == pytest.approx(0.098)
+    assert adapted(0.1, 1e9, target=10, horizon=10_000, completions=1000) == pytest.approx(0.102)
+    assert adapted(0.1, 10.0, target=10, horizon=10_000, completions=1000) == 0.1
+    assert adapted(0.1, 0.0, target=10, horizon=1, completions=1000) == 0.0
