@@ -148,7 +148,11 @@ def _freeze(model: nn.Module, words: Sequence[str]) -> None:
 def _matrices_inside_layers(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
     embeddings = {
         id(parameter)
-        for module in (model.get_input_embeddings(), model.get_output_embeddings())  # type: ignore[operator]
+        for module in (
+            model.get_input_embeddings(),  # type: ignore[operator]
+            model.get_output_embeddings(),  # type: ignore[operator]
+            getattr(model, "score", None),  # the head of a reward model or critic
+        )
         if module is not None
         for parameter in module.parameters()
     }

@@ -53,17 +53,13 @@ def load_policy(path: str | Path, *, device: torch.device) -> Policy:
     Raises ModelError when the directory is missing, is a run folder or a damaged checkpoint, holds no causal language
     model, or has no tokenizer.
     """
-    where = Path(path)
-    check_directory(where)
-    looks_local = where.exists() or str(path).startswith((".", "/", "~")) or str(path).count("/") > 1
-    if looks_local and not (where / "config.json").is_file():
-        what = "exists but holds no config.json" if where.exists() else "does not exist"
-        raise ModelError(
-            f"model directory {str(path)!r} {what}; a Hugging Face causal language model was expected",
-            hint="model.path=DIRECTORY with config.json, model.safetensors and tokenizer.json",
-        )
+    check_place(
+        path,
+        expected="a Hugging Face causal language model",
+        hint="model.path=DIRECTORY with config.json, model.safetensors and tokenizer.json",
+    )
     try:
-        with _no_bars():
+        with no_bars():
             model, loading = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32, output_loading_info=True)
         tokenizer = AutoTokenizer.from_pretrained(path)
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError, StrictDataclassError) as error:
@@ -85,11 +81,40 @@ def load_policy(path: str | Path, *, device: torch.device) -> Policy:
         )
     # Lengths are checked by the stages; the tokenizer would warn of each first long text, documents included.
     tokenizer.deprecation_warnings["sequence-length-is-longer-than-the-specified-maximum"] = True
-    return Policy(_without_dropout(model).to(device), tokenizer)
+    return Policy(without_dropout(model).to(device), tokenizer)
+
+
+def check_place(path: str | Path, *, expected: str, hint: str) -> None:
+    """Raises ModelError for a directory that is missing, a run folder or damaged; a Hub name is none."""
+    where = Path(path)
+    check_directory(where)
+    looks_local = where.exists() or str(path).startswith((".", "/", "~")) or str(path).count("/") > 1
+    if looks_local and not (where / "config.json").is_file():
+        what = "exists but holds no config.json" if where.exists() else "does not exist"
+        raise ModelError(f"model directory {str(path)!r} {what}; {expected} was expected", hint=hint)
+
+
+def check_same_vocabulary(ours: Any, theirs: Any, *, what: str) -> None:
+    """Raises ModelError when the tokenizer of `what` gives other ids to tokens than the policy's, or ends elsewhere."""
+    mine, other = ours.get_vocab(), theirs.get_vocab()
+    if mine != other:
+        different = sorted(token for token in mine.keys() | other.keys() if mine.get(token) != other.get(token))
+        first = different[0]
+        raise ModelError(
+            f"the policy's tokenizer has {len(mine)} tokens, that of {what} {len(other)}; {len(different)} differ, "
+            f"first: {first!r} is {mine.get(first)} here and {other.get(first)} there",
+            hint="take a model that was made from the same base as the policy",
+        )
+    if ours.eos_token_id != theirs.eos_token_id:
+        raise ModelError(
+            f"the policy ends a text with token {ours.eos_token_id}, {what} with {theirs.eos_token_id}",
+            hint="take a model that was made from the same base as the policy",
+        )
 
 
 @contextmanager
-def _no_bars() -> Iterator[None]:
+def no_bars() -> Iterator[None]:
+    """Shows no progress bars of transformers inside the block."""
     showed_bars = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()
     try:
@@ -134,7 +159,7 @@ def create_model(
             f"cannot make a new {architecture!r} model with {dict(settings)}: {error}",
             hint="model.new.architecture is a transformers model type such as llama, qwen2, qwen3 or gemma",
         ) from error
-    return _without_dropout(model).to(device)
+    return without_dropout(model).to(device)
 
 
 def load_reference(path: str | Path, *, device: torch.device) -> PreTrainedModel:
@@ -145,8 +170,8 @@ def load_reference(path: str | Path, *, device: torch.device) -> PreTrainedModel
     return reference
 
 
-def _without_dropout(model: PreTrainedModel) -> PreTrainedModel:
-    """Dropout draws from the global generator and makes the learner differ from the sampler, so it is switched off."""
+def without_dropout(model: PreTrainedModel) -> PreTrainedModel:
+    """Gives the model with dropout off: it draws from the global generator and makes learner and sampler differ."""
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0
