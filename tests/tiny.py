@@ -20,6 +20,7 @@ from transformers import (
 
 from rlvr.config.schema import OptimizerConfig
 from rlvr.engines.native.engine import NativeEngine
+from rlvr.models.heads import create_value_model, load_value_model
 from rlvr.models.optim import Optimizer
 from rlvr.models.policy import load_policy, load_reference
 from rlvr.runs.folder import Run
@@ -117,6 +118,11 @@ def make_parts(base: Path, items: Mapping[str, Sequence[Any]], *, start: Path | 
         "make_engine": engine,
         "make_optimizer": optimizer,
         "make_reference": partial(load_reference, base, device=CPU),
+        "make_critic": lambda path: (
+            load_value_model(path, tokenizer=policy.tokenizer, device=CPU)
+            if path
+            else create_value_model(base, head="zero", seed=7, device=CPU)
+        ),
         "load": lambda kind, data: list(items[kind]),
         "load_held_out": lambda kind, data: list(items[f"held-out {kind}"]),
         "scores": Scorer({"emit": emit}),

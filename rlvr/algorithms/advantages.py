@@ -77,9 +77,7 @@ def leave_one_out(rewards: Tensor, valid: Tensor) -> Tensor:
     return deviations * count / (count - 1).clamp(min=1)
 
 
-def generalised(
-    token_rewards: Tensor, values: Tensor, trainable: Tensor, *, gamma: float, gae_lambda: float
-) -> Tensor:
+def generalised(token_rewards: Tensor, values: Tensor, trainable: Tensor, *, gamma: float, gae_lambda: float) -> Tensor:
     """Gives the generalised advantage estimate of each trainable token, 0 elsewhere.
 
     δ_t = r_t + γ·V_{t+1} − V_t;  A_t = δ_t + γ·λ·A_{t+1},  t + 1 the next trainable token, 0 beyond the last
@@ -101,7 +99,7 @@ def generalised(
 
 
 def whitened(advantages: Tensor, trainable: Tensor, *, epsilon: float = 1e-8) -> Tensor:
-    """Gives the advantages shifted and scaled to mean 0 and standard deviation 1 over all trainable tokens; 0 elsewhere.
+    """Gives the advantages shifted and scaled to mean 0 and deviation 1 over all trainable tokens; 0 elsewhere.
 
     A′_t = (A_t − mean) / (std + epsilon), std unbiased
 

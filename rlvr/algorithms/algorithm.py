@@ -181,7 +181,12 @@ CELLS: dict[str, Cell] = {
     ),
     "kl_place": _choice("Where the KL to the reference enters.", "none", "loss", "reward"),
     "kl_estimator": _choice(
-        "In the loss, k2 and k3_k2 pull along the reverse KL, k3 along the forward KL.", "k1", "k2", "k3", "k3_k2", **_KL
+        "In the loss, k2 and k3_k2 pull along the reverse KL, k3 along the forward KL.",
+        "k1",
+        "k2",
+        "k3",
+        "k3_k2",
+        **_KL,
     ),
     "kl_coefficient": _from_0("β, the weight of the KL; 0 in the loss only measures it.", **_KL),
     "kl_target": _from_0(
@@ -217,9 +222,7 @@ CELLS: dict[str, Cell] = {
         used=lambda row: row.mismatch != "none",
         unless="mismatch is none",
     ),
-    "filter": _choice(
-        "Which groups are learned from, decided on outcomes.", "none", "informative", off="none"
-    ),
+    "filter": _choice("Which groups are learned from, decided on outcomes.", "none", "informative", off="none"),
     "refill": _switch(
         "Draw further prompts until prompts_per_step groups have passed the filter.",
         used=lambda row: row.filter != "none",

@@ -36,7 +36,7 @@ _RATIOS: dict[str, Line] = {
     ),
     "sequence_token": (
         "r_t = sg[exp((1/n_i) · Σ_t (log π_θ(t) − log π_prox(t)))] · π_θ(t) / sg[π_θ(t)]",
-        "the completion's ratio with the token's gradient; sg: no gradient; π_prox: the learner at the start of the step",
+        "the completion's ratio, the token's gradient; sg: no gradient; π_prox: the learner at the start of the step",
     ),
 }
 _MISMATCHES = {
@@ -99,7 +99,7 @@ def _reward(row: Algorithm) -> list[Line]:
             lines.append(
                 (
                     f"β ← β · (1 + clip(KL / {cell_text(row.kl_target)} − 1, −0.2, 0.2) · B / {row.kl_horizon})",
-                    f"after each step, from β = {cell_text(row.kl_coefficient)}; KL: mean of Σ_t k_t of its completions",
+                    f"after each step, from β = {cell_text(row.kl_coefficient)}; KL: mean of its completions' Σ_t k_t",
                 )
             )
     elif not row.per_completion:

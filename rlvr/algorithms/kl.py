@@ -60,12 +60,12 @@ def k3_k2(logprobs: Tensor, reference_logprobs: Tensor) -> Tensor:
 
 
 def adapted(coefficient: float, kl: float, *, target: float, horizon: int, completions: int) -> float:
-    """Gives the coefficient of the next step: larger after a step whose KL lay above the target, smaller after one below.
+    """Gives the coefficient of the next step: larger where the KL lay above the target, smaller where below.
 
     β · (1 + clip(KL / target − 1, −.2, .2) · completions / horizon), never below 0
 
-    `kl` and `target` in nats per completion; `horizon` in completions. Source: Ziegler and others, "Fine-Tuning Language
-    Models from Human Preferences", arXiv:1909.08593.
+    `kl` and `target` in nats per completion; `horizon` in completions.
+    Source: Ziegler and others, "Fine-Tuning Language Models from Human Preferences", arXiv:1909.08593.
     """
     error = min(0.2, max(-0.2, kl / target - 1))
     return max(0.0, coefficient * (1 + error * completions / horizon))

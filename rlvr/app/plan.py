@@ -217,7 +217,8 @@ def _rlvr(recipe: Recipe, stage: RlvrConfig, context: int) -> tuple[list[str], W
     held_out = f", held-out evaluation every {stage.evaluate_every} steps" if stage.evaluate_every else ""
     lines = [
         f"rlvr: {stage.steps:,} steps × {stage.prompts_per_step} prompts × {stage.group_size} completions, "
-        f"{stage.steps * updates * row.epochs_per_step:,} updates at most  ({_names(stage.data)}: {_number(count)} tasks)",
+        f"{stage.steps * updates * row.epochs_per_step:,} updates at most  "
+        f"({_names(stage.data)}: {_number(count)} tasks)",
         f"algorithm {describe(row)}{shaping}",
         f"at most {stage.steps * completions * stage.max_completion_tokens:,} sampled tokens{refill}, "
         f"temperature {stage.temperature:g}",
@@ -226,7 +227,9 @@ def _rlvr(recipe: Recipe, stage: RlvrConfig, context: int) -> tuple[list[str], W
     if row.needs_values:
         start = stage.critic.path or "the stage's first weights"
         warmup = f", alone for the first {stage.critic.warmup_steps} steps" if stage.critic.warmup_steps else ""
-        lines.append(f"critic from {start}, {stage.critic.optimizer.name} {stage.critic.optimizer.learning_rate:g}{warmup}")
+        lines.append(
+            f"critic from {start}, {stage.critic.optimizer.name} {stage.critic.optimizer.learning_rate:g}{warmup}"
+        )
     if stage.conditions.tasks:
         lines.append(f"before it, conditions on {stage.conditions.tasks} tasks of each domain")
     if updates < row.updates_per_step:

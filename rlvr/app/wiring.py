@@ -19,6 +19,7 @@ from rlvr.data.split import check_no_overlap, problem_hash, problem_of
 from rlvr.engines.base import MAX_SLOTS, Engine
 from rlvr.engines.native.engine import NativeEngine
 from rlvr.errors import DataError
+from rlvr.models.heads import create_value_model, load_value_model
 from rlvr.models.optim import Optimizer
 from rlvr.models.policy import check_attention, load_policy, load_reference, pick_device
 from rlvr.runs.folder import Run
@@ -101,6 +102,7 @@ def make_parts(house: House, *, start: str | Path, parent: str | Path | None, st
         make_engine=partial(make_engine, policy.model, policy.tokenizer, _completions_at_once(stage)),
         make_optimizer=make_optimizer,
         make_reference=lambda: None if parent is None else load_reference(parent, device=house.device),
+        make_critic=lambda path: make_critic(path or parent or start, policy.tokenizer, house, new=not path),
         load=partial(load_for_training, house),
         load_held_out=house.load_held_out,
         scores=house.scorer,
@@ -111,6 +113,13 @@ def make_parts(house: House, *, start: str | Path, parent: str | Path | None, st
         seed=recipe.seed,
         dtype=recipe.model.dtype,
     )
+
+
+def make_critic(path: str | Path, tokenizer: Any, house: House, *, new: bool) -> Any:
+    """Gives a network with a value for each token: a new one with the policy's trunk, or the one that lies there."""
+    if new:
+        return create_value_model(path, head="zero", seed=house.recipe.seed, device=house.device)
+    return load_value_model(path, tokenizer=tokenizer, device=house.device)
 
 
 def _completions_at_once(stage: Any) -> int:

@@ -234,7 +234,10 @@ class RlvrConfig(Section):
     name: str = Field("", pattern=STAGE_NAME, description="Name of the stage in the run folder; empty: its kind.")
     data: tuple[DataConfig, ...] = Field(description="Tasks to learn from.")
     algorithm: AlgorithmConfig = Field(description="A preset, or {preset = …, cell = value, …}.")
-    steps: int = Field(ge=1, description="Rollouts; each is followed by the algorithm's updates_per_step updates, epochs_per_step times.")
+    steps: int = Field(
+        ge=1,
+        description="Rollouts; each is followed by the algorithm's updates_per_step updates, epochs_per_step times.",
+    )
     prompts_per_step: int = Field(32, ge=1, description="P: prompts drawn in one step.")
     group_size: int = Field(
         8, ge=1, description="G: completions sampled per prompt; at least 2 where the algorithm compares them."

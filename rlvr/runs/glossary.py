@@ -13,7 +13,7 @@ GLOSSARY: dict[str, str] = {
     "train/mismatch_cut_rate": "Share of trained tokens whose weight for sampler mismatch was cut or masked.",
     "train/value_loss": "Loss of the critic: half the squared distance of its values to the returns.",
     "train/value_grad_norm": "Euclidean norm of the critic's whole gradient before clipping.",
-    "train/value_explained": "Share of the returns' variance that the critic foresaw; 1 is all, below 0 worse than none.",
+    "train/value_explained": "Share of the returns' variance that the critic foresaw; 1 is all, below 0 it misleads.",
     "train/clip_low_rate": "Share of trained tokens held back at the lower clip bound; they give no gradient.",
     "train/clip_high_rate": "Share of trained tokens held back at the upper clip bound; they give no gradient.",
     "train/learned_tokens": "Tokens in the loss: of completions with an advantage, or of all where a KL is asked for.",

@@ -34,8 +34,9 @@ class Parts:
 
     `policy` is the network with the weights to go on from, loaded from `origin`; `make_reference` loads the frozen
     weights that the stage began with, None where nothing came before; `make_critic(path)` gives a network with a value
-    for each token, from a value or reward model, or from the stage's first weights where the path is empty. `load(kind, sources)` gives the items of all
-    sources to train on, without any whose prompt is held out; `load_held_out` those to measure.
+    for each token, from a value or reward model, or from the stage's first weights where the path is empty.
+    `load(kind, sources)` gives the items of all sources to train on, without any whose prompt is held out;
+    `load_held_out` those to measure.
     `weights` multiply the advantages of tasks by how their answers can be checked; one that is not named weighs 1.
     `make_engine(max_length)` gives an engine for sequences of up to that many tokens. A stage calls
     `announce(steps, first)` once it knows how many steps it has and with which it goes on.

@@ -16,8 +16,8 @@ from rlvr.runs.folder import Run
 from rlvr.stages.conditions import measure_conditions, require
 from rlvr.stages.evaluate import held_out, kl_of_samples
 from rlvr.stages.parts import Checkpoint, Parts, domains_of, restore, save, usable_tasks
-from rlvr.training.critic import Critic
 from rlvr.training.control import with_shuffled_rewards
+from rlvr.training.critic import Critic
 from rlvr.training.intake import Intake
 from rlvr.training.learner import Learner
 from rlvr.training.rollout import Rollout, Shape, generate_groups, refuse_unscored
@@ -57,7 +57,9 @@ def rlvr(parts: Parts, config: RlvrConfig, run: Run) -> Checkpoint:
             measured = learner.measure(samples)
             weights = {group.draw_index: parts.weights.get(group.task.check, 1.0) for group in lesson.kept}
             samples = with_advantages(samples, row, weights, measured, kl_coefficient=learner.kl_coefficient)
-            report = learner.update(samples, measured, policy=not row.needs_values or step >= config.critic.warmup_steps)
+            report = learner.update(
+                samples, measured, policy=not row.needs_values or step >= config.critic.warmup_steps
+            )
             record.metrics({"train/loss": report.loss, **report.stats, **rollout_metrics(rollout)})
             record.metrics(parts.scores.totals())
             if parent is not None:

@@ -30,8 +30,9 @@ class Batch:
     """One forward pass.
 
     Tensors are [B,T] (padded: one sequence a row; packed: B = 1). `sequence_ids` numbers the sequences of this batch
-    from 0, `sequence_tokens` holds for each token the number of trainable tokens of its own sequence. `rows` are the sequences' indices in the list that was batched, `lengths`
-    their tokens. `tokens_in_update` and `sequences_in_update` are the denominators of the whole optimizer update.
+    from 0, `sequence_tokens` holds for each token the number of trainable tokens of its own sequence. `rows` are the
+    sequences' indices in the list that was batched, `lengths` their tokens. `tokens_in_update` and
+    `sequences_in_update` are the denominators of the whole optimizer update.
     """
 
     token_ids: Tensor

@@ -104,14 +104,12 @@ class Critic:
 
     def _loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         columns = batch.columns
-        loss = value_loss(
-            self._values(batch), columns["old_values"], columns["returns"], value_clip=self._value_clip
-        )
+        loss = value_loss(self._values(batch), columns["old_values"], columns["returns"], value_clip=self._value_clip)
         return (loss * batch.trainable).sum() / batch.tokens_in_update, {}
 
 
 def explained(samples: Sequence[Sample], measured: Measured) -> float:
-    """Gives the share of the returns' variance that the values foresaw: 1 all of it, 0 none, below 0 worse than none."""
+    """Gives the share of the returns' variance that the values foresaw: 1 all of it, 0 none, below 0 it misleads."""
     masks = [sample.trainable for sample in samples]
     returns = np.concatenate([s.returns[m] for s, m in zip(samples, masks, strict=True)] or [np.zeros(0)])
     values = np.concatenate([v[m] for v, m in zip(measured.columns["values"], masks, strict=True)] or [np.zeros(0)])

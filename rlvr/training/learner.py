@@ -201,9 +201,7 @@ class Learner:
             "sampler_gap": ((proximal - sampler).abs() * mask).sum(),
         }
         if row.mismatch != "none":
-            weights = MISMATCHES[row.mismatch](
-                proximal - sampler, *place, low=row.mismatch_low, high=row.mismatch_high
-            )
+            weights = MISMATCHES[row.mismatch](proximal - sampler, *place, low=row.mismatch_low, high=row.mismatch_high)
             loss = loss * weights
             sums["mismatch_cut_rate"] = (((weights == 0) | (weights == row.mismatch_high)) & mask).sum()
         if row.kl_place == "loss":

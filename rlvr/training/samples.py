@@ -56,7 +56,7 @@ def _sample(group: Group, index: int, drop_truncated: bool) -> Sample:
 
 
 def token_kl(samples: Sequence[Sample], row: Algorithm, measured: Measured) -> list[Tensor]:
-    """Gives each sample's KL to the reference per token [T], float64, of the policy as it was before the first update."""
+    """Gives each sample's KL to the reference per token [T], float64, of the policy before the first update."""
     columns = measured.columns["proximal_logprobs"], measured.columns["reference_logprobs"]
     return [
         torch.where(
@@ -144,9 +144,7 @@ def _forward_looking(
     return advantages, torch.where(trainable, advantages + values, 0.0)
 
 
-def _weighed(
-    samples: Sequence[Sample], advantages: Sequence[FloatArray], weights: Mapping[int, float]
-) -> list[Sample]:
+def _weighed(samples: Sequence[Sample], advantages: Sequence[FloatArray], weights: Mapping[int, float]) -> list[Sample]:
     return [
         replace(
             sample,

@@ -68,6 +68,7 @@ def test_a_padded_batch_by_hand():
     assert batch.trainable.tolist() == [[False, True, True, False], [False, True, False, False]]
     # the first sequence has 2 trainable tokens, the second 1; padding has none
     assert batch.sequence_tokens.tolist() == [[2, 2, 2, 2], [1, 1, 0, 0]]
+    assert batch.sequence_ids.tolist() == [[0, 0, 0, 0], [1, 1, 0, 0]]
     assert (batch.tokens_in_update, batch.sequences_in_update) == (11, 3)
 
 
@@ -79,6 +80,7 @@ def test_a_packed_batch_by_hand():
     assert batch.position_ids.tolist() == [[0, 1, 2, 3, 0, 1]]
     assert batch.trainable.tolist() == [[False, True, True, False, False, True]]
     assert batch.sequence_tokens.tolist() == [[2, 2, 2, 2, 1, 1]]
+    assert batch.sequence_ids.tolist() == [[0, 0, 0, 0, 1, 1]]
 
 
 @pytest.mark.parametrize("layout", ["padded", "packed"])

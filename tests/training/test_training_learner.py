@@ -10,7 +10,7 @@ from rlvr.errors import TrainingError
 from rlvr.models.optim import Optimizer
 from rlvr.training.batching import Row
 from rlvr.training.learner import Learner, measure_logprobs
-from rlvr.training.samples import to_samples, with_advantages
+from rlvr.training.samples import Measured, to_samples, with_advantages
 from rlvr.types import Group, Verdict, read_only
 
 OPTIMIZER = {
@@ -37,6 +37,7 @@ def learner_of(row, model=None, reference=None):
         Optimizer(model, **OPTIMIZER),
         row=row,
         reference=reference or (make_model(seed=1) if row.needs_reference else None),
+        critic=None,
         max_completion_tokens=8,
         temperature=1.0,
         microbatch_tokens=64,
@@ -53,7 +54,8 @@ def samples_of(row, outcomes_of_groups):
         rewards = tuple(float("nan") if o is None else o for o in outcomes)
         groups.append(Group(task(index), index, read_only([1, 3, 9, 2, 4], "int64"), completions, verdicts, rewards))
     weights = {group.draw_index: 1.0 for group in groups}
-    return with_advantages(to_samples(groups, drop_truncated=row.drop_truncated), row, weights)
+    samples = to_samples(groups, drop_truncated=row.drop_truncated)
+    return with_advantages(samples, row, weights, Measured({}), kl_coefficient=0.0)
 
 
 def weights(learner):
