@@ -2,7 +2,7 @@
 
 import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -18,6 +18,10 @@ from rlvr.stages.parts import Checkpoint, Parts, restore, save
 from rlvr.training.batching import Batch, Row, make_batches
 from rlvr.training.order import update_order
 from rlvr.training.update import LossFunction, accumulate
+from rlvr.types import IntArray
+
+UpdateLoss = Callable[[IntArray], LossFunction]
+"""Gives the loss of the update that has the items of these indices; what it measures for it, it measures here."""
 
 log = logging.getLogger(__name__)
 
@@ -28,12 +32,18 @@ def longest_sequence(parts: Parts, config: PretrainConfig | SftConfig | DpoConfi
 
 
 def fitting(items: Sequence[tuple[Row, ...]], *, max_length: int, what: str, run: Run) -> list[tuple[Row, ...]]:
-    """Gives the items whose rows all have at most `max_length` tokens and something to learn; notes the others.
+    """Gives the items whose rows all have at most `max_length` tokens and something to learn, as `which_fit` does."""
+    return [items[index] for index in which_fit(items, max_length=max_length, what=what, run=run)]
+
+
+def which_fit(items: Sequence[tuple[Row, ...]], *, max_length: int, what: str, run: Run) -> list[int]:
+    """Gives the indices of the items whose rows all have at most `max_length` tokens and something to learn; notes the
+    others.
 
     Raises DataError when none is left.
     """
     fits = [all(len(row.token_ids) <= max_length and row.trainable.any() for row in item) for item in items]
-    good = [item for item, fit in zip(items, fits, strict=True) if fit]
+    good = [index for index, fit in enumerate(fits) if fit]
     if not good:
         longest = max((len(row.token_ids) for item in items for row in item), default=0)
         raise DataError(
@@ -67,12 +77,13 @@ def train_supervised(
     run: Run,
     items: Sequence[tuple[Row, ...]],
     config: PretrainConfig | SftConfig | DpoConfig,
-    loss_of: LossFunction,
+    loss_for: UpdateLoss,
     domains: tuple[str, ...],
 ) -> Checkpoint:
     """Trains on the items in keyed order, from the run's last whole checkpoint where there is one.
 
-    The loss function's statistics are sums over items; their means over the update's items become metrics.
+    A row's place in an update is that of its item in the indices that `loss_for` gets. The loss function's statistics
+    are sums over items; their means over the update's items become metrics.
     """
     unit = len(items[0])
     order = update_order(
@@ -95,7 +106,7 @@ def train_supervised(
             rate = optimizer.learning_rate
             loss, sums = accumulate(
                 _batches(rows, unit, config, parts.policy.device),
-                loss_of,
+                loss_for(order[step]),
                 device=parts.policy.device,
                 dtype=parts.dtype,
             )
