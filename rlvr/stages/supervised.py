@@ -79,15 +79,18 @@ def train_supervised(
     config: PretrainConfig | SftConfig | DpoConfig,
     loss_for: UpdateLoss,
     domains: tuple[str, ...],
+    *,
+    mixed: bool = False,
 ) -> Checkpoint:
     """Trains on the items in keyed order, from the run's last whole checkpoint where there is one.
 
+    Items of similar length share an update; with `mixed` any do, for a loss to which it matters what stands together.
     A row's place in an update is that of its item in the indices that `loss_for` gets. The loss function's statistics
     are sums over items; their means over the update's items become metrics.
     """
     unit = len(items[0])
     order = update_order(
-        [max(len(row.token_ids) for row in item) for item in items],
+        [0 if mixed else max(len(row.token_ids) for row in item) for item in items],
         seed=parts.seed,
         sequences_per_update=config.sequences_per_update,
         epochs=config.epochs,

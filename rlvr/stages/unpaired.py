@@ -41,6 +41,11 @@ def kto(parts: Parts, config: DpoConfig, run: Run) -> Checkpoint:
     given = [given[index] for index in kept]
     desirable = [item.desirable for item in given]
     run.event("completions", desirable=sum(desirable), undesirable=len(desirable) - sum(desirable))
+    if sum(desirable) in (0, len(desirable)):
+        raise DataError(
+            f"kto learns from completions of two kinds, and {sum(desirable)} of {len(desirable)} are desirable",
+            hint='tasks of another difficulty, a larger group_size, or pairs = "data"',
+        )
     mismatched = mismatched_rows(parts.tokenizer, given, seed=parts.seed, max_length=max_length)
     places = [index for index, row in enumerate(mismatched) if row is not None]
     own = [rows[index] for index in kept]
@@ -53,7 +58,9 @@ def kto(parts: Parts, config: DpoConfig, run: Run) -> Checkpoint:
         mismatched=[others.get(index) for index in range(len(own))],
         dtype=parts.dtype,
     )
-    return train_supervised(parts, run, [(row,) for row in ready[: len(own)]], config, loss, domains_of(given))
+    items = [(row,) for row in ready[: len(own)]]
+    # Right and wrong completions often differ in length: updates of similar lengths would be of one kind.
+    return train_supervised(parts, run, items, config, loss, domains_of(given), mixed=True)
 
 
 def mismatched_rows(tokenizer: Any, given: Sequence[Labelled], *, seed: int, max_length: int) -> list[Row | None]:

@@ -10,6 +10,7 @@ from rlvr.config.preference import LOSS_ROWS
 from rlvr.config.schema import DpoConfig, EvaluateConfig
 from rlvr.errors import DataError
 from rlvr.runs.compare import differences
+from rlvr.stages import unpaired
 from rlvr.stages.dpo import dpo
 from rlvr.stages.evaluate import measure
 from rlvr.stages.pairs import halves, policy_completions
@@ -46,11 +47,22 @@ def never(*arguments):
     raise AssertionError
 
 
-CASES = [{"loss": loss} for loss in LOSS_ROWS] + [
-    {"label_smoothing": 0.1},
-    {"label_smoothing": 0.1, "robust": True},
-    {"loss": "sigmoid_norm", "label_smoothing": 0.1},
+# ipo and smoothing aim at a gap, here of 1 and 2.2 nats per token: far enough for so few updates
+CASES = [
+    {"loss": "sigmoid"},
+    {"loss": "sigmoid_norm"},
+    {"loss": "ipo", "beta": 0.5},
+    {"loss": "hinge"},
+    {"loss": "simpo"},
+    {"loss": "kto", "sequences_per_update": 8},
+    {"loss": "sigmoid", "label_smoothing": 0.1},
+    {"loss": "sigmoid", "label_smoothing": 0.1, "robust": True},
+    {"loss": "sigmoid_norm", "label_smoothing": 0.1, "beta": 1.0},
 ]
+
+
+def test_no_loss_is_left_out_here():
+    assert {case["loss"] for case in CASES} == set(LOSS_ROWS)
 
 
 @pytest.mark.parametrize("changes", CASES, ids=lambda changes: " ".join(str(value) for value in changes.values()))
@@ -87,7 +99,7 @@ def test_kto_starts_from_a_baseline_of_zero_and_half_of_each_weight(base, tmp_pa
 def test_a_completion_that_is_too_long_leaves_alone_and_the_others_keep_their_labels(base, tmp_path):
     run = make_run(tmp_path / "run")
     given = [preference(0, chosen=[9] * 61), *(preference(i) for i in range(1, 8))]
-    dpo(make_parts(base, {"preference": given}), config(loss="kto"), run)
+    dpo(make_parts(base, {"preference": given}), config(loss="kto", sequences_per_update=15), run)
     events = [event for event in run.events() if event["kind"] == "completions"]
     assert [(event["desirable"], event["undesirable"]) for event in events] == [(7, 8)]
     assert run.metrics()[-1]["train/preference_accuracy"] == 1.0
@@ -149,10 +161,30 @@ def test_kto_learns_from_every_sample_that_was_told_and_a_resumed_stage_from_the
     assert policy_completions(parts, config(pairs="policy", loss="kto"), run) == found
 
 
-def test_samples_that_are_all_right_leave_kto_nothing_to_tell_apart(base, tmp_path):
+def test_samples_that_are_all_right_are_one_clear_error_for_kto(base, tmp_path):
     parts = make_parts(base, {"task": tasks()}, scores=Scorer({"emit": lambda t, c: Verdict(1.0, "ok")}))
-    with pytest.raises(DataError, match="48 of the policy's 48 samples on 12 tasks are right"):
+    with pytest.raises(DataError, match="two kinds, and 48 of 48 are desirable"):
         dpo(parts, config(pairs="policy", loss="kto"), make_run(tmp_path / "run"))
+
+
+def test_an_update_of_kto_holds_both_kinds_whatever_their_lengths(base, tmp_path, monkeypatch):
+    seen, make = [], unpaired.kto_loss
+
+    def spy(model, config, *, desirable, **options):
+        loss_for = make(model, config, desirable=desirable, **options)
+        return lambda items: seen.append([desirable[i] for i in items]) or loss_for(items)
+
+    monkeypatch.setattr(unpaired, "kto_loss", spy)
+    given = [preference(i) for i in range(16)]
+    dpo(
+        make_parts(base, {"preference": given}),
+        config(loss="kto", sequences_per_update=8, epochs=1.0),
+        make_run(tmp_path / "run"),
+    )
+    # chosen ones have 2 words and rejected ones 3; by length two of the four updates would be of one kind each
+    assert [len(kinds) for kinds in seen] == [8] * 4
+    assert sum(sum(kinds) for kinds in seen) == 16
+    assert all(1 <= sum(kinds) <= 7 for kinds in seen)
 
 
 def test_the_same_seed_makes_the_same_completions_baselines_and_training(base, tmp_path):
