@@ -12,6 +12,7 @@ from rlvr.algorithms.losses import cross_entropy
 from rlvr.config.schema import DpoConfig, PretrainConfig, SftConfig
 from rlvr.errors import DataError, RunError
 from rlvr.models.logprobs import token_logprobs
+from rlvr.models.optim import Optimizer
 from rlvr.models.policy import context_length
 from rlvr.runs.folder import Run
 from rlvr.stages.parts import Checkpoint, Parts, restore, save
@@ -106,26 +107,32 @@ def train_supervised(
     for step in range(first, len(order)):
         with run.step(step) as record:
             rows = [row for index in order[step] for row in items[index]]
-            rate = optimizer.learning_rate
-            loss, sums = accumulate(
-                _batches(rows, unit, config, parts.policy.device),
-                loss_for(order[step]),
-                device=parts.policy.device,
-                dtype=parts.dtype,
-            )
-            record.metrics(
-                {
-                    "train/loss": loss,
-                    "train/grad_norm": optimizer.step(),
-                    "train/learning_rate": rate,
-                    "train/tokens": float(sum(len(row.token_ids) for row in rows)),
-                    **{f"train/{name}": value / len(order[step]) for name, value in sums.items()},
-                }
-            )
+            batches = _batches(rows, unit, config, parts.policy.device)
+            record.metrics(_one_update(parts, optimizer, batches, loss_for(order[step]), rows, len(order[step])))
         if (step + 1) % config.checkpoint_every == 0 or step + 1 == len(order):
             path = save(parts, run, step + 1, {"optimizer": optimizer.state(), "data": data})
     assert path is not None, "there is at least one update, and the last one is saved"
     return Checkpoint(path, len(order), domains)
+
+
+def _one_update(
+    parts: Parts,
+    optimizer: Optimizer,
+    batches: Sequence[Batch],
+    loss_of: LossFunction,
+    rows: Sequence[Row],
+    num_items: int,
+) -> dict[str, float]:
+    """Takes one optimizer step and gives its metrics."""
+    rate = optimizer.learning_rate
+    loss, sums = accumulate(batches, loss_of, device=parts.policy.device, dtype=parts.dtype)
+    return {
+        "train/loss": loss,
+        "train/grad_norm": optimizer.step(),
+        "train/learning_rate": rate,
+        "train/tokens": float(sum(len(row.token_ids) for row in rows)),
+        **{f"train/{name}": value / num_items for name, value in sums.items()},
+    }
 
 
 def _refuse_other_data(run: Run, before: str, now: str) -> None:
