@@ -120,9 +120,7 @@ def grpo_loss(
     return (loss * weights).sum()
 
 
-def update(
-    model, reference, optimizer, row: Algorithm, rollout: Rollout, *, limit: int, temperature: float
-) -> float:
+def update(model, reference, optimizer, row: Algorithm, rollout: Rollout, *, limit: int, temperature: float) -> float:
     """Takes one optimizer step on the rollout; gives the norm of the gradient before it was clipped to 1."""
     model.train()
     logprobs = token_logprobs(model, rollout.token_ids, temperature=temperature)

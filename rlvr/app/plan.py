@@ -17,6 +17,7 @@ from rlvr.app.memory import ModelSize, Work, bytes_text, estimate, size_from_num
 from rlvr.app.preflight import check_verifiers, preflight
 from rlvr.app.sandboxing import fitted, left_out_line
 from rlvr.app.trust import weights_of, with_named_verifiers
+from rlvr.config.preference import LOSS_ROWS, describe_loss
 from rlvr.config.reading import Resolved
 from rlvr.config.schema import (
     DataConfig,
@@ -168,15 +169,20 @@ def _stage(recipe: Recipe, stage: Any, size: ModelSize | None) -> tuple[list[str
 
 
 def _supervised(recipe: Recipe, stage: PretrainConfig | SftConfig | DpoConfig, context: int) -> tuple[list[str], Work]:
+    row = LOSS_ROWS[stage.loss] if isinstance(stage, DpoConfig) else None
     sampled = isinstance(stage, DpoConfig) and stage.pairs == "policy"
     count = count_items(recipe, "task" if sampled else KINDS[stage.kind], stage.data)
     noun = {"pretrain": "documents", "sft": "demonstrations", "dpo": "pairs"}[stage.kind]
+    if row and not row.paired:
+        noun = "completions"
+        count = count * 2 if count is not None and not sampled else count
     source = f"{_names(stage.data)}"
     epochs = f"{stage.epochs:g} epoch{'' if stage.epochs == 1 else 's'}"
-    sequences = stage.sequences_per_update * (2 if stage.kind == "dpo" else 1)
+    sequences = stage.sequences_per_update * (2 if row and row.paired else 1)
     if sampled:
         assert isinstance(stage, DpoConfig)
-        amount = f"{_number(count)} tasks × {stage.group_size} completions → pairs; {epochs} × pairs"
+        learned = "those told" if noun == "completions" else noun
+        amount = f"{_number(count)} tasks × {stage.group_size} completions → {learned}; {epochs} × {learned}"
     elif count is None:
         amount = f"{epochs} × {noun} of {source}"
     else:
@@ -189,10 +195,12 @@ def _supervised(recipe: Recipe, stage: PretrainConfig | SftConfig | DpoConfig, c
     ]
     if not sampled and count is not None:
         lines[0] += f"  ({source})"
+    if isinstance(stage, DpoConfig):
+        lines.insert(1, describe_loss(stage.loss, stage.model_dump()))
     tokens = min(stage.microbatch_tokens, sequences * min(stage.max_length, context))
     slots = MAX_SLOTS if sampled else 0
     width = _width(stage.max_completion_tokens, context) if isinstance(stage, DpoConfig) else 0
-    return lines, Work(tokens, tokens, stage.optimizer.name, stage.kind == "dpo", slots, width)
+    return lines, Work(tokens, tokens, stage.optimizer.name, bool(row and row.reference), slots, width)
 
 
 def _rlvr(recipe: Recipe, stage: RlvrConfig, context: int) -> tuple[list[str], Work]:

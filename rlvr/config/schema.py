@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
+from rlvr.config.preference import LOSS_ROWS, NEUTRAL, LossName, defaults_of, misfit, with_loss_defaults
 from rlvr.types import Check
 
 NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
@@ -169,7 +170,7 @@ class _Supervised(Section):
     name: str = Field("", pattern=STAGE_NAME, description="Name of the stage in the run folder; empty: its kind.")
     data: tuple[DataConfig, ...] = Field(description="Where the items come from.")
     epochs: float = Field(1.0, gt=0, description="Passes over the data; may be a fraction.")
-    sequences_per_update: int = Field(32, ge=1, description="Sequences (DPO: pairs) in one optimizer update.")
+    sequences_per_update: int = Field(32, ge=1, description="Sequences (DPO: pairs; kto: completions) in one update.")
     max_length: int = Field(2048, ge=8, description="Tokens of a sequence at most; longer ones are left out, counted.")
     batching: Literal["padded", "packed"] = Field(
         "padded", description="padded: microbatches of similar length; packed: one long row with a block mask."
@@ -196,18 +197,47 @@ class SftConfig(_Supervised):
 
 
 class DpoConfig(_Supervised):
-    """Direct preference optimisation (arXiv:2305.18290)."""
+    """Preference tuning: direct preference optimisation (arXiv:2305.18290) and its kin."""
 
     kind: Literal["dpo"]
     pairs: Literal["data", "policy"] = Field(
-        "data", description="data: preferences from `data`; policy: sample on tasks of `data`, pair right with wrong."
+        "data",
+        description="data: preferences from `data`; policy: sample on tasks of `data`, pair right with wrong "
+        "(kto: all right and wrong ones).",
     )
-    loss: Literal["sigmoid", "sigmoid_norm"] = Field("sigmoid", description="sigmoid_norm divides by each length.")
-    beta: float = Field(0.1, gt=0, description="Strength of the pull to the reference; about 5 for sigmoid_norm.")
+    loss: LossName = Field(
+        "sigmoid",
+        description="sigmoid: DPO; sigmoid_norm, ipo, simpo: per token; simpo: no reference; kto: no pairs.",
+    )
+    beta: float = Field(
+        LOSS_ROWS["sigmoid"].beta,
+        gt=0,
+        description=f"Scale of the implicit reward. Left out: {defaults_of('beta')}.",
+    )
     nll_coefficient: float = Field(0.0, ge=0, description="Weight of the chosen completion's negative log-likelihood.")
+    label_smoothing: float = Field(
+        0.0, ge=0, lt=0.5, description="sigmoid, sigmoid_norm: share of pairs taken to be the wrong way round."
+    )
+    robust: bool = Field(False, description="With label_smoothing: unbiased where that share is flipped.")
+    target_margin: float = Field(
+        0.0, ge=0, description=f"Gap of rewards to exceed, γ. Left out: {defaults_of('target_margin')}."
+    )
+    desirable_weight: float = Field(1.0, gt=0, description="kto: weight of the desirable (chosen, right) completions.")
+    undesirable_weight: float = Field(1.0, gt=0, description="kto: weight of the undesirable completions.")
     group_size: int = Field(8, ge=2, description="With pairs = policy: completions sampled per task.")
     max_completion_tokens: int = Field(256, ge=1, description="With pairs = policy: tokens of a completion at most.")
     optimizer: Annotated[OptimizerConfig, _over(_DPO_OPTIMIZER)] = _optimizer(_DPO_OPTIMIZER)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _defaults_of_the_loss(cls, value: Any) -> Any:
+        return with_loss_defaults(value)
+
+    @model_validator(mode="after")
+    def _keys_fit_the_loss(self) -> "DpoConfig":
+        if problem := misfit(self.loss, self.model_dump(include=set(NEUTRAL))):
+            raise ValueError(problem)
+        return self
 
 
 class ConditionsConfig(Section):

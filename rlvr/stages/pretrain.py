@@ -21,7 +21,8 @@ def pretrain(parts: Parts, config: PretrainConfig, run: Run) -> Checkpoint:
     documents = parts.load("document", config.data)
     items: list[tuple[Row, ...]] = [(_row(parts.tokenizer, document, config.prompt_weight),) for document in documents]
     items = fitting(items, max_length=longest_sequence(parts, config), what="document", run=run)
-    return train_supervised(parts, run, items, config, next_token_loss(parts.policy), domains_of(documents))
+    loss = next_token_loss(parts.policy)
+    return train_supervised(parts, run, items, config, lambda _: loss, domains_of(documents))
 
 
 def _row(tokenizer: Any, document: Document, prompt_weight: float) -> Row:

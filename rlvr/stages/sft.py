@@ -15,4 +15,5 @@ def sft(parts: Parts, config: SftConfig, run: Run) -> Checkpoint:
         (weighted_row(*encode_demonstration(parts.tokenizer, item.messages)),) for item in demonstrations
     ]
     items = fitting(items, max_length=longest_sequence(parts, config), what="demonstration", run=run)
-    return train_supervised(parts, run, items, config, next_token_loss(parts.policy), domains_of(demonstrations))
+    loss = next_token_loss(parts.policy)
+    return train_supervised(parts, run, items, config, lambda _: loss, domains_of(demonstrations))

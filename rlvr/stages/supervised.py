@@ -2,7 +2,7 @@
 
 import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -12,12 +12,17 @@ from rlvr.algorithms.losses import cross_entropy
 from rlvr.config.schema import DpoConfig, PretrainConfig, SftConfig
 from rlvr.errors import DataError, RunError
 from rlvr.models.logprobs import token_logprobs
+from rlvr.models.optim import Optimizer
 from rlvr.models.policy import context_length
 from rlvr.runs.folder import Run
 from rlvr.stages.parts import Checkpoint, Parts, restore, save
 from rlvr.training.batching import Batch, Row, make_batches
 from rlvr.training.order import update_order
 from rlvr.training.update import LossFunction, accumulate
+from rlvr.types import IntArray
+
+UpdateLoss = Callable[[IntArray], LossFunction]
+"""Gives the loss of the update that has the items of these indices; what it measures for it, it measures here."""
 
 log = logging.getLogger(__name__)
 
@@ -28,12 +33,18 @@ def longest_sequence(parts: Parts, config: PretrainConfig | SftConfig | DpoConfi
 
 
 def fitting(items: Sequence[tuple[Row, ...]], *, max_length: int, what: str, run: Run) -> list[tuple[Row, ...]]:
-    """Gives the items whose rows all have at most `max_length` tokens and something to learn; notes the others.
+    """Gives the items whose rows all have at most `max_length` tokens and something to learn, as `which_fit` does."""
+    return [items[index] for index in which_fit(items, max_length=max_length, what=what, run=run)]
+
+
+def which_fit(items: Sequence[tuple[Row, ...]], *, max_length: int, what: str, run: Run) -> list[int]:
+    """Gives the indices of the items whose rows all have at most `max_length` tokens and something to learn; notes the
+    others.
 
     Raises DataError when none is left.
     """
     fits = [all(len(row.token_ids) <= max_length and row.trainable.any() for row in item) for item in items]
-    good = [item for item, fit in zip(items, fits, strict=True) if fit]
+    good = [index for index, fit in enumerate(fits) if fit]
     if not good:
         longest = max((len(row.token_ids) for item in items for row in item), default=0)
         raise DataError(
@@ -67,16 +78,20 @@ def train_supervised(
     run: Run,
     items: Sequence[tuple[Row, ...]],
     config: PretrainConfig | SftConfig | DpoConfig,
-    loss_of: LossFunction,
+    loss_for: UpdateLoss,
     domains: tuple[str, ...],
+    *,
+    mixed: bool = False,
 ) -> Checkpoint:
     """Trains on the items in keyed order, from the run's last whole checkpoint where there is one.
 
-    The loss function's statistics are sums over items; their means over the update's items become metrics.
+    Items of similar length share an update; with `mixed` any do, for a loss to which it matters what stands together.
+    A row's place in an update is that of its item in the indices that `loss_for` gets. The loss function's statistics
+    are sums over items; their means over the update's items become metrics.
     """
     unit = len(items[0])
     order = update_order(
-        [max(len(row.token_ids) for row in item) for item in items],
+        [0 if mixed else max(len(row.token_ids) for row in item) for item in items],
         seed=parts.seed,
         sequences_per_update=config.sequences_per_update,
         epochs=config.epochs,
@@ -92,26 +107,32 @@ def train_supervised(
     for step in range(first, len(order)):
         with run.step(step) as record:
             rows = [row for index in order[step] for row in items[index]]
-            rate = optimizer.learning_rate
-            loss, sums = accumulate(
-                _batches(rows, unit, config, parts.policy.device),
-                loss_of,
-                device=parts.policy.device,
-                dtype=parts.dtype,
-            )
-            record.metrics(
-                {
-                    "train/loss": loss,
-                    "train/grad_norm": optimizer.step(),
-                    "train/learning_rate": rate,
-                    "train/tokens": float(sum(len(row.token_ids) for row in rows)),
-                    **{f"train/{name}": value / len(order[step]) for name, value in sums.items()},
-                }
-            )
+            batches = _batches(rows, unit, config, parts.policy.device)
+            record.metrics(_one_update(parts, optimizer, batches, loss_for(order[step]), rows, len(order[step])))
         if (step + 1) % config.checkpoint_every == 0 or step + 1 == len(order):
             path = save(parts, run, step + 1, {"optimizer": optimizer.state(), "data": data})
     assert path is not None, "there is at least one update, and the last one is saved"
     return Checkpoint(path, len(order), domains)
+
+
+def _one_update(
+    parts: Parts,
+    optimizer: Optimizer,
+    batches: Sequence[Batch],
+    loss_of: LossFunction,
+    rows: Sequence[Row],
+    num_items: int,
+) -> dict[str, float]:
+    """Takes one optimizer step and gives its metrics."""
+    rate = optimizer.learning_rate
+    loss, sums = accumulate(batches, loss_of, device=parts.policy.device, dtype=parts.dtype)
+    return {
+        "train/loss": loss,
+        "train/grad_norm": optimizer.step(),
+        "train/learning_rate": rate,
+        "train/tokens": float(sum(len(row.token_ids) for row in rows)),
+        **{f"train/{name}": value / num_items for name, value in sums.items()},
+    }
 
 
 def _refuse_other_data(run: Run, before: str, now: str) -> None:

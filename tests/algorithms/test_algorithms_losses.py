@@ -1,4 +1,4 @@
-"""Token losses and preference losses: hand-worked numbers and gradients."""
+"""Token losses: hand-worked numbers and gradients."""
 
 import math
 
@@ -19,7 +19,6 @@ from rlvr.algorithms.losses import (
     ratio,
     reinforce,
 )
-from rlvr.algorithms.preference import PREFERENCE_LOSSES, nll_term, sigmoid, sigmoid_norm
 
 CLIP = Bounds(clip_low=0.2, clip_high=0.28, dual_clip=0.0, weight_max=1.3)
 
@@ -123,49 +122,3 @@ def test_an_enormous_ratio_stays_finite_and_a_vanishing_one_is_zero():
 
 def test_cross_entropy_is_minus_the_log_probability():
     assert cross_entropy(row(-1.5, -0.25)).tolist() == [[1.5, 0.25]]
-
-
-def pair(*values: float) -> torch.Tensor:
-    return torch.tensor(values, dtype=torch.float64)
-
-
-def test_dpo_of_a_log_ratio_gap_of_three_at_beta_one_tenth():
-    # Δ = 2 − (−1) = 3; β·Δ = .3; −log σ(.3) = log(1 + e^−.3) = log(1.740818) = .554355
-    loss, margins = sigmoid(pair(2.0), pair(-1.0), pair(4.0), pair(2.0), beta=0.1)
-    assert margins.tolist() == pytest.approx([0.3])
-    assert loss.tolist() == pytest.approx([0.554355], abs=1e-6)
-
-
-def test_the_normalised_dpo_divides_each_log_ratio_by_its_own_length():
-    # 2/4 − (−1/2) = 1; β = 5: log(1 + e^−5) = .006715
-    loss, margins = sigmoid_norm(pair(2.0), pair(-1.0), pair(4.0), pair(2.0), beta=5.0)
-    assert margins.tolist() == pytest.approx([5.0])
-    assert loss.tolist() == pytest.approx([0.006715], abs=1e-6)
-
-
-@pytest.mark.parametrize("name", PREFERENCE_LOSSES)
-def test_a_policy_equal_to_its_reference_has_loss_ln_2_and_margin_0(name):
-    loss, margins = PREFERENCE_LOSSES[name](pair(0.0), pair(0.0), pair(3.0), pair(5.0), beta=0.7)
-    assert loss.tolist() == pytest.approx([math.log(2)])
-    assert margins.tolist() == [0.0]
-
-
-@pytest.mark.parametrize("name", PREFERENCE_LOSSES)
-def test_the_preference_gradient_raises_the_chosen_and_lowers_the_rejected(name):
-    chosen, rejected = pair(0.0).requires_grad_(), pair(0.0).requires_grad_()
-    loss, _ = PREFERENCE_LOSSES[name](chosen, rejected, pair(1.0), pair(1.0), beta=0.4)
-    loss.sum().backward()
-    # −β·σ(−βΔ) = −.4 · .5
-    assert chosen.grad.tolist() == pytest.approx([-0.2])
-    assert rejected.grad.tolist() == pytest.approx([0.2])
-
-
-@pytest.mark.parametrize("name", PREFERENCE_LOSSES)
-def test_a_hopeless_pair_has_a_finite_loss(name):
-    loss, _ = PREFERENCE_LOSSES[name](pair(-1e5), pair(1e5), pair(1.0), pair(1.0), beta=1.0)
-    assert loss.tolist() == pytest.approx([2e5])
-
-
-def test_the_nll_term_is_the_coefficient_times_the_loss_per_token_of_the_chosen():
-    # .5 · 6/3
-    assert nll_term(pair(-6.0), pair(3.0), nll_coefficient=0.5).tolist() == [1.0]

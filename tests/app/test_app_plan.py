@@ -253,3 +253,25 @@ def test_a_run_folder_or_a_damaged_checkpoint_is_refused_as_a_model(tmp_path: Pa
 
 def test_a_name_of_the_hub_has_no_estimate(tmp_path: Path) -> None:
     assert "memory: unknown" in plan_text(tmp_path, "model.path=someone/some-model")
+
+
+@pytest.mark.parametrize(
+    ("loss", "words", "reference"),
+    [
+        # 100 pairs in updates of 32: 4 updates; as completions 200: 7 updates
+        ("sigmoid_norm", ("= 4 updates at most, 32 pairs an update", "loss sigmoid_norm, beta 5"), True),
+        ("simpo", ("= 4 updates at most, 32 pairs", "loss simpo, beta 2, target_margin 1, no reference"), False),
+        ("kto", ("1 epoch × 200 completions = 7 updates at most, 32 completions", "loss kto, beta 0.1"), True),
+    ],
+)
+def test_a_preference_stage_says_its_loss_and_takes_memory_for_a_reference_only_where_it_has_one(
+    loss: str, words: tuple[str, ...], reference: bool, tmp_path: Path
+) -> None:
+    path = tmp_path / "small.toml"
+    head = RECIPE[: RECIPE.index("[[stage]]")]
+    path.write_text(
+        f'{head}[[stage]]\nkind = "dpo"\nloss = "{loss}"\ndata = [{{source = "arithmetic", limit = 100}}]\n'
+    )
+    plan = make_plan(read_recipe(path))
+    assert all(part in " ".join(plan.stages[0].lines) for part in words)
+    assert (plan.stages[0].memory.get("reference", 0) > 0) is reference

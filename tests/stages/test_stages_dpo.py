@@ -9,7 +9,8 @@ from tiny import make_parts, make_run, task, words, write_base
 from rlvr.config.schema import DpoConfig
 from rlvr.errors import DataError, VerifierError
 from rlvr.runs.compare import differences
-from rlvr.stages.dpo import dpo, policy_pairs
+from rlvr.stages.dpo import dpo
+from rlvr.stages.pairs import policy_pairs
 from rlvr.types import Preference, Verdict
 from rlvr.verifiers.scorer import Scorer
 

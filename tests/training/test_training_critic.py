@@ -44,9 +44,7 @@ class Descent:
 
 def critic_of(model, *, layout="padded", budget=64, value_clip=0.2, rate=0.0):
     optimizer = Descent(model, rate)
-    critic = Critic(
-        model, optimizer, value_clip=value_clip, microbatch_tokens=budget, layout=layout, dtype="float32"
-    )
+    critic = Critic(model, optimizer, value_clip=value_clip, microbatch_tokens=budget, layout=layout, dtype="float32")
     return critic, optimizer
 
 

@@ -5,24 +5,18 @@ import math
 import numpy as np
 import pytest
 import torch
-from tiny import CPU, VOCABULARY, full_logprobs, gradients, make_model, worst_gap
+from splits import SPLITS, compare_splits, model64, one_update, preference_rows
+from tiny import CPU, VOCABULARY, full_logprobs, gradients, worst_gap
 
 from rlvr.algorithms.presets import resolve
-from rlvr.config.schema import DpoConfig
-from rlvr.stages.dpo import preference_loss
 from rlvr.stages.supervised import next_token_loss
-from rlvr.training.batching import Row, make_batches, sequence_sums, weighted_row
+from rlvr.training.batching import make_batches, sequence_sums, weighted_row
 from rlvr.training.learner import Learner
 from rlvr.training.update import accumulate
 from rlvr.types import Sample, read_only
 
-SPLITS = [("padded", 64), ("padded", 999), ("packed", 64), ("packed", 999), ("packed", 30), ("padded", 1)]
 LIMIT = 9
 TEMPERATURE = 0.8
-
-
-def model64(seed=0):
-    return make_model(seed=seed, dtype=torch.float64)
 
 
 def supervised_rows(lengths=(9, 4, 17, 12, 5, 17)):
@@ -31,32 +25,6 @@ def supervised_rows(lengths=(9, 4, 17, 12, 5, 17)):
         weighted_row(rng.integers(5, VOCABULARY, n), rng.integers(0, 3, n) / 2 + (np.arange(n) == n - 1))
         for n in lengths
     ]
-
-
-def one_update(model, rows, loss_of, *, layout, budget, unit=1):
-    """Gives loss and gradients of one optimizer update over all rows."""
-    batches = make_batches(
-        rows,
-        microbatch_tokens=budget,
-        layout=layout,
-        device=CPU,
-        tokens_in_update=float(sum(row.columns.get("weights", row.trainable).sum() for row in rows)),
-        sequences_in_update=len(rows) // unit,
-        unit=unit,
-    )
-    model.zero_grad()
-    loss, _ = accumulate(batches, loss_of, device=CPU, dtype="float32")
-    return len(batches), loss, gradients(model)
-
-
-def compare_splits(run):
-    """Asserts that every split gives one loss and one gradient; gives them."""
-    found = [run(layout, budget) for layout, budget in SPLITS]
-    assert len({count for count, _, _ in found}) > 2, "the splits must differ for this to test anything"
-    for _, loss, grads in found[1:]:
-        assert abs(loss - found[0][1]) < 1e-10
-        assert worst_gap(found[0][2], grads) < 1e-10
-    return found[0][1:]
 
 
 def test_the_next_token_loss_does_not_depend_on_the_split_and_equals_a_loop():
@@ -74,46 +42,6 @@ def test_the_next_token_loss_does_not_depend_on_the_split_and_equals_a_loop():
     (total / weight).backward()
     assert loss == pytest.approx(float(total.detach()) / weight, abs=1e-6)
     assert worst_gap(grads, gradients(model)) < 1e-6
-
-
-def preference_rows(model):
-    """Three pairs whose reference log-probs are those of another model."""
-    rng, reference, rows = np.random.default_rng(3), model64(seed=1), []
-    for length in (9, 6, 14, 5, 11, 16):
-        ids, trainable = rng.integers(5, VOCABULARY, length), np.arange(length) >= 3
-        with torch.no_grad():
-            table = full_logprobs(reference, ids)
-        column = np.zeros(length, dtype=np.float32)
-        column[1:] = table[torch.arange(length - 1), torch.tensor(ids[1:])].numpy() * trainable[1:]
-        rows.append(Row(ids, trainable, {"reference_logprobs": column}))
-    return rows
-
-
-@pytest.mark.parametrize("loss", ["sigmoid", "sigmoid_norm"])
-def test_the_preference_loss_does_not_depend_on_the_split_and_equals_a_loop(loss):
-    model = model64()
-    rows = preference_rows(model)
-    values = {"kind": "dpo", "data": ["x"], "loss": loss, "beta": 0.3, "nll_coefficient": 0.5}
-    config = DpoConfig.model_validate(values)
-    found, grads = compare_splits(
-        lambda layout, budget: one_update(
-            model, rows, preference_loss(model, config), layout=layout, budget=budget, unit=2
-        )
-    )
-    model.zero_grad()
-    total = torch.zeros((), dtype=torch.float64)
-    for chosen, rejected in zip(rows[0::2], rows[1::2], strict=True):
-        sums = []
-        for row in (chosen, rejected):
-            table = full_logprobs(model, row.token_ids)
-            ours = sum(table[t - 1, int(row.token_ids[t])] for t in np.flatnonzero(row.trainable))
-            sums.append((ours, float(row.columns["reference_logprobs"].sum(dtype="float64")), row.trainable.sum()))
-        scale = [n if loss == "sigmoid_norm" else 1 for _, _, n in sums]
-        margin = 0.3 * ((sums[0][0] - sums[0][1]) / scale[0] - (sums[1][0] - sums[1][1]) / scale[1])
-        total = total - torch.log(torch.sigmoid(margin)) - 0.5 * sums[0][0] / sums[0][2]
-    (total / 3).backward()
-    assert found == pytest.approx(float(total.detach()) / 3, abs=1e-6)
-    assert worst_gap(grads, gradients(model)) < 1e-5
 
 
 CLIPPING = (
