@@ -8,6 +8,7 @@ of a forward pass (4 in float32, 2 in bfloat16):
     gradients    4N
     optimizer    8N with AdamW (two moments); with Muon 4N for matrices inside layers and 8N for the rest
     reference    4N where the stage measures one while the policy is in memory
+    reward model 4N where a reward model is in memory beside the policy, taken to be of the policy's size
     activations  M·b·(L + 1)·A with A = 8H + 3hd + 2kd + 4I numbers a token and layer: L layers' inputs for the backward
                  pass and one layer's gradients; with gradient checkpointing M·b·(L·H + 3A); without training M·b·A
     logits       4·4·min(M·V, 2^24): logits, log-softmax, probabilities and their gradient, of one chunk
@@ -84,6 +85,7 @@ class Work:
     reference: bool
     slots: int
     slot_tokens: int
+    reward_model: bool = False
 
 
 def size_from_numbers(numbers: Mapping[str, Any], architecture: str = "llama") -> ModelSize | None:
@@ -172,6 +174,7 @@ def estimate(
         "gradients": 4 * count if training else 0,
         "optimizer": moments if training else 0,
         "reference": 4 * count if work.reference else 0,
+        "reward model": 4 * count if work.reward_model else 0,
         "activations": work.microbatch_tokens * number_bytes * (kept if training else one_layer),
         "logits": 16 * min(work.logit_tokens * size.vocabulary, LOGITS_IN_A_CHUNK),
         "cache": 4 * work.slots * work.slot_tokens * size.layers * 2 * size.key_value_heads * size.head_size,

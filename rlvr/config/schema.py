@@ -131,6 +131,7 @@ def _over(defaults: dict[str, Any]) -> BeforeValidator:
 _PRETRAIN_OPTIMIZER = {"name": "muon", "learning_rate": 0.02}
 _SFT_OPTIMIZER = {"learning_rate": 2e-5}
 _DPO_OPTIMIZER = {"learning_rate": 5e-7}
+_REWARD_OPTIMIZER = {"learning_rate": 1e-5}
 _RLVR_OPTIMIZER = {"learning_rate": 1e-6, "schedule": "constant", "warmup_share": 0.0}
 
 
@@ -163,7 +164,7 @@ class ShapingConfig(Section):
 
 
 class _Supervised(Section):
-    """Keys that pretrain, SFT and DPO share."""
+    """Keys that pretrain, SFT, DPO and reward models share."""
 
     name: str = Field("", pattern=STAGE_NAME, description="Name of the stage in the run folder; empty: its kind.")
     data: tuple[DataConfig, ...] = Field(description="Where the items come from.")
@@ -209,6 +210,31 @@ class DpoConfig(_Supervised):
     optimizer: Annotated[OptimizerConfig, _over(_DPO_OPTIMIZER)] = _optimizer(_DPO_OPTIMIZER)
 
 
+class RewardModelConfig(_Supervised):
+    """A reward model (Bradley-Terry) from preferences. The policy goes on as it was; RLVR names it as its scorer."""
+
+    kind: Literal["reward_model"]
+    pairs: Literal["data", "policy"] = Field("data", description="Where preferences come from, as in dpo.")
+    margin: float = Field(0.0, ge=0, description="How much higher the chosen completion is to score at least.")
+    centring_coefficient: float = Field(
+        0.0, ge=0, description="Weight of (sum of a pair's two rewards)², which keeps rewards around 0; often 0.01."
+    )
+    held_out_share: float = Field(
+        0.1, ge=0, lt=1, description="Share of prompts, by their hash, whose pairs only measure pairwise accuracy."
+    )
+    group_size: int = Field(8, ge=2, description="With pairs = policy: completions sampled per task.")
+    max_completion_tokens: int = Field(256, ge=1, description="With pairs = policy: tokens of a completion at most.")
+    optimizer: Annotated[OptimizerConfig, _over(_REWARD_OPTIMIZER)] = _optimizer(_REWARD_OPTIMIZER)
+
+
+class ScorerConfig(Section):
+    """What gives a completion's reward. The outcome stays the verifier's word."""
+
+    reward_model: str = Field(
+        "", description="A reward_model stage before this one, a directory or a Hub name; empty: the outcome counts."
+    )
+
+
 class ConditionsConfig(Section):
     """What is measured on the stage's own tasks before its first step: whether there is something to learn from."""
 
@@ -229,6 +255,9 @@ class RlvrConfig(Section):
     max_completion_tokens: int = Field(256, ge=1, description="Tokens of a completion at most.")
     temperature: float = Field(
         1.0, ge=0.01, description="Sampling temperature; top-p and top-k are refused in training."
+    )
+    scorer: ScorerConfig = Field(
+        default_factory=lambda: ScorerConfig.model_validate({}), description="What gives the reward before shaping."
     )
     shaping: tuple[ShapingConfig, ...] = Field((), description="Reward shaping, applied in order to the outcome.")
     rewards: Literal["verified", "shuffled"] = Field(
@@ -303,7 +332,8 @@ class EvaluateConfig(Section):
 
 
 StageConfig = Annotated[
-    PretrainConfig | SftConfig | DpoConfig | RlvrConfig | EvaluateConfig, Field(discriminator="kind")
+    PretrainConfig | SftConfig | DpoConfig | RewardModelConfig | RlvrConfig | EvaluateConfig,
+    Field(discriminator="kind"),
 ]
 
 

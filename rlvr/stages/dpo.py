@@ -9,7 +9,7 @@ from torch import Tensor
 
 from rlvr import keyed
 from rlvr.algorithms.preference import PREFERENCE_LOSSES, nll_term
-from rlvr.config.schema import DpoConfig
+from rlvr.config.schema import DpoConfig, RewardModelConfig
 from rlvr.data.chat import encode_completion
 from rlvr.data.stream import Draw
 from rlvr.errors import DataError
@@ -29,10 +29,8 @@ PAIRS_FILE = "pairs.json"
 
 def dpo(parts: Parts, config: DpoConfig, run: Run) -> Checkpoint:
     """Trains the policy to prefer `chosen` over `rejected`, relative to the weights that the stage began with."""
-    pairs = parts.load("preference", config.data) if config.pairs == "data" else policy_pairs(parts, config, run)
-    items: list[tuple[Row, ...]] = [
-        (_row(parts.tokenizer, pair, pair.chosen), _row(parts.tokenizer, pair, pair.rejected)) for pair in pairs
-    ]
+    pairs = preference_pairs(parts, config, run)
+    items: list[tuple[Row, ...]] = [pair_rows(parts.tokenizer, pair) for pair in pairs]
     items = fitting(items, max_length=longest_sequence(parts, config), what="preference pair", run=run)
     items = _with_reference(parts, config, items)
     return train_supervised(parts, run, items, config, preference_loss(parts.policy, config), domains_of(pairs))
@@ -58,7 +56,12 @@ def preference_loss(model: Any, config: DpoConfig) -> LossFunction:
     return loss_of
 
 
-def policy_pairs(parts: Parts, config: DpoConfig, run: Run) -> list[Preference]:
+def preference_pairs(parts: Parts, config: DpoConfig | RewardModelConfig, run: Run) -> list[Preference]:
+    """Gives the preferences to learn from: those of the data, or the policy's own."""
+    return parts.load("preference", config.data) if config.pairs == "data" else policy_pairs(parts, config, run)
+
+
+def policy_pairs(parts: Parts, config: DpoConfig | RewardModelConfig, run: Run) -> list[Preference]:
     """Gives one pair, right against wrong, for each task on which the policy's own samples differ.
 
     Which right and which wrong completion is a keyed draw. The pairs are stored in the run, so that a resumed stage
@@ -85,7 +88,7 @@ def policy_pairs(parts: Parts, config: DpoConfig, run: Run) -> list[Preference]:
     return pairs
 
 
-def _sampled(parts: Parts, config: DpoConfig, intake: Intake) -> list[Group]:
+def _sampled(parts: Parts, config: DpoConfig | RewardModelConfig, intake: Intake) -> list[Group]:
     return sample_groups(
         parts,
         parts.make_engine(intake.longest_prompt + config.max_completion_tokens),
@@ -127,8 +130,10 @@ def _plain(pair: Preference) -> dict[str, Any]:
     }
 
 
-def _row(tokenizer: Any, pair: Preference, completion: str) -> Row:
-    return Row(*encode_completion(tokenizer, pair.messages, completion))
+def pair_rows(tokenizer: Any, pair: Preference) -> tuple[Row, Row]:
+    """Gives the prompt with the chosen completion, and with the rejected one; only the completion is trainable."""
+    chosen, rejected = (encode_completion(tokenizer, pair.messages, text) for text in (pair.chosen, pair.rejected))
+    return Row(*chosen), Row(*rejected)
 
 
 def _with_reference(parts: Parts, config: DpoConfig, items: Sequence[tuple[Row, ...]]) -> list[tuple[Row, ...]]:
