@@ -171,13 +171,12 @@ def _stage(recipe: Recipe, stage: Any, size: ModelSize | None) -> tuple[list[str
 def _supervised(
     recipe: Recipe, stage: PretrainConfig | SftConfig | DpoConfig | RewardModelConfig, context: int
 ) -> tuple[list[str], Work]:
-    on_pairs = isinstance(stage, DpoConfig | RewardModelConfig)
-    sampled = on_pairs and stage.pairs == "policy"
+    sampled = isinstance(stage, DpoConfig | RewardModelConfig) and stage.pairs == "policy"
     count = count_items(recipe, "task" if sampled else KINDS[stage.kind], stage.data)
     noun = NOUNS[KINDS[stage.kind]]
     source = f"{_names(stage.data)}"
     epochs = f"{stage.epochs:g} epoch{'' if stage.epochs == 1 else 's'}"
-    sequences = stage.sequences_per_update * (2 if on_pairs else 1)
+    sequences = stage.sequences_per_update * (2 if KINDS[stage.kind] == "preference" else 1)
     if sampled:
         assert isinstance(stage, DpoConfig | RewardModelConfig)
         amount = f"{_number(count)} tasks × {stage.group_size} completions → pairs; {epochs} × pairs"

@@ -115,7 +115,7 @@ def token_values(model: Any, token_ids: Tensor, position_ids: Tensor, wanted: Te
 def _score(model: Any, path: str) -> torch.nn.Linear:
     """Gives the head. Raises ModelError for one that is not a plain linear map called `score`, such as an encoder's."""
     head = getattr(model, "score", None)
-    if not isinstance(head, torch.nn.Linear) or head.out_features != 1 or head.bias is not None:
+    if not isinstance(head, torch.nn.Linear) or head.out_features != 1 or "bias" in dict(head.named_parameters()):
         raise ModelError(
             f"the head of {type(model).__name__} in {path!r} is no linear map to one number called score",
             hint="use a decoder, for example llama, qwen3 or gemma",

@@ -22,6 +22,8 @@ GLOSSARY: dict[str, str] = {
     "train/entropy": "Mean entropy per trained token of the policy's next-token distribution, in nats.",
     "rollout/outcome_mean": "Mean outcome of all scored completions of the step: how often the model is right.",
     "rollout/reward_mean": "Mean reward of all scored completions: the outcome after shaping.",
+    "rollout/score_mean": "Mean score of all completions of the step, as the reward model gives it, before shaping.",
+    "rollout/score_agreement_rate": "Share of right-wrong pairs of one task whose right one has the higher score.",
     "rollout/informative_rate": "Share of groups with solved and unsolved completions; only they carry a signal.",
     "rollout/all_right_rate": "Share of groups whose scored completions are all solved: too easy by now.",
     "rollout/all_wrong_rate": "Share of groups with no solved completion: too hard so far.",

@@ -138,7 +138,7 @@ def _model(parts: Parts, run: Run) -> Any:
     else:
         model = create_value_model(parts.origin, head="drawn", seed=parts.seed, device=device)
     if parts.policy.is_activation_checkpointing:
-        model.activation_checkpointing_enable()  # type: ignore[operator]
+        model.activation_checkpointing_enable()
     return model
 
 

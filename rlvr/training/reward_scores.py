@@ -19,7 +19,7 @@ from rlvr.models.policy import context_length
 from rlvr.training.batching import Row, make_batches, sequence_sums
 from rlvr.training.rollout import Scores
 from rlvr.training.update import autocast
-from rlvr.types import Completion, IntArray, Task, Verdict, read_only
+from rlvr.types import Completion, Group, IntArray, Task, Verdict, read_only
 
 
 def scored_row(token_ids: IntArray, end: int) -> Row:
@@ -137,6 +137,26 @@ class RewardScores:
             rewards = tuple(next(found) for _ in group.rows)
             bad = next((reward for reward in rewards if not math.isfinite(reward)), None)
             _tell(group, rewards if bad is None else _no_reward(group.task, bad))
+
+
+def score_metrics(groups: Sequence[Group]) -> dict[str, float]:
+    """Gives what scores say beside the outcomes: their mean, and how often they rank a right completion first.
+
+    That is the share of pairs of a right and a wrong completion of one task in which the right one has the higher
+    score, equal scores counting half; left out where no group has both. Empty where nothing has a score.
+    """
+    scores = [verdict.score for group in groups for verdict in group.verdicts if verdict.score is not None]
+    if not scores:
+        return {}
+    wins = [win for group in groups for win in _wins(group)]
+    agreement = {"rollout/score_agreement_rate": sum(wins) / len(wins)} if wins else {}
+    return {"rollout/score_mean": sum(scores) / len(scores), **agreement}
+
+
+def _wins(group: Group) -> list[float]:
+    told = [(v.outcome >= group.task.threshold, v.score) for v in group.verdicts if None not in (v.outcome, v.score)]
+    right, wrong = ([score for solved, score in told if solved is side] for side in (True, False))
+    return [0.5 if a == b else float(a > b) for a in right for b in wrong]
 
 
 def _tell(group: _Waiting, found: tuple[float, ...] | Exception) -> None:

@@ -11,9 +11,9 @@ from tiny import CPU, END, completion, emit, make_tokenizer, task, write_base
 from rlvr.data.chat import encode_prompt
 from rlvr.errors import VerifierError
 from rlvr.models.heads import create_value_model, token_values
-from rlvr.training.reward_scores import RewardScores, measure_rewards, scored_row
+from rlvr.training.reward_scores import RewardScores, measure_rewards, score_metrics, scored_row
 from rlvr.training.rollout import reward_of
-from rlvr.types import Verdict
+from rlvr.types import Group, Verdict
 from rlvr.verifiers.scorer import Scorer
 
 
@@ -94,6 +94,21 @@ def test_groups_that_are_ready_together_share_a_forward_pass(model, monkeypatch)
     assert calls == [5, 3, 2]
     flat = [[v.score for group in found for v in group] for found in (together, one_by_one)]
     assert flat[0] == pytest.approx(flat[1], abs=1e-5)
+
+
+def group(*told):
+    verdicts = tuple(Verdict(outcome, "ok", score=score) for outcome, score in told)
+    made = tuple(completion([9, END]) for _ in told)
+    return Group(task(0), 0, encode_prompt(make_tokenizer(), task(0).messages), made, verdicts, (0.0,) * len(told))
+
+
+def test_scores_are_held_against_outcomes_within_a_task():
+    mixed = group((1.0, 3.0), (1.0, -1.0), (0.0, 2.0), (0.0, -1.0), (None, 9.0))
+    # right 3, -1 against wrong 2, -1: wins 1, 1, 0, 1/2; the mean of 3 - 1 + 2 - 1 + 9 + 4 over six is 16/6
+    found = score_metrics([mixed, group((1.0, 4.0))])
+    assert found == {"rollout/score_mean": 16 / 6, "rollout/score_agreement_rate": 2.5 / 4}
+    assert score_metrics([group((1.0, 4.0), (1.0, 1.0))]) == {"rollout/score_mean": 2.5}
+    assert score_metrics([group((1.0, None), (0.0, None))]) == {}
 
 
 @pytest.mark.parametrize("layout", ["padded", "packed"])
