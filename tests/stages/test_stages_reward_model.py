@@ -154,16 +154,20 @@ def test_the_reward_is_read_at_the_stop_token(base, tmp_path):
     assert ours == pytest.approx(theirs, abs=1e-6)
 
 
-def test_centring_keeps_rewards_around_zero(base, tmp_path):
-    level = {}
-    for name, coefficient in (("free", 0.0), ("centred", 0.1)):
-        run = make_run(tmp_path / name)
-        reward_model(
-            make_parts(base, {"preference": pairs()}), config(centring_coefficient=coefficient, epochs=2.0), run
-        )
-        level[name] = abs(run.metrics()[-1]["train/reward_mean"])
-    assert level["centred"] < 0.5
-    assert level["centred"] < level["free"]
+def test_centring_keeps_the_sum_of_a_pairs_rewards_around_zero(base, tmp_path):
+    squares = {}
+    for coefficient in (0.0, 1.0):
+        parts = make_parts(base, {"preference": pairs()})
+        settings = config(centring_coefficient=coefficient, epochs=2.0)
+        made = reward_model(parts, settings, make_run(tmp_path / str(coefficient)))
+        model = load_value_model(made.path, tokenizer=parts.tokenizer, device=CPU)
+        rows = []
+        for text in (text for pair in pairs() for text in (pair.chosen, pair.rejected)):
+            ids, trainable = encode_completion(parts.tokenizer, pairs()[0].messages, text)
+            rows.append(scored_row(ids, int(np.flatnonzero(trainable)[-1])))
+        rewards = np.array(measure_rewards(model, rows, microbatch_tokens=999, layout="padded", dtype="float32"))
+        squares[coefficient] = float(np.mean((rewards[0::2] + rewards[1::2]) ** 2))
+    assert squares[1.0] < 0.5 * squares[0.0]
 
 
 def test_a_prompt_is_on_one_side_whatever_the_seed_and_stays_out_at_a_larger_share():
