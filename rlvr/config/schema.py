@@ -169,7 +169,9 @@ class _Supervised(Section):
     name: str = Field("", pattern=STAGE_NAME, description="Name of the stage in the run folder; empty: its kind.")
     data: tuple[DataConfig, ...] = Field(description="Where the items come from.")
     epochs: float = Field(1.0, gt=0, description="Passes over the data; may be a fraction.")
-    sequences_per_update: int = Field(32, ge=1, description="Sequences (of preferences: pairs) in one optimizer update.")
+    sequences_per_update: int = Field(
+        32, ge=1, description="Sequences (of preferences: pairs) in one optimizer update."
+    )
     max_length: int = Field(2048, ge=8, description="Tokens of a sequence at most; longer ones are left out, counted.")
     batching: Literal["padded", "packed"] = Field(
         "padded", description="padded: microbatches of similar length; packed: one long row with a block mask."

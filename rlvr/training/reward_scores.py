@@ -154,8 +154,11 @@ def score_metrics(groups: Sequence[Group]) -> dict[str, float]:
 
 
 def _wins(group: Group) -> list[float]:
-    told = [(v.outcome >= group.task.threshold, v.score) for v in group.verdicts if None not in (v.outcome, v.score)]
-    right, wrong = ([score for solved, score in told if solved is side] for side in (True, False))
+    right: list[float] = []
+    wrong: list[float] = []
+    for verdict in group.verdicts:
+        if verdict.outcome is not None and verdict.score is not None:
+            (right if verdict.outcome >= group.task.threshold else wrong).append(verdict.score)
     return [0.5 if a == b else float(a > b) for a in right for b in wrong]
 
 
