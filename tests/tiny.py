@@ -18,7 +18,7 @@ from transformers import (
     Qwen3Config,
 )
 
-from rlvr.config.schema import OptimizerConfig
+from rlvr.config.optimizer import OptimizerConfig
 from rlvr.engines.native.engine import NativeEngine
 from rlvr.models.heads import create_value_model, load_value_model
 from rlvr.models.optim import Optimizer

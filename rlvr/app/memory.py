@@ -9,6 +9,7 @@ of a forward pass (4 in float32, 2 in bfloat16):
     optimizer    8N with AdamW (two moments); with Muon 4N for matrices inside layers and 8N for the rest
     reference    4N where the stage measures one while the policy is in memory
     critic       weights, gradients and optimizer of a value model, which is as large as the policy
+    reward model 4N where a reward model is in memory beside the policy, taken to be of the policy's size
     activations  M·b·(L + 1)·A with A = 8H + 3hd + 2kd + 4I numbers a token and layer: L layers' inputs for the backward
                  pass and one layer's gradients; with gradient checkpointing M·b·(L·H + 3A); without training M·b·A
     logits       4·4·min(M·V, 2^24): logits, log-softmax, probabilities and their gradient, of one chunk
@@ -86,6 +87,7 @@ class Work:
     slots: int
     slot_tokens: int
     critic_optimizer: str = ""
+    reward_model: bool = False
 
 
 def size_from_numbers(numbers: Mapping[str, Any], architecture: str = "llama") -> ModelSize | None:
@@ -175,6 +177,7 @@ def estimate(
         "optimizer": moments[work.optimizer],
         "reference": 4 * count if work.reference else 0,
         "critic": 8 * count + moments[work.critic_optimizer] if work.critic_optimizer else 0,
+        "reward model": 4 * count if work.reward_model else 0,
         "activations": work.microbatch_tokens * number_bytes * (kept if training else one_layer),
         "logits": 16 * min(work.logit_tokens * size.vocabulary, LOGITS_IN_A_CHUNK),
         "cache": 4 * work.slots * work.slot_tokens * size.layers * 2 * size.key_value_heads * size.head_size,

@@ -1,4 +1,7 @@
-"""A recipe from end to end: the base is measured, then each stage trains, is measured and hands its checkpoint on."""
+"""A recipe from end to end: the base is measured, then each stage trains, is measured and hands its checkpoint on.
+
+A reward model is no policy: later stages find it by its stage's name, and the next one goes on with the policy before.
+"""
 
 import hashlib
 import logging
@@ -22,7 +25,7 @@ from rlvr.app.sandboxing import fitted, left_out_line
 from rlvr.app.trust import audits_of, versions_of
 from rlvr.app.wiring import STAGES, House, load_items, make_parts, open_house
 from rlvr.config.reading import Resolved, from_json, resolved_json
-from rlvr.config.schema import EvaluateConfig, NewModelConfig, PretrainConfig, Recipe
+from rlvr.config.schema import EvaluateConfig, NewModelConfig, PretrainConfig, Recipe, RewardModelConfig
 from rlvr.data.rows import data_files
 from rlvr.errors import CheckpointError, ModelError
 from rlvr.models.checkpoint import latest_checkpoint, save_checkpoint
@@ -47,6 +50,7 @@ from rlvr.runs.sinks import SINKS
 from rlvr.stages.beyond import beyond_ancestors
 from rlvr.stages.conditions import problem_lines, read_conditions
 from rlvr.stages.evaluate import RESULT, Change, Measurement, changes_between, measure, read_measurement
+from rlvr.stages.reward_model import accuracy_line, read_accuracy
 
 log = logging.getLogger(__name__)
 
@@ -95,11 +99,18 @@ def _all_stages(run: Run, resolved: Resolved) -> Path:
         for number, stage in enumerate(recipe.stage, start=1):
             name = stage.name or stage.kind
             child = run.child(f"{number}-{name}")
-            parent, current = current, _trained(house, child, progress, stage, current)
-            progress.note(f"{name}: {current}")
+            parent, made = current, _trained(house, child, progress, stage, current)
+            progress.note(f"{name}: {made}")
             trained |= set(child.read_json(DONE)["domains"])
-            config = stage if isinstance(stage, EvaluateConfig) else recipe.evaluation
-            results.append((name, _measured(house, child, config, checkpoint=current, parent=parent)))
+            if isinstance(stage, RewardModelConfig):
+                house.reward_models[name] = made
+                results.append((name, replace(results[-1][1], kl=None)))  # The policy is the one from before.
+                if accuracy := read_accuracy(child):
+                    progress.note(f"{name}: {accuracy_line(accuracy)}")
+            else:
+                current = made
+                config = stage if isinstance(stage, EvaluateConfig) else recipe.evaluation
+                results.append((name, _measured(house, child, config, checkpoint=current, parent=parent)))
             reports.append(_report(child, stage.kind, current, trained, results))
             write_report(run, reports)
             write_page(run)
@@ -163,7 +174,8 @@ def _trained(house: House, run: Run, progress: Progress, stage: Any, parent: Pat
         return done
     found = _last_checkpoint(run)
     meter = Meter()
-    parts = make_parts(house, start=found or parent, parent=parent, stage=stage)
+    start = parent if isinstance(stage, RewardModelConfig) else found or parent
+    parts = make_parts(house, start=start, parent=parent, stage=stage)
     run.fsync = False  # Each checkpoint waits for the metrics before it; a kill loses nothing either way.
     listener = progress.stage(run.path.name)
     run.listeners += [listener, *(SINKS[name](run) for name in house.recipe.sinks)]

@@ -26,6 +26,7 @@ from rlvr.config.schema import (
     ModelConfig,
     PretrainConfig,
     Recipe,
+    RewardModelConfig,
     RlvrConfig,
     SftConfig,
     VerifierConfig,
@@ -41,7 +42,8 @@ PROMPT_TOKENS = 256
 NOT_LOADED = ("hub", "gym")
 """Sources that are slow to load, or need a download."""
 
-KINDS = {"pretrain": "document", "sft": "demonstration", "dpo": "preference"}
+KINDS = {"pretrain": "document", "sft": "demonstration", "dpo": "preference", "reward_model": "preference"}
+NOUNS = {"document": "documents", "demonstration": "demonstrations", "preference": "pairs"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,19 +170,21 @@ def _stage(recipe: Recipe, stage: Any, size: ModelSize | None) -> tuple[list[str
     return _supervised(recipe, stage, context)
 
 
-def _supervised(recipe: Recipe, stage: PretrainConfig | SftConfig | DpoConfig, context: int) -> tuple[list[str], Work]:
+def _supervised(
+    recipe: Recipe, stage: PretrainConfig | SftConfig | DpoConfig | RewardModelConfig, context: int
+) -> tuple[list[str], Work]:
     row = LOSS_ROWS[stage.loss] if isinstance(stage, DpoConfig) else None
-    sampled = isinstance(stage, DpoConfig) and stage.pairs == "policy"
+    sampled = isinstance(stage, DpoConfig | RewardModelConfig) and stage.pairs == "policy"
     count = count_items(recipe, "task" if sampled else KINDS[stage.kind], stage.data)
-    noun = {"pretrain": "documents", "sft": "demonstrations", "dpo": "pairs"}[stage.kind]
+    noun = NOUNS[KINDS[stage.kind]]
     if row and not row.paired:
         noun = "completions"
         count = count * 2 if count is not None and not sampled else count
     source = f"{_names(stage.data)}"
     epochs = f"{stage.epochs:g} epoch{'' if stage.epochs == 1 else 's'}"
-    sequences = stage.sequences_per_update * (2 if row and row.paired else 1)
+    sequences = stage.sequences_per_update * (2 if noun == "pairs" else 1)
     if sampled:
-        assert isinstance(stage, DpoConfig)
+        assert isinstance(stage, DpoConfig | RewardModelConfig)
         learned = "those told" if noun == "completions" else noun
         amount = f"{_number(count)} tasks × {stage.group_size} completions → {learned}; {epochs} × {learned}"
     elif count is None:
@@ -199,7 +203,11 @@ def _supervised(recipe: Recipe, stage: PretrainConfig | SftConfig | DpoConfig, c
         lines.insert(1, describe_loss(stage.loss, stage.model_dump()))
     tokens = min(stage.microbatch_tokens, sequences * min(stage.max_length, context))
     slots = MAX_SLOTS if sampled else 0
-    width = _width(stage.max_completion_tokens, context) if isinstance(stage, DpoConfig) else 0
+    width = _width(stage.max_completion_tokens, context) if isinstance(stage, DpoConfig | RewardModelConfig) else 0
+    if isinstance(stage, RewardModelConfig):
+        lines.append(f"pairwise accuracy on {stage.held_out_share:.0%} of the prompts; the policy goes on as it was")
+        logit_tokens = tokens if sampled else 0
+        return lines, Work(tokens, logit_tokens, stage.optimizer.name, False, slots, width, reward_model=True)
     return lines, Work(tokens, tokens, stage.optimizer.name, bool(row and row.reference), slots, width)
 
 
@@ -221,13 +229,14 @@ def _rlvr(recipe: Recipe, stage: RlvrConfig, context: int) -> tuple[list[str], W
     completions = stage.prompts_per_step * stage.group_size
     updates = min(row.updates_per_step, stage.prompts_per_step)  # as the stage does: groups stay whole
     refill = f", up to {row.refill_limit}× as many with refill" if row.refill else ""
+    scorer = f", reward from {stage.scorer.reward_model}" if stage.scorer.reward_model else ""
     shaping = f", shaping {', '.join(step.name for step in stage.shaping)}" if stage.shaping else ""
     held_out = f", held-out evaluation every {stage.evaluate_every} steps" if stage.evaluate_every else ""
     lines = [
         f"rlvr: {stage.steps:,} steps × {stage.prompts_per_step} prompts × {stage.group_size} completions, "
         f"{stage.steps * updates * row.epochs_per_step:,} updates at most  "
         f"({_names(stage.data)}: {_number(count)} tasks)",
-        f"algorithm {describe(row)}{shaping}",
+        f"algorithm {describe(row)}{scorer}{shaping}",
         f"at most {stage.steps * completions * stage.max_completion_tokens:,} sampled tokens{refill}, "
         f"temperature {stage.temperature:g}",
         f"{_optimizer(stage)}, checkpoint every {stage.checkpoint_every} steps{held_out}",
@@ -247,7 +256,8 @@ def _rlvr(recipe: Recipe, stage: RlvrConfig, context: int) -> tuple[list[str], W
     slots = min(MAX_SLOTS, completions)
     critic = stage.critic.optimizer.name if row.needs_values else ""
     reference = row.needs_reference or stage.kl_groups > 0
-    return lines, Work(tokens, tokens, stage.optimizer.name, reference, slots, width, critic)
+    scored = bool(stage.scorer.reward_model)
+    return lines, Work(tokens, tokens, stage.optimizer.name, reference, slots, width, critic, reward_model=scored)
 
 
 def count_items(recipe: Recipe, kind: str, data: Sequence[DataConfig]) -> int | None:

@@ -2,7 +2,7 @@
 
 import importlib.util
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -10,9 +10,9 @@ from typing import Any
 
 from rlvr.app.trust import check_audits
 from rlvr.config.keys import nearest
-from rlvr.config.schema import DataConfig, Recipe, ShapingConfig
+from rlvr.config.schema import DataConfig, Recipe, RlvrConfig, ShapingConfig
 from rlvr.errors import ModelError, RecipeError
-from rlvr.models.directory import check_directory, has_chat_template
+from rlvr.models.directory import REWARD_MODEL_HINT, check_directory, check_reward_model, has_chat_template
 from rlvr.verifiers.judge.settings import check_settings, settings_from
 from rlvr.verifiers.scorer import Scorer
 from rlvr.verifiers.shaping import SHAPINGS
@@ -43,6 +43,7 @@ def preflight(recipe: Recipe) -> None:
     for stage in recipe.stage:
         for step in getattr(stage, "shaping", ()):
             shaping_function(step)
+    _check_reward_models(recipe)
     _check_model(recipe)
 
 
@@ -119,6 +120,40 @@ def _data(recipe: Recipe) -> list[DataConfig]:
     return [*entries, *(recipe.model.new.tokenizer.data if recipe.model.new else ())]
 
 
+def _check_reward_models(recipe: Recipe) -> None:
+    """Raises RecipeError where a scorer or critic is no reward_model stage before its own, nor a directory with one."""
+    names = [stage.name or stage.kind for stage in recipe.stage]
+    for number, stage in enumerate(recipe.stage):
+        if isinstance(stage, RlvrConfig):
+            for role, wanted in (("scored by", stage.scorer.reward_model), ("given a critic from", stage.critic.path)):
+                if wanted:
+                    _check_reward_model(recipe, names, number, role, wanted)
+
+
+def _check_reward_model(recipe: Recipe, names: Sequence[str], number: int, role: str, wanted: str) -> None:
+    places = [place for place, name in enumerate(names) if name == wanted]
+    if [recipe.stage[place].kind for place in places if place < number] == ["reward_model"]:
+        return
+    if places:
+        raise RecipeError(
+            f'the stage {names[number]} is {role} "{wanted}", which is the name of '
+            + (f"{len(places)} stages" if len(places) > 1 else "no reward_model stage before it"),
+            hint='put a [[stage]] of kind = "reward_model" with that name, and one only, before it',
+        )
+    if Path(wanted).exists() or wanted.startswith((".", "/", "~")) or wanted.count("/") != 1:
+        _check_reward_directory(wanted, names[:number])
+
+
+def _check_reward_directory(path: str, before: Sequence[str]) -> None:
+    if not Path(path).exists():
+        close = nearest(path, before)
+        raise ModelError(
+            f'the reward model "{path}" is no stage of the recipe and no directory',
+            hint=f'did you mean the stage "{close}"?' if close else REWARD_MODEL_HINT,
+        )
+    check_reward_model(Path(path))
+
+
 def _check_model(recipe: Recipe) -> None:
     path = Path(recipe.model.path)
     if not recipe.model.path or not path.is_dir():
@@ -135,4 +170,4 @@ def _check_model(recipe: Recipe) -> None:
 
 def _asks(stage: Any) -> bool:
     """Whether a stage writes messages, not plain documents."""
-    return stage.kind in ("sft", "dpo", "rlvr") or (stage.kind == "evaluate" and bool(stage.data))
+    return stage.kind in ("sft", "dpo", "reward_model", "rlvr") or (stage.kind == "evaluate" and bool(stage.data))

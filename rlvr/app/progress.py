@@ -21,6 +21,7 @@ SHOWN: tuple[tuple[str, str, str], ...] = (
     ("rollout/outcome_mean", "outcome", ".1%"),
     ("rollout/informative_rate", "informative", ".0%"),
     ("train/preference_accuracy", "preferred", ".0%"),
+    ("train/pairwise_accuracy", "preferred", ".0%"),
 )
 """Which metrics a bar shows, under which word and in which form."""
 

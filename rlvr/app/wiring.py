@@ -12,7 +12,8 @@ from transformers.utils import logging as transformers_logging
 
 from rlvr.app.preflight import shaping_function
 from rlvr.app.trust import weights_of, with_named_verifiers
-from rlvr.config.schema import DataConfig, EvaluateConfig, EvaluationDataConfig, OptimizerConfig, Recipe, ShapingConfig
+from rlvr.config.optimizer import OptimizerConfig
+from rlvr.config.schema import DataConfig, EvaluateConfig, EvaluationDataConfig, Recipe, RlvrConfig, ShapingConfig
 from rlvr.data import sources
 from rlvr.data.sources import Kind
 from rlvr.data.split import check_no_overlap, problem_hash, problem_of
@@ -28,9 +29,11 @@ from rlvr.stages.dpo import dpo
 from rlvr.stages.evaluate import evaluate
 from rlvr.stages.parts import Checkpoint, Parts
 from rlvr.stages.pretrain import pretrain
+from rlvr.stages.reward_model import reward_model
 from rlvr.stages.rlvr import rlvr
 from rlvr.stages.sft import sft
-from rlvr.training.rollout import Shape
+from rlvr.training.reward_scores import RewardScores
+from rlvr.training.rollout import Scores, Shape
 from rlvr.types import Task
 from rlvr.verifiers.pool import configure_shared
 from rlvr.verifiers.scorer import Scorer, make_scorer
@@ -39,7 +42,14 @@ log = logging.getLogger(__name__)
 
 Stage = Callable[[Parts, Any, Run], Checkpoint]
 
-STAGES: dict[str, Stage] = {"pretrain": pretrain, "sft": sft, "dpo": dpo, "rlvr": rlvr, "evaluate": evaluate}
+STAGES: dict[str, Stage] = {
+    "pretrain": pretrain,
+    "sft": sft,
+    "dpo": dpo,
+    "reward_model": reward_model,
+    "rlvr": rlvr,
+    "evaluate": evaluate,
+}
 ENGINES: dict[str, Callable[..., Engine]] = {"native": NativeEngine}
 
 
@@ -50,6 +60,8 @@ class House:
     recipe: Recipe
     device: torch.device
     scorer: Scorer
+    reward_models: dict[str, Path] = field(default_factory=dict)
+    """The checkpoint of each reward_model stage that is done, by the stage's name."""
     _held_out: tuple[list[Task], frozenset[str]] | None = None
     _measured_on: dict[tuple[Kind, str], list[Any]] = field(default_factory=dict)
 
@@ -87,7 +99,7 @@ def open_house(recipe: Recipe) -> House:
 def make_parts(house: House, *, start: str | Path, parent: str | Path | None, stage: Any) -> Parts:
     """Gives the parts of one stage: the policy from `start`, the reference from `parent` when it is asked for.
 
-    `start` is the stage's own last checkpoint when it is resumed, else `parent`.
+    `start` is the stage's own last checkpoint when it is resumed and trains a policy, else `parent`.
     """
     recipe = house.recipe
     policy = load_policy(start, device=house.device)
@@ -102,10 +114,10 @@ def make_parts(house: House, *, start: str | Path, parent: str | Path | None, st
         make_engine=partial(make_engine, policy.model, policy.tokenizer, _completions_at_once(stage)),
         make_optimizer=make_optimizer,
         make_reference=lambda: None if parent is None else load_reference(parent, device=house.device),
-        make_critic=lambda path: make_critic(path or parent or start, policy.tokenizer, house, new=not path),
+        make_critic=partial(make_critic, house, parent or start, policy.tokenizer),
         load=partial(load_for_training, house),
         load_held_out=house.load_held_out,
-        scores=house.scorer,
+        scores=_scores(house, stage, policy.tokenizer),
         shaping=make_shaping(getattr(stage, "shaping", ())),
         weights=weights_of(recipe),
         evaluation=evaluation,
@@ -115,11 +127,24 @@ def make_parts(house: House, *, start: str | Path, parent: str | Path | None, st
     )
 
 
-def make_critic(path: str | Path, tokenizer: Any, house: House, *, new: bool) -> Any:
-    """Gives a network with a value for each token: a new one with the policy's trunk, or the one that lies there."""
-    if new:
-        return create_value_model(path, head="zero", seed=house.recipe.seed, device=house.device)
-    return load_value_model(path, tokenizer=tokenizer, device=house.device)
+def make_critic(house: House, start: str | Path, tokenizer: Any, path: str) -> Any:
+    """Gives a network with a value for each token: a stage's or one that lies at `path`, or a new one on `start`."""
+    if path:
+        return load_value_model(house.reward_models.get(path, path), tokenizer=tokenizer, device=house.device)
+    return create_value_model(start, head="zero", seed=house.recipe.seed, device=house.device)
+
+
+def _scores(house: House, stage: Any, tokenizer: Any) -> Scores:
+    """The verifiers alone, or with them the reward model that the stage names: one of the recipe's, or a path."""
+    if not isinstance(stage, RlvrConfig) or not stage.scorer.reward_model:
+        return house.scorer
+    named = stage.scorer.reward_model
+    model = load_value_model(house.reward_models.get(named, named), tokenizer=tokenizer, device=house.device)
+    check_attention(model, packed=False)
+    model.requires_grad_(False)
+    return RewardScores(
+        house.scorer, model, tokenizer, microbatch_tokens=stage.microbatch_tokens, dtype=house.recipe.model.dtype
+    )
 
 
 def _completions_at_once(stage: Any) -> int:

@@ -13,7 +13,7 @@ from pydantic_core import ErrorDetails
 from rlvr.config.keys import expected, is_list, item_type, key_names, nearest, section_of, sections, spoken, suggestion
 from rlvr.config.lines import KeyPath, line_of
 from rlvr.config.overrides import stage_labels
-from rlvr.config.schema import Section
+from rlvr.config.section import Section
 from rlvr.errors import RecipeError
 
 MOST_SHOWN = 3
@@ -115,7 +115,7 @@ def _kind_finding(detail: ErrorDetails, path: KeyPath, values: Any, origin: Orig
     if detail["type"] == "union_tag_not_found":
         return (
             f'{origin.place(path)}{where} needs the key "kind"',
-            'add kind = "…": pretrain, sft, dpo, rlvr or evaluate',
+            'add kind = "…": pretrain, sft, dpo, reward_model, rlvr or evaluate',
         )
     given = detail["ctx"]["tag"]
     close = nearest(given, kinds.split(", "))

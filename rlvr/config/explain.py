@@ -10,7 +10,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from rlvr.config.keys import Key, all_keys, expected, is_list, kind_of, nearest, sections, stage_sections
-from rlvr.config.schema import Section
+from rlvr.config.section import Section
 from rlvr.errors import UsageError
 
 

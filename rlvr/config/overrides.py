@@ -18,7 +18,8 @@ from rlvr.config.keys import (
     takes_any_key,
 )
 from rlvr.config.lines import KeyPath
-from rlvr.config.schema import Recipe, Section
+from rlvr.config.schema import Recipe
+from rlvr.config.section import Section
 from rlvr.errors import RecipeError
 
 _SETTINGS = set(Recipe.model_fields) - {"stage"}

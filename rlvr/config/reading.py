@@ -12,7 +12,8 @@ from rlvr.config.complaints import Origin, recipe_error
 from rlvr.config.keys import nearest
 from rlvr.config.lines import KeyPath, key_lines
 from rlvr.config.overrides import apply, apply_to_section, expand
-from rlvr.config.schema import DataConfig, EvaluateConfig, Recipe, Section
+from rlvr.config.schema import DataConfig, EvaluateConfig, Recipe
+from rlvr.config.section import Section
 from rlvr.errors import RecipeError
 
 ValueOrigin = Literal["default", "recipe", "override"]

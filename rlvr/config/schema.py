@@ -3,9 +3,21 @@
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from rlvr.config.optimizer import (
+    CRITIC_OPTIMIZER,
+    DPO_OPTIMIZER,
+    PRETRAIN_OPTIMIZER,
+    REWARD_OPTIMIZER,
+    RLVR_OPTIMIZER,
+    SFT_OPTIMIZER,
+    OptimizerConfig,
+    optimizer_field,
+    over,
+)
 from rlvr.config.preference import LOSS_ROWS, NEUTRAL, LossName, defaults_of, misfit, with_loss_defaults
+from rlvr.config.section import Section
 from rlvr.types import Check
 
 NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
@@ -15,14 +27,7 @@ CHAT = "chat"
 """The prompt that is the tokenizer's chat template."""
 PROBLEM = "{problem}"
 """What stands for a task's problem in a plain prompt."""
-_Decay = Annotated[float, Field(ge=0, lt=1)]
 _FILE_ENDINGS = (".jsonl", ".json", ".parquet", ".gz")
-
-
-class Section(BaseModel):
-    """A frozen table of a recipe; an unknown key is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
 
 
 class DataConfig(Section):
@@ -95,47 +100,6 @@ class ModelConfig(Section):
         return self
 
 
-class OptimizerConfig(Section):
-    """Optimizer and learning-rate schedule."""
-
-    name: Literal["adamw", "muon"] = Field(
-        "adamw", description="muon: Muon on matrices inside the layers, AdamW on embeddings and vectors."
-    )
-    learning_rate: float = Field(1e-5, gt=0, description="Peak learning rate.")
-    adamw_rate: float = Field(0.15, gt=0, description="With muon: AdamW's learning rate as a share of learning_rate.")
-    weight_decay: float = Field(0.0, ge=0, description="Decoupled weight decay, on matrices only.")
-    betas: tuple[_Decay, _Decay] = Field((0.9, 0.95), description="AdamW's two decay rates, each in [0, 1).")
-    epsilon: float = Field(
-        1e-8, gt=0, description="AdamW's term against division by 0; a large one spares weights with a tiny gradient."
-    )
-    frozen: tuple[str, ...] = Field(
-        (), description='Weights whose name holds one of these words stay as they are: ["embed"] spares the embeddings.'
-    )
-    schedule: Literal["constant", "linear", "cosine"] = Field("linear", description="Shape of the decay after warm-up.")
-    warmup_share: float = Field(0.05, ge=0, le=1, description="Share of all updates spent rising linearly from 0.")
-    decay_share: float = Field(1.0, ge=0, le=1, description="Share of all updates, at the end, spent decaying.")
-    final_share: float = Field(0.0, ge=0, le=1, description="Learning rate at the end, as a share of the peak.")
-    clip_norm: float = Field(1.0, gt=0, description="Largest norm of the whole gradient; larger ones are scaled down.")
-
-
-def _optimizer(defaults: dict[str, Any]) -> Any:
-    return Field(
-        default_factory=lambda: OptimizerConfig.model_validate(defaults), description="Optimizer and schedule."
-    )
-
-
-def _over(defaults: dict[str, Any]) -> BeforeValidator:
-    """A stage's own optimizer defaults hold for every key that the recipe leaves out, not only when it names none."""
-    return BeforeValidator(lambda value: {**defaults, **value} if isinstance(value, dict) else value)
-
-
-_PRETRAIN_OPTIMIZER = {"name": "muon", "learning_rate": 0.02}
-_SFT_OPTIMIZER = {"learning_rate": 2e-5}
-_DPO_OPTIMIZER = {"learning_rate": 5e-7}
-_RLVR_OPTIMIZER = {"learning_rate": 1e-6, "schedule": "constant", "warmup_share": 0.0}
-_CRITIC_OPTIMIZER = {"learning_rate": 9e-6, "schedule": "constant", "warmup_share": 0.0}
-
-
 class AlgorithmConfig(Section):
     """A named row of algorithms and the cells that differ. The string "dapo" is short for {preset = "dapo"}."""
 
@@ -165,12 +129,14 @@ class ShapingConfig(Section):
 
 
 class _Supervised(Section):
-    """Keys that pretrain, SFT and DPO share."""
+    """Keys that pretrain, SFT, DPO and reward models share."""
 
     name: str = Field("", pattern=STAGE_NAME, description="Name of the stage in the run folder; empty: its kind.")
     data: tuple[DataConfig, ...] = Field(description="Where the items come from.")
     epochs: float = Field(1.0, gt=0, description="Passes over the data; may be a fraction.")
-    sequences_per_update: int = Field(32, ge=1, description="Sequences (DPO: pairs; kto: completions) in one update.")
+    sequences_per_update: int = Field(
+        32, ge=1, description="Sequences in one optimizer update (of preferences: pairs; kto: completions)."
+    )
     max_length: int = Field(2048, ge=8, description="Tokens of a sequence at most; longer ones are left out, counted.")
     batching: Literal["padded", "packed"] = Field(
         "padded", description="padded: microbatches of similar length; packed: one long row with a block mask."
@@ -186,14 +152,14 @@ class PretrainConfig(_Supervised):
     prompt_weight: float = Field(
         1.0, ge=0, le=1, description="Weight in the loss of a document's prompt tokens; its text weighs 1."
     )
-    optimizer: Annotated[OptimizerConfig, _over(_PRETRAIN_OPTIMIZER)] = _optimizer(_PRETRAIN_OPTIMIZER)
+    optimizer: Annotated[OptimizerConfig, over(PRETRAIN_OPTIMIZER)] = optimizer_field(PRETRAIN_OPTIMIZER)
 
 
 class SftConfig(_Supervised):
     """Supervised fine-tuning on demonstrations: the loss covers the assistant's tokens."""
 
     kind: Literal["sft"]
-    optimizer: Annotated[OptimizerConfig, _over(_SFT_OPTIMIZER)] = _optimizer(_SFT_OPTIMIZER)
+    optimizer: Annotated[OptimizerConfig, over(SFT_OPTIMIZER)] = optimizer_field(SFT_OPTIMIZER)
 
 
 class DpoConfig(_Supervised):
@@ -226,7 +192,7 @@ class DpoConfig(_Supervised):
     undesirable_weight: float = Field(1.0, gt=0, description="kto: weight of the undesirable completions.")
     group_size: int = Field(8, ge=2, description="With pairs = policy: completions sampled per task.")
     max_completion_tokens: int = Field(256, ge=1, description="With pairs = policy: tokens of a completion at most.")
-    optimizer: Annotated[OptimizerConfig, _over(_DPO_OPTIMIZER)] = _optimizer(_DPO_OPTIMIZER)
+    optimizer: Annotated[OptimizerConfig, over(DPO_OPTIMIZER)] = optimizer_field(DPO_OPTIMIZER)
 
     @model_validator(mode="before")
     @classmethod
@@ -240,6 +206,31 @@ class DpoConfig(_Supervised):
         return self
 
 
+class RewardModelConfig(_Supervised):
+    """A reward model (Bradley-Terry) from preferences. The policy goes on as it was; RLVR names it as its scorer."""
+
+    kind: Literal["reward_model"]
+    pairs: Literal["data", "policy"] = Field("data", description="Where preferences come from, as in dpo.")
+    margin: float = Field(0.0, ge=0, description="How much higher the chosen completion is to score at least.")
+    centring_coefficient: float = Field(
+        0.0, ge=0, description="Weight of (sum of a pair's two rewards)², which keeps rewards around 0; often 0.01."
+    )
+    held_out_share: float = Field(
+        0.1, ge=0, lt=1, description="Share of prompts, by their hash, whose pairs only measure pairwise accuracy."
+    )
+    group_size: int = Field(8, ge=2, description="With pairs = policy: completions sampled per task.")
+    max_completion_tokens: int = Field(256, ge=1, description="With pairs = policy: tokens of a completion at most.")
+    optimizer: Annotated[OptimizerConfig, over(REWARD_OPTIMIZER)] = optimizer_field(REWARD_OPTIMIZER)
+
+
+class ScorerConfig(Section):
+    """What gives a completion's reward. The outcome stays the verifier's word."""
+
+    reward_model: str = Field(
+        "", description="A reward_model stage before this one, a directory or a Hub name; empty: the outcome counts."
+    )
+
+
 class ConditionsConfig(Section):
     """What is measured on the stage's own tasks before its first step: whether there is something to learn from."""
 
@@ -251,10 +242,12 @@ class CriticConfig(Section):
     """The value model of an algorithm with `advantage = "gae"`; others have none."""
 
     path: str = Field(
-        "", description="A value or reward model to start from; empty: the stage's first weights, all values 0."
+        "",
+        description="A reward_model stage before this one, or a directory with a value or reward model, to start from; "
+        "empty: the stage's first weights, all values 0.",
     )
     warmup_steps: int = Field(0, ge=0, description="First steps of the stage in which only the critic learns.")
-    optimizer: Annotated[OptimizerConfig, _over(_CRITIC_OPTIMIZER)] = _optimizer(_CRITIC_OPTIMIZER)
+    optimizer: Annotated[OptimizerConfig, over(CRITIC_OPTIMIZER)] = optimizer_field(CRITIC_OPTIMIZER)
 
 
 class RlvrConfig(Section):
@@ -275,6 +268,9 @@ class RlvrConfig(Section):
     max_completion_tokens: int = Field(256, ge=1, description="Tokens of a completion at most.")
     temperature: float = Field(
         1.0, ge=0.01, description="Sampling temperature; top-p and top-k are refused in training."
+    )
+    scorer: ScorerConfig = Field(
+        default_factory=lambda: ScorerConfig.model_validate({}), description="What gives the reward before shaping."
     )
     shaping: tuple[ShapingConfig, ...] = Field((), description="Reward shaping, applied in order to the outcome.")
     rewards: Literal["verified", "shuffled"] = Field(
@@ -297,7 +293,7 @@ class RlvrConfig(Section):
     critic: CriticConfig = Field(
         default_factory=lambda: CriticConfig.model_validate({}), description="The critic of PPO and its kin."
     )
-    optimizer: Annotated[OptimizerConfig, _over(_RLVR_OPTIMIZER)] = _optimizer(_RLVR_OPTIMIZER)
+    optimizer: Annotated[OptimizerConfig, over(RLVR_OPTIMIZER)] = optimizer_field(RLVR_OPTIMIZER)
 
 
 class EvaluateConfig(Section):
@@ -342,7 +338,8 @@ class EvaluateConfig(Section):
 
 
 StageConfig = Annotated[
-    PretrainConfig | SftConfig | DpoConfig | RlvrConfig | EvaluateConfig, Field(discriminator="kind")
+    PretrainConfig | SftConfig | DpoConfig | RewardModelConfig | RlvrConfig | EvaluateConfig,
+    Field(discriminator="kind"),
 ]
 
 

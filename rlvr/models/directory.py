@@ -7,6 +7,10 @@ from rlvr.errors import ModelError, RunError
 from rlvr.runs.folder import Run, is_run
 from rlvr.runs.publish import MANIFEST, damages, latest_whole
 
+REWARD_MODEL_HINT = (
+    'a [[stage]] of kind = "reward_model" makes one: AutoModelForSequenceClassification with num_labels = 1'
+)
+
 
 def check_directory(path: Path) -> None:
     """Raises ModelError when `path` is a run folder, or a published checkpoint whose files are not as written."""
@@ -35,6 +39,38 @@ def has_chat_template(path: Path) -> bool:
     except (OSError, ValueError) as error:
         raise ModelError(f"{file} cannot be read: {error}", hint="copy the model again") from error
     return isinstance(config, dict) and bool(config.get("chat_template"))
+
+
+def check_one_number(path: str, architecture: str, labels: int) -> None:
+    """Raises ModelError where the network in `path` has no head that gives one number per token, by its class's name.
+
+    `architecture` is empty where config.json names none.
+    """
+    if not architecture.endswith("ForSequenceClassification"):
+        what = f"is {architecture}" if architecture else "names no architecture"
+        raise ModelError(
+            f"{path!r} {what}, which gives no number per token; a reward model or critic was expected",
+            hint=REWARD_MODEL_HINT,
+        )
+    if labels != 1:
+        raise ModelError(
+            f"the head of {path!r} gives {labels} numbers per token, one was expected",
+            hint="a classifier of several labels is no reward model; train one with num_labels = 1",
+        )
+
+
+def check_reward_model(path: Path) -> None:
+    """Raises ModelError when a directory holds no network with one number per token, as far as its files say."""
+    check_directory(path)
+    file = path / "config.json"
+    try:
+        config = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{file} cannot be read: {error}", hint=REWARD_MODEL_HINT) from error
+    if not isinstance(config, dict):
+        raise ModelError(f"{file} holds no object", hint=REWARD_MODEL_HINT)
+    names = config.get("architectures") or [""]
+    check_one_number(str(path), str(names[0]), len(config.get("id2label") or "12"))
 
 
 def _last_checkpoint(path: Path) -> Path | None:

@@ -25,10 +25,10 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTok
 
 from rlvr import keyed
 from rlvr.errors import ModelError
+from rlvr.models.directory import REWARD_MODEL_HINT, check_one_number
 from rlvr.models.policy import check_place, check_same_vocabulary, load_policy, no_bars, without_dropout
 
 _EXPECTED = "a network with one number per token"
-_HINT = 'a [[stage]] of kind = "reward_model" makes one: AutoModelForSequenceClassification with num_labels = 1'
 
 
 def create_value_model(
@@ -72,17 +72,17 @@ def load_value_model(path: str | Path, *, tokenizer: Any, device: torch.device) 
     Raises ModelError when the directory is missing or damaged, when its network has no such head or one with several
     labels, and when its tokenizer is not the policy's.
     """
-    check_place(path, expected=_EXPECTED, hint=_HINT)
+    check_place(path, expected=_EXPECTED, hint=REWARD_MODEL_HINT)
     try:
         config = AutoConfig.from_pretrained(path)
-        _check_labels(config, str(path))
+        check_one_number(str(path), (getattr(config, "architectures", None) or [""])[0], config.num_labels)
         with no_bars():
             model, loading = AutoModelForSequenceClassification.from_pretrained(
                 path, dtype=torch.float32, output_loading_info=True
             )
         theirs = AutoTokenizer.from_pretrained(path)
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError, StrictDataclassError) as error:
-        raise ModelError(f"{str(path)!r} cannot be loaded as {_EXPECTED}: {error}", hint=_HINT) from error
+        raise ModelError(f"{str(path)!r} cannot be loaded as {_EXPECTED}: {error}", hint=REWARD_MODEL_HINT) from error
     if missing := sorted(loading["missing_keys"]):
         # transformers would go on with random numbers there.
         raise ModelError(
@@ -112,22 +112,10 @@ def token_values(model: Any, token_ids: Tensor, position_ids: Tensor, wanted: Te
     return blank.index_put((rows, columns), values)
 
 
-def _check_labels(config: Any, path: str) -> None:
-    names = getattr(config, "architectures", None) or []
-    if not any(name.endswith("ForSequenceClassification") for name in names):
-        what = names[0] if names else "of no named architecture"
-        raise ModelError(f"{path!r} is {what}, which gives no number per token; {_EXPECTED} was expected", hint=_HINT)
-    if config.num_labels != 1:
-        raise ModelError(
-            f"the head of {path!r} gives {config.num_labels} numbers per token, one was expected",
-            hint="a classifier of several labels is no reward model; train one with num_labels = 1",
-        )
-
-
 def _score(model: Any, path: str) -> torch.nn.Linear:
     """Gives the head. Raises ModelError for one that is not a plain linear map called `score`, such as an encoder's."""
     head = getattr(model, "score", None)
-    if not isinstance(head, torch.nn.Linear) or head.out_features != 1 or head.bias is not None:
+    if not isinstance(head, torch.nn.Linear) or head.out_features != 1 or "bias" in dict(head.named_parameters()):
         raise ModelError(
             f"the head of {type(model).__name__} in {path!r} is no linear map to one number called score",
             hint="use a decoder, for example llama, qwen3 or gemma",

@@ -73,6 +73,13 @@ def load_policy(path: str | Path, *, device: torch.device) -> Policy:
             f"{str(path)!r} holds no weights for {len(missing)} tensors of {type(model).__name__}; first: {missing[0]}",
             hint="copy the model again; its files do not belong together",
         )
+    if any(name.endswith("ForSequenceClassification") for name in model.config.architectures or []):
+        # With tied embeddings nothing is missing: the trunk would be taken for a language model.
+        raise ModelError(
+            f"{str(path)!r} is {model.config.architectures[0]}, which writes no text; a causal language model was "
+            "expected",
+            hint="name the policy's checkpoint; a reward model goes into scorer.reward_model",
+        )
     vocabulary = model.get_input_embeddings().weight.shape[0]
     if len(tokenizer) > vocabulary:
         raise ModelError(

@@ -10,7 +10,7 @@ from rlvr.config.preference import LOSS_ROWS
 from rlvr.config.schema import DpoConfig
 from rlvr.models.logprobs import token_logprobs
 from rlvr.runs.folder import Run
-from rlvr.stages.pairs import policy_pairs, row_of, with_reference
+from rlvr.stages.pairs import pair_rows, preference_pairs, with_reference
 from rlvr.stages.parts import Checkpoint, Parts, domains_of
 from rlvr.stages.supervised import fitting, longest_sequence, train_supervised
 from rlvr.stages.unpaired import kto
@@ -26,10 +26,8 @@ def dpo(parts: Parts, config: DpoConfig, run: Run) -> Checkpoint:
     row = LOSS_ROWS[config.loss]
     if not row.paired:
         return kto(parts, config, run)
-    pairs = parts.load("preference", config.data) if config.pairs == "data" else policy_pairs(parts, config, run)
-    items: list[tuple[Row, ...]] = [
-        tuple(row_of(parts.tokenizer, pair.messages, text) for text in (pair.chosen, pair.rejected)) for pair in pairs
-    ]
+    pairs = preference_pairs(parts, config, run)
+    items: list[tuple[Row, ...]] = [pair_rows(parts.tokenizer, pair) for pair in pairs]
     items = fitting(items, max_length=longest_sequence(parts, config), what="preference pair", run=run)
     if row.reference:
         ready = with_reference(parts, config, [row for item in items for row in item])

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rlvr import keyed
-from rlvr.config.schema import DpoConfig
+from rlvr.config.schema import DpoConfig, RewardModelConfig
 from rlvr.data.chat import encode_completion
 from rlvr.data.stream import Draw
 from rlvr.errors import DataError
@@ -17,6 +17,8 @@ from rlvr.training.intake import Intake
 from rlvr.training.learner import measure_logprobs
 from rlvr.training.rollout import MAX_UNSCORED_RATE, refuse_unscored
 from rlvr.types import Group, Message, Preference
+
+PairsConfig = DpoConfig | RewardModelConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,12 @@ class Labelled:
     domain: str
 
 
-def policy_pairs(parts: Parts, config: DpoConfig, run: Run) -> list[Preference]:
+def preference_pairs(parts: Parts, config: PairsConfig, run: Run) -> list[Preference]:
+    """Gives the preferences to learn from: those of the data, or the policy's own."""
+    return parts.load("preference", config.data) if config.pairs == "data" else policy_pairs(parts, config, run)
+
+
+def policy_pairs(parts: Parts, config: PairsConfig, run: Run) -> list[Preference]:
     """Gives one pair, right against wrong, for each task on which the policy's own samples differ.
 
     Which right and which wrong completion is a keyed draw. The pairs are stored in the run, so that a resumed stage
@@ -61,6 +68,11 @@ def row_of(tokenizer: Any, messages: Sequence[Message], completion: str) -> Row:
     return Row(*encode_completion(tokenizer, messages, completion))
 
 
+def pair_rows(tokenizer: Any, pair: Preference) -> tuple[Row, Row]:
+    """Gives the rows of the prompt with the chosen completion, and with the rejected one."""
+    return row_of(tokenizer, pair.messages, pair.chosen), row_of(tokenizer, pair.messages, pair.rejected)
+
+
 def with_reference(parts: Parts, config: DpoConfig, rows: Sequence[Row]) -> list[Row]:
     """Gives the rows with the reference's log-probabilities, measured once, before training."""
     measured = measure_logprobs(
@@ -79,7 +91,7 @@ def with_reference(parts: Parts, config: DpoConfig, rows: Sequence[Row]) -> list
 
 def _sampled_once(
     parts: Parts,
-    config: DpoConfig,
+    config: PairsConfig,
     run: Run,
     what: str,
     choose: Callable[[list[Group], int], list[dict[str, Any]]],
@@ -100,7 +112,7 @@ def _sampled_once(
     return found
 
 
-def _sampled(parts: Parts, config: DpoConfig, intake: Intake) -> list[Group]:
+def _sampled(parts: Parts, config: PairsConfig, intake: Intake) -> list[Group]:
     return sample_groups(
         parts,
         parts.make_engine(intake.longest_prompt + config.max_completion_tokens),

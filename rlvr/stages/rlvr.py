@@ -20,6 +20,7 @@ from rlvr.training.control import with_shuffled_rewards
 from rlvr.training.critic import Critic
 from rlvr.training.intake import Intake
 from rlvr.training.learner import Learner
+from rlvr.training.reward_scores import score_metrics
 from rlvr.training.rollout import Rollout, Shape, generate_groups, refuse_unscored
 from rlvr.training.samples import to_samples, with_advantages
 from rlvr.types import Task
@@ -108,6 +109,7 @@ def rollout_metrics(rollout: Rollout) -> dict[str, float]:
         "rollout/completion_tokens_mean": _mean([len(c.token_ids) for c in completions]),
         "rollout/prompts_drawn": float(len(groups)),
         "rollout/prompts_kept": float(len(rollout.kept)),
+        **score_metrics(groups),
     }
     for domain in sorted({g.task.domain for g in groups}):
         solved = [g.num_solved / g.num_scored for g in groups if g.task.domain == domain and g.num_scored]

@@ -1,4 +1,4 @@
-"""The loop that pretraining, SFT and DPO share: ordered updates over items of one or two rows."""
+"""The loop that pretraining, SFT, DPO and reward models share: ordered updates over items of one or two rows."""
 
 import hashlib
 import logging
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from rlvr.algorithms.losses import cross_entropy
-from rlvr.config.schema import DpoConfig, PretrainConfig, SftConfig
+from rlvr.config.schema import DpoConfig, PretrainConfig, RewardModelConfig, SftConfig
 from rlvr.errors import DataError, RunError
 from rlvr.models.logprobs import token_logprobs
 from rlvr.models.optim import Optimizer
@@ -26,8 +26,10 @@ UpdateLoss = Callable[[IntArray], LossFunction]
 
 log = logging.getLogger(__name__)
 
+SupervisedConfig = PretrainConfig | SftConfig | DpoConfig | RewardModelConfig
 
-def longest_sequence(parts: Parts, config: PretrainConfig | SftConfig | DpoConfig) -> int:
+
+def longest_sequence(parts: Parts, config: SupervisedConfig) -> int:
     """Gives how many tokens a sequence may have: the recipe's max_length, at most what the model can read."""
     return min(config.max_length, context_length(parts.policy))
 
@@ -77,7 +79,7 @@ def train_supervised(
     parts: Parts,
     run: Run,
     items: Sequence[tuple[Row, ...]],
-    config: PretrainConfig | SftConfig | DpoConfig,
+    config: SupervisedConfig,
     loss_for: UpdateLoss,
     domains: tuple[str, ...],
     *,
@@ -152,9 +154,7 @@ def _fingerprint(items: Sequence[tuple[Row, ...]]) -> str:
     return digest.hexdigest()
 
 
-def _batches(
-    rows: Sequence[Row], unit: int, config: PretrainConfig | SftConfig | DpoConfig, device: torch.device
-) -> list[Batch]:
+def _batches(rows: Sequence[Row], unit: int, config: SupervisedConfig, device: torch.device) -> list[Batch]:
     return make_batches(
         rows,
         microbatch_tokens=config.microbatch_tokens,

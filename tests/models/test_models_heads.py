@@ -236,9 +236,12 @@ def test_an_encoder_with_a_head_of_another_name_is_refused(tmp_path):
         load_value_model(tmp_path / "bert", tokenizer=make_tokenizer(), device=CPU)
 
 
-def test_a_reward_model_is_no_policy(saved):
-    with pytest.raises(ModelError):
-        create_value_model(saved, head="drawn", seed=0, device=CPU)
+@pytest.mark.parametrize(("tied", "message"), [(True, "which writes no text"), (False, "holds no weights for 1 ten")])
+def test_a_reward_model_is_no_policy(tied, message, tmp_path):
+    make(write_base(tmp_path / "base", tie_word_embeddings=tied)).save_pretrained(tmp_path / "rm")
+    make_tokenizer().save_pretrained(tmp_path / "rm")
+    with pytest.raises(ModelError, match=message):
+        load_policy(tmp_path / "rm", device=CPU)
 
 
 def test_muon_leaves_the_head_to_adamw(base):

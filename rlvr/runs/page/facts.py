@@ -10,6 +10,8 @@ from rlvr.runs.report import REPORT, StageReport, read_report
 
 BASE = "base"
 EVALUATION = "evaluation"
+NO_TRAINING = ("evaluate", "reward_model")
+"""Kinds of stage that pass the policy on as it was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,7 @@ class Facts:
         """
         ended = [number for number, stage in enumerate(self.stages) if number and stage.report is not None]
         rlvr = [number for number in ended if self.stages[number].kind == "rlvr"]
-        trained = [number for number in ended if self.stages[number].kind != "evaluate"]
+        trained = [number for number in ended if self.stages[number].kind not in NO_TRAINING]
         for numbers in (rlvr, trained, ended):
             if numbers:
                 return self.stages[numbers[-1] - 1], self.stages[numbers[-1]]

@@ -11,6 +11,7 @@ KINDS = {
     "pretrain": "pretraining (learning to write from a heap of text)",
     "sft": "supervised fine-tuning (learning from worked examples)",
     "dpo": "preference tuning (learning which of two answers is better)",
+    "reward_model": "a reward model (a copy learns to tell which of two answers is better; the model itself stays)",
     "rlvr": "reinforcement learning (learning from its own answers, which a program marks right or wrong)",
 }
 """Kind of stage that trains → what it is, in plain words."""
