@@ -14,6 +14,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -54,7 +55,7 @@ def verify(completion: str, answer: int) -> float:
 
 
 def sample(
-    model, tokenizer, prompts: Sequence[str], *, group_size: int, limit: int, temperature: float
+    model: Any, tokenizer: Any, prompts: Sequence[str], *, group_size: int, limit: int, temperature: float
 ) -> tuple[Tensor, Tensor]:
     """Gives token ids and the mask of completions, both [B,T]; the end token belongs to its completion."""
     encoded = [
@@ -88,7 +89,7 @@ def sample(
     return token_ids, pad(masks, batch_first=True).to(token_ids.device)
 
 
-def token_logprobs(model, token_ids: Tensor, *, temperature: float) -> Tensor:
+def token_logprobs(model: Any, token_ids: Tensor, *, temperature: float) -> Tensor:
     """Gives log p(token | those before it) [B,T]; 0 for the first, which nothing predicts."""
     logits = model(input_ids=token_ids).logits[:, :-1].float() / temperature
     chosen = logits.log_softmax(-1).gather(-1, token_ids[:, 1:, None])[..., 0]
@@ -120,7 +121,16 @@ def grpo_loss(
     return (loss * weights).sum()
 
 
-def update(model, reference, optimizer, row: Algorithm, rollout: Rollout, *, limit: int, temperature: float) -> float:
+def update(
+    model: Any,
+    reference: Any,
+    optimizer: torch.optim.Optimizer,
+    row: Algorithm,
+    rollout: Rollout,
+    *,
+    limit: int,
+    temperature: float,
+) -> float:
     """Takes one optimizer step on the rollout; gives the norm of the gradient before it was clipped to 1."""
     model.train()
     logprobs = token_logprobs(model, rollout.token_ids, temperature=temperature)
@@ -135,7 +145,9 @@ def update(model, reference, optimizer, row: Algorithm, rollout: Rollout, *, lim
     return float(norm)
 
 
-def train(model, reference, tokenizer, row: Algorithm, *, steps: int, log: Callable[[str], None]) -> list[float]:
+def train(
+    model: Any, reference: Any, tokenizer: Any, row: Algorithm, *, steps: int, log: Callable[[str], None]
+) -> list[float]:
     """Trains on sums of 5 to 8 digits; gives the share of right answers of each step."""
     dice, limit, group_size = random.Random(0), 72, 8
     optimizer = torch.optim.AdamW(model.parameters(), lr=5e-4, betas=(0.9, 0.95), weight_decay=0.0)

@@ -154,7 +154,7 @@ PRESETS: dict[str, Algorithm] = {
 }
 """Every row by its name in a recipe; `papers` says where each cell comes from."""
 
-USUAL = {field.name: field.default for field in fields(Algorithm) if field.name in CELLS}
+USUAL: dict[str, Any] = {field.name: field.default for field in fields(Algorithm) if field.name in CELLS}
 """What a cell is where a row does not name it."""
 
 

@@ -1,7 +1,8 @@
 """What `rlvr explain` can say: keys of a recipe, algorithms and their cells, metrics."""
 
+from rlvr.algorithms.algorithm import CELLS, cell_text
 from rlvr.algorithms.explain import explain
-from rlvr.algorithms.presets import CELLS, PRESETS, cell_text
+from rlvr.algorithms.presets import PRESETS
 from rlvr.config.explain import explain_key
 from rlvr.config.keys import nearest
 from rlvr.errors import UsageError

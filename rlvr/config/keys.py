@@ -15,9 +15,9 @@ from rlvr.config.schema import (
     DataConfig,
     EvaluationDataConfig,
     Recipe,
-    Section,
     ShapingConfig,
 )
+from rlvr.config.section import Section
 
 _WORDS = {str: "text", bool: "true or false", int: "an integer", float: "a number"}
 _SECTION_WORDS: dict[type[Section], str] = {AlgorithmConfig: 'a name such as "dapo", or a table with a preset'}

@@ -5,8 +5,9 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from rlvr.algorithms.algorithm import Algorithm
 from rlvr.algorithms.filters import FILTERS, count
-from rlvr.algorithms.presets import Algorithm, resolve
+from rlvr.algorithms.presets import resolve
 from rlvr.algorithms.refusals import refuse_lone_completions
 from rlvr.config.schema import RlvrConfig
 from rlvr.data.chat import stop_token_ids
@@ -139,7 +140,7 @@ def _stream(by_source: Mapping[str, Sequence[Task]], intake: Intake, config: Rlv
 def _shaping(parts: Parts, config: RlvrConfig, row: Algorithm) -> list[Shape]:
     """The recipe's shaping, and around it what the row does to a reward: its scale, and what length costs."""
     limit = config.max_completion_tokens
-    shaping = [partial(scale, factor=row.reward_scale)] if row.reward_scale != 1 else []
+    shaping: list[Shape] = [partial(scale, factor=row.reward_scale)] if row.reward_scale != 1 else []
     shaping += parts.shaping
     if row.overlong_buffer_share > 0:
         buffer = max(1, round(limit * row.overlong_buffer_share))
@@ -151,23 +152,30 @@ def _shaping(parts: Parts, config: RlvrConfig, row: Algorithm) -> list[Shape]:
 
 def _learner(parts: Parts, config: RlvrConfig, row: Algorithm) -> Learner:
     updates = config.steps * row.updates_per_step * row.epochs_per_step
-    forward = {"microbatch_tokens": config.microbatch_tokens, "layout": config.batching, "dtype": parts.dtype}
     return Learner(
         parts.policy,
         parts.make_optimizer(parts.policy, config.optimizer, updates),
         row=row,
         reference=parts.make_reference() if row.needs_reference else None,
-        critic=_critic(parts, config, row, updates, forward) if row.needs_values else None,
+        critic=_critic(parts, config, row, updates) if row.needs_values else None,
         max_completion_tokens=config.max_completion_tokens,
         temperature=config.temperature,
-        **forward,
+        microbatch_tokens=config.microbatch_tokens,
+        layout=config.batching,
+        dtype=parts.dtype,
     )
 
 
-def _critic(parts: Parts, config: RlvrConfig, row: Algorithm, updates: int, forward: Mapping[str, Any]) -> Critic:
+def _critic(parts: Parts, config: RlvrConfig, row: Algorithm, updates: int) -> Critic:
     model = parts.make_critic(config.critic.path)
-    optimizer = parts.make_optimizer(model, config.critic.optimizer, updates)
-    return Critic(model, optimizer, value_clip=row.value_clip, **forward)
+    return Critic(
+        model,
+        parts.make_optimizer(model, config.critic.optimizer, updates),
+        value_clip=row.value_clip,
+        microbatch_tokens=config.microbatch_tokens,
+        layout=config.batching,
+        dtype=parts.dtype,
+    )
 
 
 def _rollout(

@@ -110,8 +110,8 @@ class Critic:
 
 def explained(samples: Sequence[Sample], measured: Measured) -> float:
     """Gives the share of the returns' variance that the values foresaw: 1 all of it, 0 none, below 0 it misleads."""
-    masks = [sample.trainable for sample in samples]
-    returns = np.concatenate([s.returns[m] for s, m in zip(samples, masks, strict=True)] or [np.zeros(0)])
-    values = np.concatenate([v[m] for v, m in zip(measured.columns["values"], masks, strict=True)] or [np.zeros(0)])
-    variance = float(np.var(returns, dtype=np.float64)) if len(returns) else 0.0
-    return 1 - float(np.var(returns - values, dtype=np.float64)) / variance if variance > 0 else 0.0
+    pairs = zip(samples, measured.columns["values"], strict=True)
+    there = [(sample.returns[sample.trainable], values[sample.trainable]) for sample, values in pairs]
+    returns, values = (np.concatenate([[], *column]) for column in zip(([], []), *there, strict=True))
+    variance = float(np.var(returns)) if len(returns) else 0.0
+    return 1 - float(np.var(returns - values)) / variance if variance > 0 else 0.0

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from rlvr.algorithms.aggregate import AGGREGATIONS
+from rlvr.algorithms.algorithm import Algorithm
 from rlvr.algorithms.kl import KL_ESTIMATORS, adapted
 from rlvr.algorithms.losses import LOSSES, Bounds, clip_counts, entropy_bonus
 from rlvr.algorithms.mismatch import MISMATCHES
-from rlvr.algorithms.presets import Algorithm
 from rlvr.algorithms.ratios import RATIOS
 from rlvr.models.logprobs import token_logprobs
 from rlvr.models.optim import Optimizer

@@ -5,14 +5,16 @@ P groups, G completions per group, B = P·G sequences, T tokens.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from rlvr.algorithms.advantages import GROUP_ADVANTAGES, TOKEN_ADVANTAGES, whitened
+from rlvr.algorithms.algorithm import Algorithm
 from rlvr.algorithms.kl import KL_ESTIMATORS
-from rlvr.algorithms.presets import Algorithm
 from rlvr.types import FloatArray, Group, Sample, read_only
 
 
@@ -92,7 +94,7 @@ def with_advantages(
     if row.per_completion:
         shared = _against_the_group(samples, row, penalties)
         if not row.whiten:
-            return _weighed(samples, [np.float64(value) for value in shared.tolist()], weights)
+            return _weighed(samples, shared.tolist(), weights)
         advantages, trainable = shared[:, None].expand(-1, _width(samples)), _grid([s.trainable for s in samples])
         returns = None
     else:
@@ -144,15 +146,17 @@ def _forward_looking(
     return advantages, torch.where(trainable, advantages + values, 0.0)
 
 
-def _weighed(samples: Sequence[Sample], advantages: Sequence[FloatArray], weights: Mapping[int, float]) -> list[Sample]:
-    return [
-        replace(
-            sample,
-            advantages=read_only(
-                np.where(sample.trainable, values * weights.get(sample.group_id, 0.0), 0.0), np.float32
-            ),
-        )
+def _weighed(
+    samples: Sequence[Sample], advantages: Sequence[npt.ArrayLike], weights: Mapping[int, float]
+) -> list[Sample]:
+    """Gives the samples with these advantages, one number or [T] each, times their group's weight, where trainable."""
+    weighed = [
+        np.multiply(values, weights.get(sample.group_id, 0.0))
         for sample, values in zip(samples, advantages, strict=True)
+    ]
+    return [
+        replace(sample, advantages=read_only(np.where(sample.trainable, values, 0.0), np.float32))
+        for sample, values in zip(samples, weighed, strict=True)
     ]
 
 
@@ -160,7 +164,7 @@ def _width(samples: Sequence[Sample]) -> int:
     return max(len(sample.token_ids) for sample in samples)
 
 
-def _grid(lines: Sequence[np.ndarray]) -> Tensor:
+def _grid(lines: Sequence[npt.NDArray[Any]]) -> Tensor:
     """Gives all lines in one [B, T], filled up with zeros."""
     grid = np.zeros((len(lines), max(len(line) for line in lines)), dtype=lines[0].dtype)
     for row, line in zip(grid, lines, strict=True):
