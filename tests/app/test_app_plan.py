@@ -154,6 +154,25 @@ def test_what_cannot_work_is_refused_before_anything_is_loaded(
         plan_text(tmp_path, override)
 
 
+def test_an_algorithm_that_compares_completions_refuses_to_get_one_of_each_prompt(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="group_size = 1 leaves the group baseline nothing to compare with"):
+        plan_text(tmp_path, "rlvr.group_size=1")
+    assert "1 completions" in plan_text(tmp_path, "rlvr.group_size=1", 'rlvr.algorithm="reinforce_pp"')
+
+
+def test_ppo_plans_a_critic_its_updates_and_its_memory(tmp_path: Path) -> None:
+    text = plan_text(tmp_path, 'rlvr.algorithm="ppo"', "rlvr.critic.warmup_steps=2")
+    # 4 steps of 1 update in 4 epochs
+    assert "16 updates at most" in text
+    assert "critic from the stage's first weights, adamw 9e-06, alone for the first 2 steps" in text
+    size = size_from_numbers(NUMBERS)
+    assert size is not None
+    work = Work(10, 10, "adamw", True, 4, 32, "adamw")
+    parts = estimate(size, work, bfloat16=False, gradient_checkpointing=False, workers=0)
+    # weights, gradients and two moments
+    assert parts["critic"] == 16 * 1992
+
+
 def test_a_part_of_the_groups_for_a_kl_that_the_loss_measures_everywhere_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="kl_groups is 2, but grpo measures the KL on every trained token"):
         plan_text(tmp_path, "rlvr.algorithm=grpo", "rlvr.kl_groups=2")

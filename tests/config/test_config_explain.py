@@ -19,7 +19,7 @@ def test_every_key_can_be_explained_and_says_something() -> None:
 def test_a_key_says_meaning_range_and_default() -> None:
     assert explain_key("rlvr.group_size").splitlines() == [
         "rlvr.group_size",
-        "  G: completions sampled per prompt.",
+        "  G: completions sampled per prompt; at least 2 where the algorithm compares them.",
         "  takes: an integer, at least 1",
         "  default: 8",
     ]

@@ -143,7 +143,6 @@ def test_a_stage_keeps_its_own_optimizer_defaults_when_one_key_is_set(tmp_path: 
         ("threads=100000", "threads = 100000; expected an integer, at least 0, at most 4096", ""),
         ("model.device=foo", 'device = "foo" in model; expected text, auto, cpu, cuda or cuda:N', ""),
         ("sft.name=../x", 'name = "../x" in stage.1', ""),
-        ("polish.group_size=1", "leaves the group baseline nothing to compare with", ""),
     ],
 )
 def test_a_wrong_override_gets_one_clear_error(tmp_path: Path, override: str, message: str, hint: str) -> None:

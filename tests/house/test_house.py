@@ -209,7 +209,7 @@ def test_no_class_inherits_from_ours_but_errors_and_sections_of_a_recipe() -> No
     ours = {node.name for path in SOURCES for node in ast.walk(tree(path)) if isinstance(node, ast.ClassDef)}
     wrong = []
     for path in SOURCES:
-        if relative(path) in ("errors.py", "config/schema.py"):
+        if relative(path) in ("errors.py", "config/schema.py", "config/optimizer.py"):
             continue
         for node in ast.walk(tree(path)):
             if isinstance(node, ast.ClassDef):
