@@ -1,6 +1,6 @@
 """GRPO on one page: sample, verify, compare within the group, learn. Everything that is a formula is imported.
 
-    python examples/minimal_grpo.py                  # the shipped model learns longer sums, in about two minutes
+    python examples/minimal_grpo.py                  # the shipped model practises sums of five to eight digits
     python examples/minimal_grpo.py MODEL --steps 40 # any Hugging Face causal language model with a chat template
 
 Left out, and there in the real loop: keyed sampling, a key-value cache of slots, filters, several updates, checkpoints,
@@ -22,12 +22,16 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from rlvr.algorithms.advantages import GROUP_ADVANTAGES
 from rlvr.algorithms.aggregate import AGGREGATIONS
-from rlvr.algorithms.algorithm import Algorithm
+from rlvr.algorithms.algorithm import Algorithm, in_use
 from rlvr.algorithms.kl import KL_ESTIMATORS
 from rlvr.algorithms.losses import LOSSES, Bounds
 from rlvr.algorithms.presets import describe, resolve
 from rlvr.algorithms.ratios import RATIOS
 
+ON_THIS_PAGE = {
+    "advantage", "loss", "ratio", "clip_low", "clip_high", "dual_clip", "weight_max", "aggregation", "kl_place",
+    "kl_estimator", "kl_coefficient", "filter", "updates_per_step",
+}  # fmt: skip
 SHIPPED = Path(__file__).parents[1] / "models" / "laptop-base"
 
 
@@ -94,6 +98,15 @@ def token_logprobs(model: Any, token_ids: Tensor, *, temperature: float) -> Tens
     logits = model(input_ids=token_ids).logits[:, :-1].float() / temperature
     chosen = logits.log_softmax(-1).gather(-1, token_ids[:, 1:, None])[..., 0]
     return torch.nn.functional.pad(chosen, (1, 0))
+
+
+def refuse_more(row: Algorithm) -> None:
+    """Raises SystemExit for a row with more than this page has."""
+    more = sorted(set(in_use(row)) - ON_THIS_PAGE)
+    if more or not row.per_completion or row.kl_place == "reward":
+        raise SystemExit(
+            f"{row.name} has more than this page ({', '.join(more) or 'KL in the reward'}): use rlvr train"
+        )
 
 
 def grpo_loss(
@@ -177,6 +190,7 @@ def main() -> None:
     parser.add_argument("--algorithm", default="dr_grpo", help="a row that compares within groups: grpo, dr_grpo, …")
     given = parser.parse_args()
     row = resolve(given.algorithm, updates_per_step=1)
+    refuse_more(row)
     torch.manual_seed(0)
     model, reference = (AutoModelForCausalLM.from_pretrained(given.model, dtype=torch.float32) for _ in range(2))
     print(describe(row))

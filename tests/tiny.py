@@ -133,7 +133,8 @@ def make_parts(base: Path, items: Mapping[str, Sequence[Any]], *, start: Path | 
         "seed": 7,
         "dtype": "float32",
     }
-    return Parts(**{**values, **changes})
+    values |= changes
+    return Parts(**{"rewards": values["scores"], **values})
 
 
 def make_run(path: Path) -> Run:

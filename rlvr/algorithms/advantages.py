@@ -103,8 +103,8 @@ def whitened(advantages: Tensor, trainable: Tensor, *, epsilon: float = 1e-8) ->
 
     A′_t = (A_t − mean) / (std + epsilon), std unbiased
 
-    Over the whole step, not a microbatch. A long completion weighs as many times as it has tokens. Where all are equal,
-    or there is one alone, nothing is left: 0.
+    Over the whole step, not a microbatch. A long completion weighs as many times as it has tokens, and a group that had
+    nothing to compare is shifted with the others. Where all are equal, or there is one alone, nothing is left: 0.
     Shapes: advantages [B, T], trainable [B, T] bool -> [B, T]. Source: as PPO's implementations do it;
     REINFORCE++, arXiv:2501.03262.
     """

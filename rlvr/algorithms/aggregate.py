@@ -40,7 +40,7 @@ def token_mean(
 
     w_t = m_t / tokens_in_update
 
-    Shapes: trainable [B, T] bool, sequence_tokens [B, T] integer -> [B, T] in torch's default dtype.
+    Shapes: trainable [B, T], sequence_tokens [B, T] -> [B, T] in trainable's dtype, torch's default one for bool.
     Source: DAPO, arXiv:2503.14476. Differs from the paper in: it writes the denominator per group; here it is that of
     the whole update, as in the published implementations.
     Raises TrainingError on an update without trainable tokens.
@@ -61,7 +61,7 @@ def sequence_mean(
 
     w_t = m_t / (n_i · sequences_in_update), n_i the trainable tokens of the token's own sequence
 
-    Shapes: trainable [B, T] bool, sequence_tokens [B, T] integer -> [B, T] in torch's default dtype.
+    Shapes: trainable [B, T], sequence_tokens [B, T] -> [B, T] in trainable's dtype, torch's default one for bool.
     Source: GRPO, arXiv:2402.03300. Raises TrainingError on an update without sequences.
     """
     _require("sequences_in_update", sequences_in_update)
@@ -80,7 +80,7 @@ def constant(
 
     w_t = m_t / (sequences_in_update · max_completion_tokens)
 
-    Shapes: trainable [B, T] bool, sequence_tokens [B, T] integer -> [B, T] in torch's default dtype.
+    Shapes: trainable [B, T], sequence_tokens [B, T] -> [B, T] in trainable's dtype, torch's default one for bool.
     Source: Dr. GRPO, arXiv:2503.20783, with the constant of its authors' code.
     Raises TrainingError on an update without sequences or a limit below 1.
     """
@@ -101,7 +101,7 @@ def sequence_sum(
 
     w_t = m_t / sequences_in_update
 
-    Shapes: trainable [B, T] bool, sequence_tokens [B, T] integer -> [B, T] in torch's default dtype.
+    Shapes: trainable [B, T], sequence_tokens [B, T] -> [B, T] in trainable's dtype, torch's default one for bool.
     Source: RLOO, arXiv:2402.14740. Raises TrainingError on an update without sequences.
     """
     _require("sequences_in_update", sequences_in_update)

@@ -77,12 +77,17 @@ def _reward(row: Algorithm) -> list[Line]:
     if row.overlong_buffer_share > 0:
         share, rest = cell_text(row.overlong_buffer_share), cell_text(1 - row.overlong_buffer_share)
         punishment = f" − min(1, max(0, n_i − {rest}·L) / ({share}·L))"
-        lines.append((f"R_i = {scale}outcome_i{punishment}", "n_i: tokens of completion i; L: max_completion_tokens"))
+        lines.append(
+            (
+                f"R_i = {scale}outcome_i{punishment}",
+                "outcome: after the recipe's shaping; n_i: tokens of completion i; L: max_completion_tokens",
+            )
+        )
     elif row.missing_end_penalty > 0:
         cut = f" − {cell_text(row.missing_end_penalty)} · [cut at the length limit]"
-        lines.append((f"R_i = {scale}outcome_i{cut}", "after the recipe's shaping, if it has any"))
+        lines.append((f"R_i = {scale}outcome_i{cut}", "outcome: after the recipe's shaping, if it has any"))
     else:
-        lines.append((f"R_i = {scale}outcome_i", "after the recipe's shaping, if it has any"))
+        lines.append((f"R_i = {scale}outcome_i", "outcome: after the recipe's shaping, if it has any"))
     if row.needs_reference:
         renewed = f"the policy of every {row.reference_every}th step" if row.reference_every else "the frozen reference"
         lines += [
@@ -98,7 +103,7 @@ def _reward(row: Algorithm) -> list[Line]:
         if row.kl_target:
             lines.append(
                 (
-                    f"β ← β · (1 + clip(KL / {cell_text(row.kl_target)} − 1, −0.2, 0.2) · B / {row.kl_horizon})",
+                    f"β ← β · (1 + clip(KL / {cell_text(row.kl_target)} − 1, −0.2, 0.2) · min(1, B / {row.kl_horizon}))",
                     f"after each step, from β = {cell_text(row.kl_coefficient)}; KL: mean of its completions' Σ_t k_t",
                 )
             )
@@ -154,5 +159,5 @@ def _total(row: Algorithm) -> list[Line]:
 
 def _refill_remark(row: Algorithm) -> str:
     if not row.refill:
-        return "the others are counted and skipped; N and B still include them"
+        return "the others are counted and have no advantage; N and B still include them"
     return f"the others are replaced, drawing at most {row.refill_limit} × prompts_per_step prompts"

@@ -62,13 +62,14 @@ def k3_k2(logprobs: Tensor, reference_logprobs: Tensor) -> Tensor:
 def adapted(coefficient: float, kl: float, *, target: float, horizon: int, completions: int) -> float:
     """Gives the coefficient of the next step: larger where the KL lay above the target, smaller where below.
 
-    β · (1 + clip(KL / target − 1, −.2, .2) · completions / horizon), never below 0
+    β · (1 + clip(KL / target − 1, −.2, .2) · min(1, completions / horizon))
 
     `kl` and `target` in nats per completion; `horizon` in completions.
     Source: Ziegler and others, "Fine-Tuning Language Models from Human Preferences", arXiv:1909.08593.
+    Differs from the paper in: a step moves it by a fifth at most, so that a short horizon cannot take it to 0 for good.
     """
     error = min(0.2, max(-0.2, kl / target - 1))
-    return max(0.0, coefficient * (1 + error * completions / horizon))
+    return coefficient * (1 + error * min(1.0, completions / horizon))
 
 
 KL_ESTIMATORS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {

@@ -34,6 +34,11 @@ _REFUSALS: tuple[tuple[Callable[[Algorithm], bool], str, str], ...] = (
         "missing_end_penalty = 0, or drop_truncated = false",
     ),
     (
+        lambda row: row.drop_truncated and row.kl_place == "reward",
+        "drop_truncated keeps the reward of a truncated completion in the group's baseline, but not its KL",
+        'kl_place = "loss", or drop_truncated = false',
+    ),
+    (
         lambda row: row.missing_end_penalty > 0 and row.overlong_buffer_share > 0,
         "missing_end_penalty and overlong_buffer_share punish the same completions twice",
         "missing_end_penalty = 0, or overlong_buffer_share = 0",

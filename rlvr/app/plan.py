@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
+from rlvr.algorithms.algorithm import Algorithm
 from rlvr.algorithms.presets import describe, resolve
 from rlvr.algorithms.refusals import refuse_lone_completions
 from rlvr.app.importing import import_from
@@ -20,6 +21,7 @@ from rlvr.app.trust import weights_of, with_named_verifiers
 from rlvr.config.preference import LOSS_ROWS, describe_loss
 from rlvr.config.reading import Resolved
 from rlvr.config.schema import (
+    CriticConfig,
     DataConfig,
     DpoConfig,
     EvaluateConfig,
@@ -214,6 +216,7 @@ def _supervised(
 def _rlvr(recipe: Recipe, stage: RlvrConfig, context: int) -> tuple[list[str], Work]:
     row = resolve(stage.algorithm.preset, **stage.algorithm.cells)
     refuse_lone_completions(row, stage.group_size)
+    _refuse_idle_critic(stage, row)
     if stage.max_completion_tokens >= context:
         raise RecipeError(
             f"max_completion_tokens is {stage.max_completion_tokens}, but the model reads {context} tokens, "
@@ -258,6 +261,20 @@ def _rlvr(recipe: Recipe, stage: RlvrConfig, context: int) -> tuple[list[str], W
     reference = row.needs_reference or stage.kl_groups > 0
     scored = bool(stage.scorer.reward_model)
     return lines, Work(tokens, tokens, stage.optimizer.name, reference, slots, width, critic, reward_model=scored)
+
+
+def _refuse_idle_critic(stage: RlvrConfig, row: Algorithm) -> None:
+    """Raises RecipeError for a critic that nobody asks, or one that leaves the policy no step to learn."""
+    if not row.needs_values and stage.critic != CriticConfig.model_validate({}):
+        raise RecipeError(
+            f"[stage.critic] is set, but {row.name} has no critic",
+            hint='algorithm = "ppo", or leave critic out',
+        )
+    if row.needs_values and stage.critic.warmup_steps >= stage.steps:
+        raise RecipeError(
+            f"critic.warmup_steps is {stage.critic.warmup_steps} of {stage.steps} steps, so that the policy never learns",
+            hint="fewer warmup_steps, or more steps",
+        )
 
 
 def count_items(recipe: Recipe, kind: str, data: Sequence[DataConfig]) -> int | None:

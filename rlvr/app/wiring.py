@@ -114,10 +114,11 @@ def make_parts(house: House, *, start: str | Path, parent: str | Path | None, st
         make_engine=partial(make_engine, policy.model, policy.tokenizer, _completions_at_once(stage)),
         make_optimizer=make_optimizer,
         make_reference=lambda: None if parent is None else load_reference(parent, device=house.device),
-        make_critic=partial(make_critic, house, parent or start, policy.tokenizer),
+        make_critic=partial(make_critic, house, stage, parent or start, policy.tokenizer),
         load=partial(load_for_training, house),
         load_held_out=house.load_held_out,
-        scores=_scores(house, stage, policy.tokenizer),
+        scores=house.scorer,
+        rewards=_rewards(house, stage, policy.tokenizer),
         shaping=make_shaping(getattr(stage, "shaping", ())),
         weights=weights_of(recipe),
         evaluation=evaluation,
@@ -127,14 +128,19 @@ def make_parts(house: House, *, start: str | Path, parent: str | Path | None, st
     )
 
 
-def make_critic(house: House, start: str | Path, tokenizer: Any, path: str) -> Any:
+def make_critic(house: House, stage: Any, start: str | Path, tokenizer: Any, path: str) -> Any:
     """Gives a network with a value for each token: a stage's or one that lies at `path`, or a new one on `start`."""
     if path:
-        return load_value_model(house.reward_models.get(path, path), tokenizer=tokenizer, device=house.device)
-    return create_value_model(start, head="zero", seed=house.recipe.seed, device=house.device)
+        model = load_value_model(house.reward_models.get(path, path), tokenizer=tokenizer, device=house.device)
+    else:
+        model = create_value_model(start, head="zero", seed=house.recipe.seed, device=house.device)
+    check_attention(model, packed=stage.batching == "packed")
+    if house.recipe.model.gradient_checkpointing:
+        model.activation_checkpointing_enable()
+    return model
 
 
-def _scores(house: House, stage: Any, tokenizer: Any) -> Scores:
+def _rewards(house: House, stage: Any, tokenizer: Any) -> Scores:
     """The verifiers alone, or with them the reward model that the stage names: one of the recipe's, or a path."""
     if not isinstance(stage, RlvrConfig) or not stage.scorer.reward_model:
         return house.scorer

@@ -38,6 +38,7 @@ class Parts:
     for each token, from a value or reward model, or from the stage's first weights where the path is empty.
     `load(kind, sources)` gives the items of all sources to train on, without any whose prompt is held out;
     `load_held_out` those to measure.
+    `scores` gives outcomes; `rewards` what RLVR learns from, which is the same unless a reward model is asked too.
     `weights` multiply the advantages of tasks by how their answers can be checked; one that is not named weighs 1.
     `make_engine(max_length)` gives an engine for sequences of up to that many tokens. A stage calls
     `announce(steps, first)` once it knows how many steps it has and with which it goes on.
@@ -53,6 +54,7 @@ class Parts:
     load: Callable[[Kind, Sequence[DataConfig]], list[Any]]
     load_held_out: Callable[[Kind, Sequence[DataConfig]], list[Any]]
     scores: Scores
+    rewards: Scores
     shaping: Sequence[Shape]
     weights: Mapping[Check, float]
     evaluation: EvaluateConfig | None

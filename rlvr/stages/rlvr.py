@@ -138,10 +138,11 @@ def _stream(by_source: Mapping[str, Sequence[Task]], intake: Intake, config: Rlv
 
 
 def _shaping(parts: Parts, config: RlvrConfig, row: Algorithm) -> list[Shape]:
-    """The recipe's shaping, and around it what the row does to a reward: its scale, and what length costs."""
+    """The recipe's shaping, and after it what the row does to a reward: its scale, and what length costs."""
     limit = config.max_completion_tokens
-    shaping: list[Shape] = [partial(scale, factor=row.reward_scale)] if row.reward_scale != 1 else []
-    shaping += parts.shaping
+    shaping = list(parts.shaping)
+    if row.reward_scale != 1:
+        shaping.append(partial(scale, factor=row.reward_scale))
     if row.overlong_buffer_share > 0:
         buffer = max(1, round(limit * row.overlong_buffer_share))
         shaping.append(partial(soft_overlong, limit_tokens=limit, buffer_tokens=buffer))
@@ -151,13 +152,14 @@ def _shaping(parts: Parts, config: RlvrConfig, row: Algorithm) -> list[Shape]:
 
 
 def _learner(parts: Parts, config: RlvrConfig, row: Algorithm) -> Learner:
-    updates = config.steps * row.updates_per_step * row.epochs_per_step
+    each = row.updates_per_step * row.epochs_per_step
+    learning = config.steps - (config.critic.warmup_steps if row.needs_values else 0)
     return Learner(
         parts.policy,
-        parts.make_optimizer(parts.policy, config.optimizer, updates),
+        parts.make_optimizer(parts.policy, config.optimizer, learning * each),
         row=row,
         reference=parts.make_reference() if row.needs_reference else None,
-        critic=_critic(parts, config, row, updates) if row.needs_values else None,
+        critic=_critic(parts, config, row, config.steps * each) if row.needs_values else None,
         max_completion_tokens=config.max_completion_tokens,
         temperature=config.temperature,
         microbatch_tokens=config.microbatch_tokens,
@@ -194,7 +196,7 @@ def _rollout(
             purpose="train",
         ),
         encode=lambda task: intake.prompts[task.id],
-        scores=parts.scores,
+        scores=parts.rewards,
         shaping=_shaping(parts, config, row),
         keep=FILTERS[row.filter],
         refill_limit=row.refill_limit if row.refill else 1,

@@ -15,7 +15,7 @@ from rlvr.models.heads import token_values
 from rlvr.models.optim import Optimizer
 from rlvr.training.batching import Batch, Row, make_batches, per_sequence
 from rlvr.training.samples import Measured
-from rlvr.training.update import accumulate, autocast
+from rlvr.training.update import accumulate, autocast, require_finite
 from rlvr.types import FloatArray, Sample
 
 
@@ -34,12 +34,13 @@ class Critic:
 
     @torch.no_grad()
     def values(self, samples: Sequence[Sample]) -> tuple[FloatArray, ...]:
-        """Gives each sample's values [T], 0 where not trainable."""
+        """Gives each sample's values [T], 0 where not trainable. Raises TrainingError where one is not finite."""
         self.model.eval()
         found: list[FloatArray] = [np.zeros(len(sample.token_ids), dtype=np.float32) for sample in samples]
         for batch in self._batches([Row(sample.token_ids, sample.trainable) for sample in samples], tokens=1):
             with autocast(self.model.device, self._dtype):
                 values = self._values(batch)
+            require_finite(values, "value of the critic")
             for index, part in zip(batch.rows, per_sequence(batch, values.float().cpu()), strict=True):
                 found[index] = part.numpy()
         return tuple(found)

@@ -22,7 +22,7 @@ from rlvr.models.optim import Optimizer
 from rlvr.training.batching import Batch, Row, make_batches, per_sequence
 from rlvr.training.critic import Critic
 from rlvr.training.samples import Measured, token_kl
-from rlvr.training.update import accumulate, autocast
+from rlvr.training.update import accumulate, autocast, require_finite
 from rlvr.types import FloatArray, Sample, StepReport
 
 
@@ -98,7 +98,7 @@ class Learner:
         if self._critic is not None:
             stats |= self._critic.update(samples, measured, parts)
         if self._row.kl_place == "reward":
-            stats |= self._kl_in_reward(samples, measured)
+            stats |= self._kl_in_reward(samples, measured, adapt=policy)
         return StepReport(float(np.mean(losses)) if losses else 0.0, stats, time.perf_counter() - start)
 
     def renew_reference(self) -> None:
@@ -127,7 +127,7 @@ class Learner:
             self._reference.load_state_dict(state["reference"])
             self._reference_renewed = True
 
-    def _kl_in_reward(self, samples: Sequence[Sample], measured: Measured) -> dict[str, float]:
+    def _kl_in_reward(self, samples: Sequence[Sample], measured: Measured, *, adapt: bool) -> dict[str, float]:
         """Says how large the KL in the reward was, and moves its coefficient where the row has a target."""
         learned = [index for index, sample in enumerate(samples) if sample.trainable.any()]
         if not learned:
@@ -135,7 +135,7 @@ class Learner:
         sums = [float(kl.sum()) for kl in token_kl(samples, self._row, measured)]
         tokens = sum(int(samples[index].trainable.sum()) for index in learned)
         stats = {"train/kl": sum(sums) / tokens, "train/kl_coefficient": self.kl_coefficient}
-        if self._row.kl_target > 0:
+        if self._row.kl_target > 0 and adapt:
             self.kl_coefficient = adapted(
                 self.kl_coefficient,
                 sum(sums) / len(learned),
@@ -149,6 +149,7 @@ class Learner:
         self, samples: Sequence[Sample], measured: Measured, indices: Sequence[int]
     ) -> tuple[float, float | None, dict[str, float]]:
         everywhere = self._row.kl_place == "loss" or self._row.entropy_coefficient > 0
+        pulls = (self._row.kl_place == "loss" and self._row.kl_coefficient > 0) or self._row.entropy_coefficient > 0
         rows = [
             Row(
                 sample.token_ids,
@@ -162,7 +163,7 @@ class Learner:
             for i, sample in zip(indices, samples, strict=True)
             if sample.trainable.any() and (everywhere or sample.advantages.any())
         ]
-        if not rows:
+        if not rows or not (pulls or any(sample.advantages.any() for sample in samples)):
             self.optimizer.skip()
             return 0.0, None, {}
         batches = make_batches(
@@ -211,7 +212,7 @@ class Learner:
         if row.entropy_coefficient > 0:
             loss = loss + entropy_bonus(found.entropy, entropy_coefficient=row.entropy_coefficient)
         weights = AGGREGATIONS[row.aggregation](
-            mask,
+            mask.to(loss.dtype),
             batch.sequence_tokens,
             tokens_in_update=batch.tokens_in_update,
             sequences_in_update=batch.sequences_in_update,
@@ -234,7 +235,10 @@ class Learner:
 def measure_logprobs(
     model: Any, rows: Sequence[Row], *, temperature: float, microbatch_tokens: int, layout: str, dtype: str
 ) -> tuple[FloatArray, ...]:
-    """Gives each row's token log-probabilities [T] under `model` in evaluation mode, 0 where not trainable."""
+    """Gives each row's token log-probabilities [T] under `model` in evaluation mode, 0 where not trainable.
+
+    Raises TrainingError where one is not finite.
+    """
     was_training = model.training
     model.eval()
     found: list[FloatArray] = [np.zeros(len(row.token_ids), dtype=np.float32) for row in rows]
@@ -250,6 +254,7 @@ def measure_logprobs(
             values = token_logprobs(
                 model, batch.token_ids, batch.position_ids, batch.trainable, temperature=temperature
             ).logprobs
+        require_finite(values, "log-probability")
         for index, part in zip(batch.rows, per_sequence(batch, values.float().cpu()), strict=True):
             found[index] = part.numpy()
     model.train(was_training)

@@ -1,5 +1,6 @@
 """One optimizer update from any number of microbatches."""
 
+import math
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from rlvr.errors import TrainingError
 from rlvr.training.batching import Batch
 
 LossFunction = Callable[[Batch], tuple[Tensor, dict[str, Tensor]]]
@@ -18,12 +20,22 @@ def autocast(device: torch.device, dtype: str) -> AbstractContextManager[Any]:
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=dtype == "bfloat16")
 
 
+def require_finite(values: Tensor, what: str) -> None:
+    """Raises TrainingError where one of the measured values is not finite: what is made of it would be silently wrong."""
+    if not bool(values.isfinite().all()):
+        raise TrainingError(
+            f"a {what} is not finite; the network gives numbers that cannot be learned from",
+            hint="rlvr resume goes on from the last checkpoint; lower optimizer.learning_rate, or model.dtype=float32",
+        )
+
+
 def accumulate(
     batches: Iterable[Batch], loss_of: LossFunction, *, device: torch.device, dtype: str
 ) -> tuple[float, dict[str, float]]:
     """Adds the gradients of all microbatches; gives the summed loss and the summed statistics.
 
     The losses are already divided by the update's global denominators, so their sum is the loss of the update.
+    Raises TrainingError for one that is not finite: its gradient may be, and would be applied.
     """
     loss_sum = 0.0
     sums: dict[str, float] = {}
@@ -34,4 +46,9 @@ def accumulate(
         loss_sum += float(loss.detach())
         for name, value in stats.items():
             sums[name] = sums.get(name, 0.0) + float(value.detach())
+    if not math.isfinite(loss_sum):
+        raise TrainingError(
+            f"the loss of the update is not finite ({loss_sum}); no weight has changed",
+            hint="rlvr resume goes on from the last checkpoint; lower optimizer.learning_rate, or model.dtype=float32",
+        )
     return loss_sum, sums

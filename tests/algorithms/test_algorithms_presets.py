@@ -190,6 +190,7 @@ def test_a_row_that_compares_completions_of_a_prompt_refuses_to_get_one_of_each(
             "mismatch_low below 1",
         ),
         ("grpo", {"mismatch": "token_truncate", "mismatch_high": 0.5}, "cut below 1", "mismatch_high = 2"),
+        ("rloo", {"drop_truncated": True}, "but not its KL", 'kl_place = "loss"'),
         ("tulu3", {"drop_truncated": True}, "one would hide the other", "missing_end_penalty = 0"),
         ("tulu3", {"overlong_buffer_share": 0.2}, "punish the same completions twice", "missing_end_penalty = 0"),
         ("dapo", {"drop_truncated": True}, "one would hide the other", "overlong_buffer_share = 0"),
@@ -236,7 +237,7 @@ def test_explain_shows_overridden_cells_as_yours_in_formula_and_list():
 def test_explain_ppo_prints_the_reward_per_token_the_advantage_the_critic_and_the_whitening():
     page = explain("ppo", kl_target=6)
     assert "R_t = R_i · [t is the last] − β · k_t" in page
-    assert "β ← β · (1 + clip(KL / 6 − 1, −0.2, 0.2) · B / 10000)" in page
+    assert "β ← β · (1 + clip(KL / 6 − 1, −0.2, 0.2) · min(1, B / 10000))" in page
     assert "A_t = δ_t + 1 · 0.95 · A_{t+1}" in page
     assert "max((V − G_t)², (clip(V, V_old ± 0.2) − G_t)²)" in page
     assert "A ← (A − mean(A)) / std(A)" in page

@@ -95,7 +95,15 @@ def test_it_samples_to_the_end_token_and_marks_the_completion(example, tmp_path)
     assert {sum(mask) for mask in trainable.tolist()} != {6}
 
 
-def test_the_shipped_model_learns_on_it(example):
+def test_what_it_does_not_have_it_refuses(example):
+    for name in ("dapo", "ppo", "rloo", "reinforce_pp", "reinforce_pp_baseline", "tulu3", "r1_zero"):
+        with pytest.raises(SystemExit, match=f"{name} has more than this page"):
+            example.refuse_more(resolve(name, updates_per_step=1))
+    for name in ("grpo", "dr_grpo", "gspo", "cispo"):
+        example.refuse_more(resolve(name, updates_per_step=1))
+
+
+def test_the_shipped_model_solves_some_of_its_tasks_and_takes_two_steps(example):
     row = resolve("dr_grpo", updates_per_step=1)
     torch.manual_seed(0)
     model = AutoModelForCausalLM.from_pretrained(example.SHIPPED, dtype=torch.float32)

@@ -176,6 +176,38 @@ def test_a_loss_that_is_not_finite_stops_training_before_the_weights_change():
     )
 
 
+def test_a_loss_that_is_not_finite_stops_training_though_its_gradient_is():
+    row = resolve("grpo")
+    learner = learner_of(row)
+    samples = samples_of(row, [(1.0, 0.0)])
+    measured = learner.measure(samples)
+    # k3 at x = inf is inf, and its gradient is 1
+    lowest = tuple(
+        np.where(column != 0, -np.inf, 0).astype(np.float32) for column in measured.columns["reference_logprobs"]
+    )
+    before = weights(learner)
+    with pytest.raises(TrainingError, match="the loss of the update is not finite"):
+        learner.update(samples, Measured({"reference_logprobs": lowest}))
+    assert same(before, weights(learner))
+
+
+def test_a_reference_that_gives_no_numbers_stops_training_when_it_is_measured():
+    row, broken = resolve("grpo"), make_model(seed=1)
+    with torch.no_grad():
+        broken.model.norm.weight[0] = float("nan")
+    learner = learner_of(row, reference=broken)
+    with pytest.raises(TrainingError, match="a log-probability is not finite"):
+        learner.measure(samples_of(row, [(1.0, 0.0)]))
+
+
+def test_a_kl_that_is_only_measured_changes_nothing_where_no_token_has_an_advantage():
+    row = resolve("grpo", kl_coefficient=0.0, updates_per_step=2)
+    learner = learner_of(row)
+    samples = samples_of(row, [(1.0, 0.0), (1.0, 1.0)])
+    report = learner.update(samples, learner.measure(samples))
+    assert report.stats["train/idle_updates"] == 1.0
+
+
 def test_measuring_leaves_the_mode_alone_and_gives_each_row_its_own_log_probs():
     model = make_model().train()
     rng = np.random.default_rng(0)
