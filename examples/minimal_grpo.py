@@ -104,14 +104,10 @@ def refuse_more(row: Algorithm) -> None:
     """Raises SystemExit for a row with more than this page has."""
     more = sorted(set(in_use(row)) - ON_THIS_PAGE)
     if more or not row.per_completion or row.kl_place == "reward":
-        raise SystemExit(
-            f"{row.name} has more than this page ({', '.join(more) or 'KL in the reward'}): use rlvr train"
-        )
+        raise SystemExit(f"{row.name} has more than this page: {', '.join(more) or 'KL in the reward'}")
 
 
-def grpo_loss(
-    row: Algorithm, logprobs: Tensor, reference_logprobs: Tensor | None, rollout: Rollout, *, limit: int
-) -> Tensor:
+def grpo_loss(row: Algorithm, logprobs: Tensor, reference_logprobs: Tensor, rollout: Rollout, *, limit: int) -> Tensor:
     """Gives the loss of the whole rollout, from the cells of the row."""
     mask, rewards = rollout.trainable, rollout.rewards
     per_completion = GROUP_ADVANTAGES[row.advantage](rewards, torch.ones_like(rewards, dtype=torch.bool)).reshape(-1)
@@ -122,7 +118,7 @@ def grpo_loss(
     log_ratio = RATIOS[row.ratio](logprobs, logprobs.detach(), mask, sequence_ids, sequence_tokens)
     bounds = Bounds(row.clip_low, row.clip_high, row.dual_clip, row.weight_max)
     loss = LOSSES[row.loss](logprobs, log_ratio, advantages, bounds)
-    if row.kl_place == "loss" and reference_logprobs is not None:
+    if row.kl_place == "loss":
         loss = loss + row.kl_coefficient * KL_ESTIMATORS[row.kl_estimator](logprobs, reference_logprobs)
     weights = AGGREGATIONS[row.aggregation](
         mask,
@@ -147,10 +143,8 @@ def update(
     """Takes one optimizer step on the rollout; gives the norm of the gradient before it was clipped to 1."""
     model.train()
     logprobs = token_logprobs(model, rollout.token_ids, temperature=temperature)
-    reference_logprobs = None
-    if row.needs_reference:
-        with torch.no_grad():
-            reference_logprobs = token_logprobs(reference, rollout.token_ids, temperature=temperature)
+    with torch.no_grad():
+        reference_logprobs = token_logprobs(reference, rollout.token_ids, temperature=temperature)
     grpo_loss(row, logprobs, reference_logprobs, rollout, limit=limit).backward()
     norm = torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     optimizer.step()

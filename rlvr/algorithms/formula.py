@@ -103,7 +103,7 @@ def _reward(row: Algorithm) -> list[Line]:
         if row.kl_target:
             lines.append(
                 (
-                    f"β ← β · (1 + clip(KL / {cell_text(row.kl_target)} − 1, −0.2, 0.2) · min(1, B / {row.kl_horizon}))",
+                    f"β ← β · (1 + clip(KL / {cell_text(row.kl_target)} − 1, ±0.2) · min(1, B / {row.kl_horizon}))",
                     f"after each step, from β = {cell_text(row.kl_coefficient)}; KL: mean of its completions' Σ_t k_t",
                 )
             )

@@ -272,7 +272,7 @@ def _refuse_idle_critic(stage: RlvrConfig, row: Algorithm) -> None:
         )
     if row.needs_values and stage.critic.warmup_steps >= stage.steps:
         raise RecipeError(
-            f"critic.warmup_steps is {stage.critic.warmup_steps} of {stage.steps} steps, so that the policy never learns",
+            f"critic.warmup_steps is {stage.critic.warmup_steps} of {stage.steps} steps: the policy never learns",
             hint="fewer warmup_steps, or more steps",
         )
 

@@ -27,7 +27,7 @@ GLOSSARY: dict[str, str] = {
     "train/reward_mean": "Mean reward of all completions of the update, as the reward model gives it.",
     "train/entropy": "Mean entropy per trained token of the policy's next-token distribution, in nats.",
     "rollout/outcome_mean": "Mean outcome of all scored completions of the step: how often the model is right.",
-    "rollout/reward_mean": "Mean reward of all scored completions: the outcome, or a reward model's score, after shaping.",
+    "rollout/reward_mean": "Mean reward of all scored completions: outcome, or reward model's score, after shaping.",
     "rollout/score_mean": "Mean score of all completions of the step, as the reward model gives it, before shaping.",
     "rollout/score_agreement_rate": "Share of right-wrong pairs of one task whose right one has the higher score.",
     "rollout/informative_rate": "Share of groups with solved and unsolved completions; only they carry a signal.",

@@ -21,7 +21,7 @@ def autocast(device: torch.device, dtype: str) -> AbstractContextManager[Any]:
 
 
 def require_finite(values: Tensor, what: str) -> None:
-    """Raises TrainingError where one of the measured values is not finite: what is made of it would be silently wrong."""
+    """Raises TrainingError where a measured value is not finite: what is made of it would be silently wrong."""
     if not bool(values.isfinite().all()):
         raise TrainingError(
             f"a {what} is not finite; the network gives numbers that cannot be learned from",

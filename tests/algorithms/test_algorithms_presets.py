@@ -237,7 +237,7 @@ def test_explain_shows_overridden_cells_as_yours_in_formula_and_list():
 def test_explain_ppo_prints_the_reward_per_token_the_advantage_the_critic_and_the_whitening():
     page = explain("ppo", kl_target=6)
     assert "R_t = R_i · [t is the last] − β · k_t" in page
-    assert "β ← β · (1 + clip(KL / 6 − 1, −0.2, 0.2) · min(1, B / 10000))" in page
+    assert "β ← β · (1 + clip(KL / 6 − 1, ±0.2) · min(1, B / 10000))" in page
     assert "A_t = δ_t + 1 · 0.95 · A_{t+1}" in page
     assert "max((V − G_t)², (clip(V, V_old ± 0.2) − G_t)²)" in page
     assert "A ← (A − mean(A)) / std(A)" in page

@@ -163,7 +163,7 @@ def test_an_algorithm_that_compares_completions_refuses_to_get_one_of_each_promp
 def test_a_critic_that_nobody_asks_or_that_leaves_the_policy_no_step_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=r"\[stage.critic\] is set, but dapo has no critic"):
         plan_text(tmp_path, "rlvr.critic.warmup_steps=2")
-    with pytest.raises(RecipeError, match="warmup_steps is 4 of 4 steps, so that the policy never learns"):
+    with pytest.raises(RecipeError, match="warmup_steps is 4 of 4 steps: the policy never learns"):
         plan_text(tmp_path, 'rlvr.algorithm="ppo"', "rlvr.critic.warmup_steps=4")
 
 

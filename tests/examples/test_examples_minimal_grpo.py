@@ -106,7 +106,7 @@ def test_what_it_does_not_have_it_refuses(example):
 def test_the_shipped_model_solves_some_of_its_tasks_and_takes_two_steps(example):
     row = resolve("dr_grpo", updates_per_step=1)
     torch.manual_seed(0)
-    model = AutoModelForCausalLM.from_pretrained(example.SHIPPED, dtype=torch.float32)
+    model, reference = (AutoModelForCausalLM.from_pretrained(example.SHIPPED, dtype=torch.float32) for _ in range(2))
     tokenizer = AutoTokenizer.from_pretrained(example.SHIPPED)
-    rates = example.train(model, None, tokenizer, row, steps=2, log=lambda line: None)
+    rates = example.train(model, reference, tokenizer, row, steps=2, log=lambda line: None)
     assert all(0 < rate < 1 for rate in rates)

@@ -182,9 +182,8 @@ def test_a_loss_that_is_not_finite_stops_training_though_its_gradient_is():
     samples = samples_of(row, [(1.0, 0.0)])
     measured = learner.measure(samples)
     # k3 at x = inf is inf, and its gradient is 1
-    lowest = tuple(
-        np.where(column != 0, -np.inf, 0).astype(np.float32) for column in measured.columns["reference_logprobs"]
-    )
+    columns = measured.columns["reference_logprobs"]
+    lowest = tuple(np.where(column != 0, -np.inf, 0).astype(np.float32) for column in columns)
     before = weights(learner)
     with pytest.raises(TrainingError, match="the loss of the update is not finite"):
         learner.update(samples, Measured({"reference_logprobs": lowest}))
