@@ -188,7 +188,7 @@ class Learner:
             entropy_gradient=row.entropy_coefficient > 0,
         )
         logprobs, sampler = found.logprobs, batch.columns["logprobs"]
-        proximal = batch.columns.get("proximal_logprobs", logprobs.detach())
+        proximal = batch.columns.get("proximal_logprobs", logprobs.detach()).to(logprobs.dtype)
         place = (mask, batch.sequence_ids, batch.sequence_tokens)
         log_ratio = RATIOS[row.ratio](logprobs, proximal, *place)
         bounds = Bounds(row.clip_low, row.clip_high, row.dual_clip, row.weight_max)

@@ -143,16 +143,6 @@ def learner_of(model, row, *, layout="padded", budget=64):
     return learner, optimizer
 
 
-def token_table(model, sample):
-    table = full_logprobs(model, sample.token_ids, temperature=TEMPERATURE)
-    return [table[t - 1, int(sample.token_ids[t])] for t in np.flatnonzero(sample.trainable)]
-
-
-def entropies(model, sample):
-    table = full_logprobs(model, sample.token_ids, temperature=TEMPERATURE)
-    return [-(table[t - 1].exp() * table[t - 1]).sum() for t in np.flatnonzero(sample.trainable)]
-
-
 def mismatch_weight(row, rhos, rho):
     """The weight of one token of a completion whose tokens have the ratios `rhos` of learner to sampler."""
     product, low, high = math.prod(rhos), row.mismatch_low, row.mismatch_high
@@ -184,7 +174,9 @@ def sample_loss(row, model, sample, columns, denominators):
     places, total = np.flatnonzero(sample.trainable), torch.zeros((), dtype=torch.float64)
     if not len(places):
         return total
-    logprobs = token_table(model, sample)
+    # One forward pass for both: the norms of the network compute in float32, so that gradients of two passes differ.
+    table = full_logprobs(model, sample.token_ids, temperature=TEMPERATURE)
+    logprobs = [table[t - 1, int(sample.token_ids[t])] for t in places]
     proximal = [p.detach() for p in logprobs]
     if row.needs_proximal:
         proximal = [torch.tensor(float(columns["proximal_logprobs"][t]), dtype=torch.float64) for t in places]
@@ -195,7 +187,7 @@ def sample_loss(row, model, sample, columns, denominators):
     if row.ratio == "sequence_token":
         log_ratios = [mean.detach() + now - now.detach() for now in logprobs]
     rhos = [math.exp(float(p) - float(sample.logprobs[t])) for p, t in zip(proximal, places, strict=True)]
-    spread = entropies(model, sample) if row.entropy_coefficient else [0.0] * len(places)
+    spread = [-(table[t - 1].exp() * table[t - 1]).sum() for t in places]
     for i, t in enumerate(places):
         a = float(sample.advantages[t])
         value = token_loss(row, logprobs[i], log_ratios[i], a) * mismatch_weight(row, rhos, rhos[i])

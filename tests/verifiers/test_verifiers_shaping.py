@@ -39,11 +39,12 @@ def test_each_function_by_hand() -> None:
         "linear_length": shaped("linear_length", 1.0, tokens=5, weight=0.2, limit_tokens=10),  # 1 - .2·.5
         "cosine_length": shaped("cosine_length", 1.0, tokens=5, limit_tokens=10),  # half way: (2 + 1)/2
         "soft_overlong": shaped("soft_overlong", 1.0, tokens=7, limit_tokens=10, buffer_tokens=4),
+        "missing_end": shaped("missing_end", 1.0, penalty=10.0),
     }
     wanted = {
         "scale": 2.0, "domain_scale": 1.5, "clip": 1.0, "weighted_sum": 1.0, "product": 0.4, "minimum": 0.5,
         "maximum": 1.0, "gate": 1.2, "step_credit": 0.8, "format_bonus": 0.1, "linear_length": 0.9,
-        "cosine_length": 1.5, "soft_overlong": 0.75,
+        "cosine_length": 1.5, "soft_overlong": 0.75, "missing_end": 1.0,
     }  # fmt: skip
     assert found == pytest.approx(wanted)
     assert set(SHAPINGS) == {*wanted, "repetition"}
@@ -83,6 +84,12 @@ def test_repetition_counts_the_ngrams_that_came_before(ids: tuple[int, ...], rew
 def test_a_part_that_the_verdict_does_not_have_is_an_error_and_no_zero() -> None:
     with pytest.raises(VerifierError, match=r"no part 'step'; it has outcome, steps, format"):
         shaped("step_credit", 1.0, part="step", weight=0.5)
+
+
+def test_a_completion_that_was_cut_pays_for_its_missing_end() -> None:
+    cut = replace(completion(1, 2), finish="length")
+    assert SHAPINGS["missing_end"](TASK, cut, RIGHT, 10.0, penalty=10.0) == 0.0
+    assert SHAPINGS["missing_end"](TASK, completion(1, 2), RIGHT, 10.0, penalty=10.0) == 10.0
 
 
 def test_soft_overlong_falls_by_equation_13_of_dapo() -> None:
