@@ -18,12 +18,17 @@ from concurrent.futures import ThreadPoolExecutor
 
 from rlvr.verifiers.pool import usable_cores
 from rlvr.verifiers.sandbox import codec
+from rlvr.verifiers.sandbox.forms import Judged
+from rlvr.verifiers.sandbox.judged import judge
 from rlvr.verifiers.sandbox.limits import Limits
 from rlvr.verifiers.sandbox.pool import SandboxPool
 
 PROGRAM = "def solve(xs):\n    return sorted(set(xs), reverse=True)\n"
 SCRIPT = "print(*sorted(set(map(int, input().split())), reverse=True))"
 CALLS = [codec.encode([[[*range(n, 0, -1), 1, 2]], {}]) for n in range(5)]
+TESTS = Judged(
+    "for xs in ([3, 1, 3], [2], []):\n    assert solve(xs) == sorted(set(xs), reverse=True)\n", "", ("solve",), ()
+)
 LIMITS = Limits()
 
 
@@ -38,6 +43,7 @@ def main() -> None:
     kinds: dict[str, Callable[[], None]] = {
         "calls": lambda: _calls(pool),
         "stdin": lambda: _stdin(pool),
+        "judged": lambda: _judged(pool),
         "python -I -c": _plain,
     }
     for act in kinds.values():
@@ -46,13 +52,13 @@ def main() -> None:
     for name, act in kinds.items():
         number = options.runs if name != "python -I -c" else max(20, options.runs // 5)
         found[name] |= _throughput(act, number, options.workers, pool)
-    ratio = found["calls"]["per_second"] / found["python -I -c"]["per_second"]
+    plain = found["python -I -c"]["per_second"]
     report = {
         "statement": pool.assessment.statement(),
         "load": os.getloadavg(),
         "workers": options.workers,
         "kinds": found,
-        "calls_to_plain_ratio": ratio,
+        "to_plain_ratio": {name: found[name]["per_second"] / plain for name in kinds if name != "python -I -c"},
     }
     pool.close()
     print(json.dumps(report, indent=1) if options.json else _table(report))
@@ -66,6 +72,11 @@ def _calls(pool: SandboxPool) -> None:
 def _stdin(pool: SandboxPool) -> None:
     ran = pool.run_stdin(SCRIPT, b"3 1 3\n", LIMITS)
     assert ran.stdout == b"3 1\n", ran
+
+
+def _judged(pool: SandboxPool) -> None:
+    result = judge(pool.session, PROGRAM, TESTS, LIMITS)
+    assert (result.path, result.status, result.passed) == ("judged", "ok", 1), result
 
 
 def _plain() -> None:
@@ -120,7 +131,8 @@ def _table(report: dict) -> str:
     for name, row in report["kinds"].items():
         keys = ("min_ms", "median_ms", "p95_ms", "per_second", "cpu_ms_per_run")
         lines.append(f"{name:14} " + " ".join(f"{row[key]:8.1f}" for key in keys))
-    lines.append(f"calls a second, to plain Python: {report['calls_to_plain_ratio']:.1f} times")
+    ratios = ", ".join(f"{name} {ratio:.1f} times" for name, ratio in report["to_plain_ratio"].items())
+    lines.append(f"runs a second, to plain Python: {ratios}; stdin runs the same script on the same input")
     return "\n".join(lines)
 
 
