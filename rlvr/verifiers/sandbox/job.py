@@ -29,7 +29,7 @@ SLACK_SECONDS = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One run to make."""
+    """One run to make. A session may have a `prelude`, which driver.py knows by its name."""
 
     mode: Mode
     program: bytes
@@ -37,6 +37,7 @@ class Job:
     entry: str = ""
     calls: Sequence[bytes] = ()
     stdin: bytes = b""
+    prelude: str = ""
 
     def refusal(self) -> str:
         """Says why the job is not even tried; "" where it is."""
@@ -63,7 +64,12 @@ class Job:
 
     def frames(self) -> bytes:
         """Gives what the child reads: a header, the program, the calls."""
-        header = {"mode": self.mode, "entry": self.entry, "result_bytes": self.limits.result_bytes}
+        header = {
+            "mode": self.mode,
+            "entry": self.entry,
+            "result_bytes": self.limits.result_bytes,
+            "prelude": self.prelude,
+        }
         parts = [json.dumps(header).encode(), self.program, *self.calls]
         return b"".join(LENGTH.pack(len(part)) + part for part in parts)
 

@@ -7,7 +7,6 @@ are too large, end before they ask anything or hand the program what cannot be s
 
 import contextlib
 import functools
-from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +21,7 @@ from rlvr.verifiers.sandbox.ran import Ran
 from rlvr.verifiers.sandbox.result import Result, ended, shown
 
 PATH = "judged"
+PRELUDE = "examiner"
 MAX_REMOTE_CALLS = 5000
 SPARE_SECONDS = 10.0
 """How much longer the tests may take than the program they wait for."""
@@ -39,7 +39,11 @@ class Session(Protocol):
         """Gives the reply to one operation."""
 
 
-Open = Callable[[str, Limits], AbstractContextManager[Session]]
+class Open(Protocol):
+    """Loads a program in a sandbox of its own, after the prelude of that name."""
+
+    def __call__(self, program: str, limits: Limits, prelude: str = "") -> AbstractContextManager[Session]:
+        """Gives the session while it lasts."""
 
 
 def judge(open_session: Open, program: str, form: Judged, limits: Limits) -> Result:
@@ -54,7 +58,7 @@ def _once(open_session: Open, program: str, form: Judged, limits: Limits) -> Res
     try:
         with open_session(program, limits) as candidate:
             try:
-                with open_session(script(form), _longer(limits)) as tests:
+                with open_session(script(form), _longer(limits), PRELUDE) as tests:
                     verdict = _relay(candidate, tests)
             except EndedError as error:
                 return replace(ended(PATH, error.ran, cases=1), error=f"under the tests: {error.ran.error}", stderr="")
@@ -79,14 +83,14 @@ def examiner() -> str:
 
 
 def script(form: Judged) -> str:
-    """Gives the program of the second sandbox."""
+    """Gives the program of the second sandbox, which comes after the examiner."""
     said = {
         "preamble": form.preamble,
         "tests": form.tests,
         "wanted": list(form.wanted),
         "modules": list(form.modules),
     }
-    return f"{examiner()}\nSCRIPT.update({said!r})\n"
+    return f"SCRIPT.update({said!r})\n"
 
 
 def _relay(candidate: Session, tests: Session) -> Result | tuple[str, str]:

@@ -20,7 +20,7 @@ from rlvr.verifiers.sandbox import policy
 
 HERE = Path(__file__).parent
 INSIDE = "/sandbox"
-FILES = ("zygote.py", "confine.py", "driver.py", "codec.py")
+FILES = ("zygote.py", "confine.py", "driver.py", "codec.py", "examiner.py")
 BOX, OTHER_BOX = "/tmp", "/box"
 """Where the box stands inside; the other one where what has to be read, a package say, lies in the host's /tmp."""
 BOX_BYTES = 16 << 20

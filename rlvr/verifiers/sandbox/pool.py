@@ -143,14 +143,14 @@ class SandboxPool:
         return self._run(Job("calls", _encoded(program), limits, entry=entry, calls=tuple(calls)))
 
     @contextlib.contextmanager
-    def session(self, program: str, limits: Limits) -> Iterator[Session]:
-        """Executes a program and keeps it for `Session.call`, with the operations that driver.py names.
+    def session(self, program: str, limits: Limits, prelude: str = "") -> Iterator[Session]:
+        """Executes a program and keeps it for `Session.call`, with the operations and preludes that driver.py names.
 
         A thread that holds a session and opens another takes the second one's sandbox beside the first one's, so that
         two that need each other never wait for a free worker. Nothing is tried again here, where a dialogue would have
         to be: who holds it may, once. Raises EndedError where the program fails at once.
         """
-        job = Job("session", _encoded(program), limits)
+        job = Job("session", _encoded(program), limits, prelude=prelude)
         if refusal := job.refusal():
             raise EndedError(Ran("exception", error=refusal))
         with self._slot() as (slot, depth), contextlib.ExitStack() as stack:

@@ -138,7 +138,7 @@ class RemoteSandbox:
             return _ended(without, word, error or ran.error or f"exit status {ran.exit_code}"), replies
         return without, replies
 
-    def session(self, program: str, limits: Limits) -> NoReturn:
+    def session(self, program: str, limits: Limits, prelude: str = "") -> NoReturn:
         """Raises UsageError: a dialogue needs a sandbox on this machine."""
         raise UsageError(
             f"{self.url} runs whole programs; asserts that are judged call by call need a sandbox on this machine",

@@ -67,6 +67,7 @@ class Zygote:
         sys.path.extend(self.settings["package_folders"])
         for name in (*PRELOADED, *self.settings["packages"]):
             importlib.import_module(name)
+        self.driver.prepare(HERE)
         for folder in self.settings["package_folders"]:
             sys.path.remove(folder)
         landlock = self.settings["landlock"]

@@ -52,7 +52,7 @@ def sessions(candidate: Callable[[bytes], bytes], tests: Callable[[bytes], bytes
     opened: list[str] = []
 
     @contextlib.contextmanager
-    def open_session(program: str, limits: Limits) -> Iterator[FakeSession]:
+    def open_session(program: str, limits: Limits, prelude: str = "") -> Iterator[FakeSession]:
         opened.append(program)
         yield FakeSession(tests if "SCRIPT" in program else candidate)
 
