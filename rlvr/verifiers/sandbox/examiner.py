@@ -1,6 +1,6 @@
 """The program of the second sandbox: runs test code whose calls reach the program under test in another one.
 
-Standard library only: the text of this file is sent as a program, with an assignment of SCRIPT appended. Every name of
+Standard library only: the fork server compiles this file as the prelude of a program that fills SCRIPT. Every name of
 the tests that nobody binds is a stand-in for the program's: calling it sends the arguments out and brings plain data
 back. Objects of the program's own classes stay there; their attributes and methods can be used, but to compare, order,
 iterate or weigh one ends the test as failed, because the answer would be the program's. So does an exception class that
