@@ -9,7 +9,6 @@ back over the socket are frames whose first byte tells a reply (R) from the exce
 
 import atexit
 import builtins
-import contextlib
 import importlib
 import json
 import os
@@ -37,11 +36,13 @@ _BUILTIN_EXCEPTIONS = {
 
 
 def prepare(folder: str) -> None:
-    """Compiles, before the fork, what the second sandbox of a judged question runs first: it takes milliseconds."""
-    for name in ("examiner",):
-        with contextlib.suppress(FileNotFoundError), open(os.path.join(folder, f"{name}.py"), encoding="utf-8") as text:
-            PRELUDES[name] = compile(text.read(), f"{name}.py", "exec")
-            importlib.import_module("ast")
+    """Compiles, before the fork, what the second sandbox of a judged question runs first: it takes milliseconds.
+
+    Raises OSError where the text is missing: a sandbox that starts without it would fail right programs.
+    """
+    importlib.import_module("ast")
+    with open(os.path.join(folder, "examiner.py"), encoding="utf-8") as text:
+        PRELUDES["examiner"] = compile(text.read(), "examiner.py", "exec")
 
 
 def serve(job: int, data: int, codec: Any) -> None:

@@ -1,9 +1,13 @@
 """How a sandbox starts, for this user and for an ordinary one."""
 
 import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from users import environment, python_of_nobody, run_as_nobody
+
+from rlvr.verifiers.sandbox import driver
 
 FIRST_TO_GO = """
 import sys
@@ -34,3 +38,23 @@ def test_a_kernel_out_of_memory_kills_the_sandbox_before_the_trusted_side(level:
     own, *scores, reached = done.stdout.split()
     assert own == "True"
     assert scores == ["1000"] * (3 if reached == "3" else 2)
+
+
+def test_a_sandbox_without_its_examiner_does_not_start(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"examiner\.py"):
+        driver.prepare(str(tmp_path))
+
+
+COMPILED = """
+import os
+from rlvr.verifiers.sandbox import driver, judged
+driver.prepare(os.path.dirname(driver.__file__))
+found = {}
+exec(driver.PRELUDES[judged.PRELUDE], found)
+print(sorted(driver.PRELUDES), found["SCRIPT"])
+"""
+
+
+def test_what_a_fork_server_compiles_is_the_examiner_alone() -> None:
+    done = subprocess.run([sys.executable, "-c", COMPILED], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.strip() == "['examiner'] {'preamble': '', 'tests': '', 'wanted': [], 'modules': []}"

@@ -50,13 +50,16 @@ class FakeSession:
 def sessions(candidate: Callable[[bytes], bytes], tests: Callable[[bytes], bytes]) -> Any:
     """What opens the candidate's session first and the tests' second, each time anew."""
     opened: list[str] = []
+    preludes: list[str] = []
 
     @contextlib.contextmanager
     def open_session(program: str, limits: Limits, prelude: str = "") -> Iterator[FakeSession]:
         opened.append(program)
+        preludes.append(prelude)
         yield FakeSession(tests if "SCRIPT" in program else candidate)
 
     open_session.opened = opened  # type: ignore[attr-defined]
+    open_session.preludes = preludes  # type: ignore[attr-defined]
     return open_session
 
 
@@ -186,6 +189,13 @@ def test_a_sandbox_that_breaks_is_replaced_once_and_then_counts_against_the_prog
     opened = sessions(ending(Ran("host_error")), lambda _: asked)
     assert judge(opened, "", FORM, Limits()).status == "host_error"
     assert len(opened.opened) == 2
+
+
+def test_only_the_tests_come_after_the_examiner() -> None:
+    opened = sessions(ending(Ran("memory")), lambda _: encode(["value", ["passed", ""], None]))
+    assert judge(opened, "the program", FORM, Limits()).passed == 1
+    assert opened.opened[0] == "the program"
+    assert opened.preludes == ["", "examiner"]
 
 
 def test_calls_without_end_are_given_up() -> None:
