@@ -1,4 +1,4 @@
-"""Runs the code sandbox for long, every tenth program hostile, and says what was left behind or lost.
+"""Runs the code sandbox for long, every tenth program hostile, every fifth judged, and says what was left or lost.
 
 Exit code 1 where a verdict was wrong, or where descriptors, processes, files or memory were left. Memory is compared
 between the end of the first tenth and the end.
@@ -18,10 +18,13 @@ from pathlib import Path
 
 from rlvr.verifiers.pool import usable_cores
 from rlvr.verifiers.sandbox import codec
+from rlvr.verifiers.sandbox.forms import Judged
+from rlvr.verifiers.sandbox.judged import judge
 from rlvr.verifiers.sandbox.limits import Limits
 from rlvr.verifiers.sandbox.pool import SandboxPool
 
 LIMITS = Limits(cpu_seconds=1.0, wall_seconds=3.0)
+TESTS = Judged("for n in range(3):\n    assert f(n) == [n, str(n)]\n", "", ("f",), ())
 MAX_GROWTH = 1.1
 HOSTILE = (
     ("import os\nos._exit(3)", "exception"),
@@ -85,6 +88,9 @@ def _one(pool: SandboxPool, number: int) -> tuple[str, str]:
     if number % 10 == 7:
         program, expected = HOSTILE[number // 10 % len(HOSTILE)]
         return pool.run_stdin(program, b"", LIMITS).status, expected
+    if number % 5 == 3:
+        result = judge(pool.session, "def f(x):\n    return [x, str(x)]", TESTS, LIMITS)
+        return result.status if result.passed else f"{result.status}, not passed", "ok"
     if number % 2:
         ran = pool.run_stdin("print(int(input()) + 1)", f"{number}\n".encode(), LIMITS)
         return ran.status if ran.stdout == f"{number + 1}\n".encode() else f"{ran.status}, wrong output", "ok"
