@@ -21,8 +21,9 @@ from rlvr.runs.folder import Run
 from rlvr.stages.pairs import Labelled, halves, policy_completions, row_of, with_reference
 from rlvr.stages.parts import Checkpoint, Parts, domains_of
 from rlvr.stages.supervised import UpdateLoss, longest_sequence, train_supervised, which_fit
-from rlvr.training.batching import Batch, Row, make_batches, sequence_sums
-from rlvr.training.update import LossFunction, autocast
+from rlvr.training.batching import Batch, Row, sequence_sums
+from rlvr.training.measure import measure
+from rlvr.training.update import LossFunction
 from rlvr.types import IntArray
 
 PARTNER_DRAWS = 16
@@ -127,23 +128,13 @@ def kto_loss(
     return of_update
 
 
-@torch.no_grad()
 def _measured_baseline(model: Any, rows: Sequence[Row], config: DpoConfig, dtype: str) -> float:
-    if not rows:
-        return 0.0
-    was_training = model.training
-    model.eval()
-    sums = []
-    for batch in make_batches(
-        rows,
-        microbatch_tokens=config.microbatch_tokens,
-        layout=config.batching,
-        device=model.device,
-        tokens_in_update=1,
-        sequences_in_update=1,
-    ):
-        with autocast(model.device, dtype):
-            found = token_logprobs(model, batch.token_ids, batch.position_ids, batch.trainable)
-        sums.append(sequence_sums(batch, found.logprobs - batch.columns["reference_logprobs"]))
-    model.train(was_training)
-    return kl_baseline(torch.cat(sums))
+    def read(batch: Batch) -> Tensor:
+        found = token_logprobs(model, batch.token_ids, batch.position_ids, batch.trainable)
+        return found.logprobs - batch.columns["reference_logprobs"]
+
+    measured = measure(
+        model, rows, read, microbatch_tokens=config.microbatch_tokens, layout=config.batching, dtype=dtype
+    )
+    sums = [sequence_sums(batch, values) for batch, values in measured]
+    return kl_baseline(torch.cat(sums)) if sums else 0.0

@@ -106,7 +106,7 @@ def _build(
     sequences_in_update: int,
 ) -> Batch:
     lengths = tuple(len(rows[m].token_ids) for m in members)
-    join = {"padded": _grid, "packed": _line}[layout]
+    join = {"padded": grid, "packed": _line}[layout]
 
     def tensor(parts: Sequence[npt.NDArray[Any]], dtype: Any) -> Tensor:
         return torch.from_numpy(join(parts, dtype)).to(device)
@@ -132,12 +132,12 @@ def _build(
     )
 
 
-def _grid(parts: Sequence[npt.NDArray[Any]], dtype: Any) -> npt.NDArray[Any]:
-    """One row each, filled up with zeros."""
-    grid = np.zeros((len(parts), max(len(part) for part in parts)), dtype=dtype)
-    for line, part in zip(grid, parts, strict=True):
+def grid(parts: Sequence[npt.NDArray[Any]], dtype: Any) -> npt.NDArray[Any]:
+    """Gives all parts in one [B, T], one row each, filled up with zeros."""
+    rows = np.zeros((len(parts), max(len(part) for part in parts)), dtype=dtype)
+    for line, part in zip(rows, parts, strict=True):
         line[: len(part)] = part
-    return grid
+    return rows
 
 
 def _line(parts: Sequence[npt.NDArray[Any]], dtype: Any) -> npt.NDArray[Any]:

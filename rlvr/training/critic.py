@@ -13,9 +13,10 @@ from torch import Tensor
 from rlvr.algorithms.values import value_loss
 from rlvr.models.heads import token_values
 from rlvr.models.optim import Optimizer
-from rlvr.training.batching import Batch, Row, make_batches, per_sequence
+from rlvr.training.batching import Batch, Row, make_batches
+from rlvr.training.measure import measure_tokens
 from rlvr.training.samples import Measured
-from rlvr.training.update import accumulate, autocast, require_finite
+from rlvr.training.update import accumulate
 from rlvr.types import FloatArray, Sample
 
 
@@ -32,18 +33,17 @@ class Critic:
         self._layout = layout
         self._dtype = dtype
 
-    @torch.no_grad()
     def values(self, samples: Sequence[Sample]) -> tuple[FloatArray, ...]:
         """Gives each sample's values [T], 0 where not trainable. Raises TrainingError where one is not finite."""
-        self.model.eval()
-        found: list[FloatArray] = [np.zeros(len(sample.token_ids), dtype=np.float32) for sample in samples]
-        for batch in self._batches([Row(sample.token_ids, sample.trainable) for sample in samples], tokens=1):
-            with autocast(self.model.device, self._dtype):
-                values = self._values(batch)
-            require_finite(values, "value of the critic")
-            for index, part in zip(batch.rows, per_sequence(batch, values.float().cpu()), strict=True):
-                found[index] = part.numpy()
-        return tuple(found)
+        return measure_tokens(
+            self.model,
+            [Row(sample.token_ids, sample.trainable) for sample in samples],
+            self._values,
+            "value of the critic",
+            microbatch_tokens=self._microbatch_tokens,
+            layout=self._layout,
+            dtype=self._dtype,
+        )
 
     def update(self, samples: Sequence[Sample], measured: Measured, parts: Sequence[Sequence[int]]) -> dict[str, float]:
         """Moves the values towards the returns, in one update for each part; gives the loss and what was foreseen.
@@ -65,7 +65,14 @@ class Critic:
             if not rows:
                 self.optimizer.skip()
                 continue
-            batches = self._batches(rows, tokens=sum(int(row.trainable.sum()) for row in rows))
+            batches = make_batches(
+                rows,
+                microbatch_tokens=self._microbatch_tokens,
+                layout=self._layout,
+                device=self.model.device,
+                tokens_in_update=sum(int(row.trainable.sum()) for row in rows),
+                sequences_in_update=len(rows),
+            )
             loss, _ = accumulate(batches, self._loss, device=self.model.device, dtype=self._dtype)
             losses.append(loss)
             norms.append(self.optimizer.step())
@@ -83,16 +90,6 @@ class Critic:
         """Goes back to a state that `state` gave."""
         self.model.load_state_dict(state["model"])
         self.optimizer.restore(state["optimizer"])
-
-    def _batches(self, rows: Sequence[Row], *, tokens: int) -> list[Batch]:
-        return make_batches(
-            rows,
-            microbatch_tokens=self._microbatch_tokens,
-            layout=self._layout,
-            device=self.model.device,
-            tokens_in_update=tokens,
-            sequences_in_update=max(1, len(rows)),
-        )
 
     def _values(self, batch: Batch) -> Tensor:
         """Gives the values [B, T]: token t's is read where the network has seen all before it."""

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from rlvr.algorithms.aggregate import AGGREGATIONS
@@ -19,10 +18,11 @@ from rlvr.algorithms.mismatch import MISMATCHES
 from rlvr.algorithms.ratios import RATIOS
 from rlvr.models.logprobs import token_logprobs
 from rlvr.models.optim import Optimizer
-from rlvr.training.batching import Batch, Row, make_batches, per_sequence
+from rlvr.training.batching import Batch, Row, make_batches
 from rlvr.training.critic import Critic
+from rlvr.training.measure import measure_tokens
 from rlvr.training.samples import Measured, token_kl
-from rlvr.training.update import accumulate, autocast, require_finite
+from rlvr.training.update import accumulate
 from rlvr.types import FloatArray, Sample, StepReport
 
 
@@ -231,7 +231,6 @@ class Learner:
         )
 
 
-@torch.no_grad()
 def measure_logprobs(
     model: Any, rows: Sequence[Row], *, temperature: float, microbatch_tokens: int, layout: str, dtype: str
 ) -> tuple[FloatArray, ...]:
@@ -239,26 +238,15 @@ def measure_logprobs(
 
     Raises TrainingError where one is not finite.
     """
-    was_training = model.training
-    model.eval()
-    found: list[FloatArray] = [np.zeros(len(row.token_ids), dtype=np.float32) for row in rows]
-    for batch in make_batches(
-        rows,
-        microbatch_tokens=microbatch_tokens,
-        layout=layout,
-        device=model.device,
-        tokens_in_update=1,
-        sequences_in_update=1,
-    ):
-        with autocast(model.device, dtype):
-            values = token_logprobs(
-                model, batch.token_ids, batch.position_ids, batch.trainable, temperature=temperature
-            ).logprobs
-        require_finite(values, "log-probability")
-        for index, part in zip(batch.rows, per_sequence(batch, values.float().cpu()), strict=True):
-            found[index] = part.numpy()
-    model.train(was_training)
-    return tuple(found)
+
+    def read(batch: Batch) -> Tensor:
+        return token_logprobs(
+            model, batch.token_ids, batch.position_ids, batch.trainable, temperature=temperature
+        ).logprobs
+
+    return measure_tokens(
+        model, rows, read, "log-probability", microbatch_tokens=microbatch_tokens, layout=layout, dtype=dtype
+    )
 
 
 def _minibatches(samples: Sequence[Sample], updates: int) -> list[list[int]]:

@@ -10,15 +10,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import torch
+from torch import Tensor
 
 from rlvr.data.chat import encode_prompt
 from rlvr.errors import VerifierError
 from rlvr.models.heads import token_values
 from rlvr.models.policy import context_length
-from rlvr.training.batching import Row, make_batches, sequence_sums
+from rlvr.training.batching import Batch, Row, sequence_sums
+from rlvr.training.measure import measure
 from rlvr.training.rollout import Scores
-from rlvr.training.update import autocast
 from rlvr.types import Completion, Group, IntArray, Task, Verdict, read_only
 
 
@@ -27,27 +27,18 @@ def scored_row(token_ids: IntArray, end: int) -> Row:
     return Row(read_only(token_ids[: end + 1], np.int64), read_only(np.arange(end + 1) == end, np.bool_))
 
 
-@torch.no_grad()
 def measure_rewards(
     model: Any, rows: Sequence[Row], *, microbatch_tokens: int, layout: str, dtype: str
 ) -> tuple[float, ...]:
     """Gives each row's reward under `model` in evaluation mode, read at its one trainable token."""
-    was_training = model.training
-    model.eval()
+
+    def read(batch: Batch) -> Tensor:
+        return token_values(model, batch.token_ids, batch.position_ids, batch.trainable)
+
     found = [math.nan] * len(rows)
-    for batch in make_batches(
-        rows,
-        microbatch_tokens=microbatch_tokens,
-        layout=layout,
-        device=model.device,
-        tokens_in_update=1,
-        sequences_in_update=1,
-    ):
-        with autocast(model.device, dtype):
-            values = token_values(model, batch.token_ids, batch.position_ids, batch.trainable)
+    for batch, values in measure(model, rows, read, microbatch_tokens=microbatch_tokens, layout=layout, dtype=dtype):
         for index, value in zip(batch.rows, sequence_sums(batch, values).tolist(), strict=True):
             found[index] = value
-    model.train(was_training)
     return tuple(found)
 
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from rlvr.algorithms.advantages import GROUP_ADVANTAGES, TOKEN_ADVANTAGES, whitened
 from rlvr.algorithms.algorithm import Algorithm
 from rlvr.algorithms.kl import KL_ESTIMATORS
+from rlvr.training.batching import grid
 from rlvr.types import FloatArray, Group, Sample, read_only
 
 
@@ -90,17 +91,15 @@ def with_advantages(
     penalties = None
     if row.kl_place == "reward":
         penalties = [kl_coefficient * kl for kl in token_kl(samples, row, measured)]
-    kept = torch.tensor([sample.group_id in weights for sample in samples])
+    if row.per_completion and not row.whiten:
+        return _weighed(samples, _against_the_group(samples, row, penalties).tolist(), weights)
+    trainable = _grid([sample.trainable for sample in samples])
     if row.per_completion:
-        shared = _against_the_group(samples, row, penalties)
-        if not row.whiten:
-            return _weighed(samples, shared.tolist(), weights)
-        advantages, trainable = shared[:, None].expand(-1, _width(samples)), _grid([s.trainable for s in samples])
-        returns = None
+        advantages, returns = _against_the_group(samples, row, penalties)[:, None].expand_as(trainable), None
     else:
-        trainable = _grid([sample.trainable for sample in samples])
         advantages, returns = _forward_looking(samples, row, penalties, measured, trainable)
     if row.whiten:
+        kept = torch.tensor([sample.group_id in weights for sample in samples])
         advantages = whitened(advantages, trainable & kept[:, None])
     lines = [line[: len(s.token_ids)].numpy() for s, line in zip(samples, advantages, strict=True)]
     found = _weighed(samples, lines, weights)
@@ -160,13 +159,5 @@ def _weighed(
     ]
 
 
-def _width(samples: Sequence[Sample]) -> int:
-    return max(len(sample.token_ids) for sample in samples)
-
-
 def _grid(lines: Sequence[npt.NDArray[Any]]) -> Tensor:
-    """Gives all lines in one [B, T], filled up with zeros."""
-    grid = np.zeros((len(lines), max(len(line) for line in lines)), dtype=lines[0].dtype)
-    for row, line in zip(grid, lines, strict=True):
-        row[: len(line)] = line
-    return torch.from_numpy(grid)
+    return torch.from_numpy(grid(lines, lines[0].dtype))

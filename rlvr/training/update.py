@@ -20,15 +20,6 @@ def autocast(device: torch.device, dtype: str) -> AbstractContextManager[Any]:
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=dtype == "bfloat16")
 
 
-def require_finite(values: Tensor, what: str) -> None:
-    """Raises TrainingError where a measured value is not finite: what is made of it would be silently wrong."""
-    if not bool(values.isfinite().all()):
-        raise TrainingError(
-            f"a {what} is not finite; the network gives numbers that cannot be learned from",
-            hint="rlvr resume goes on from the last checkpoint; lower optimizer.learning_rate, or model.dtype=float32",
-        )
-
-
 def accumulate(
     batches: Iterable[Batch], loss_of: LossFunction, *, device: torch.device, dtype: str
 ) -> tuple[float, dict[str, float]]:
