@@ -12,6 +12,7 @@ from typing import Any
 
 from evidence_tables import write_between
 
+from rlvr.app.export import ORIGIN
 from rlvr.app.memory import bytes_text
 from rlvr.runs.folder import PROVENANCE, Run
 from rlvr.runs.report import Beyond, StageReport, headline, read_report
@@ -30,7 +31,8 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "cost": (
             "RLVR took {minutes} minutes ({cpu:.0f} CPU-seconds, {steps} steps) on one core of this machine "
             "({processor}), the whole run {whole} minutes with {tasks} held-out tasks a domain; the process held "
-            "{memory} at most. Made with commit {commit}. "
+            "{memory} at most; pretraining the base that it starts from took {base:.0f} CPU-minutes "
+            "(`rlvr train recipes/laptop-base.toml`, models/laptop-base/origin.json). Made with commit {commit}. "
             "The run's first line: *{headline}*"
         ),
     },
@@ -42,7 +44,8 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "cost": (
             "RLVR 在这台机器({processor})的一个核上用了 {minutes} 分钟({cpu:.0f} CPU 秒,{steps} 步),"
             "整个运行 {whole} 分钟(每个领域 {tasks} 道留出题);"
-            "进程最多占 {memory} 内存。所用提交:{commit}。运行的第一行:*{headline}*"
+            "进程最多占 {memory} 内存;预训练所用的基座花了 {base:.0f} CPU 分钟"
+            "(`rlvr train recipes/laptop-base.toml`,models/laptop-base/origin.json)。所用提交:{commit}。运行的第一行:*{headline}*"
         ),
     },
 }
@@ -75,6 +78,7 @@ def cost(run: Run, stages: Sequence[StageReport], words: Mapping[str, str]) -> s
         steps=len(metrics),
         processor=known["cpu"]["model"],
         memory=bytes_text(max(line["memory/peak_bytes"] for line in metrics)),
+        base=_base_cpu_minutes(Path(run.config()["recipe"]["model"]["path"])),
         commit=_commit(known),
         headline=headline(stages),
     )
@@ -88,6 +92,11 @@ def _whole_seconds(run: Run) -> float:
         raise SystemExit(f"{run.path} has not ended, or was taken up again: how long it took is not known; make demo")
     started = datetime.fromisoformat(run.read_json(PROVENANCE)["started"])
     return (datetime.fromisoformat(ended[0]) - started).total_seconds()
+
+
+def _base_cpu_minutes(base: Path) -> float:
+    stages = json.loads((ROOT / base / ORIGIN).read_text(encoding="utf-8"))["stages"]
+    return sum(stage["cpu_seconds"] for stage in stages) / 60
 
 
 def _minutes(seconds: float) -> str:

@@ -285,7 +285,7 @@ def count_items(recipe: Recipe, kind: str, data: Sequence[DataConfig]) -> int | 
     """
     total = 0
     for entry in data:
-        exact = entry.source in sources.ENDLESS and entry.limit
+        exact = entry.limit and sources.is_endless(kind, entry.source)
         slow = exact or ":" in entry.source or entry.source in NOT_LOADED or entry.source.startswith("gym/")
         if not slow:
             loaded = sources.load(

@@ -69,6 +69,7 @@ PREFERENCES: dict[str, Source] = {
 DOCUMENTS: dict[str, Source] = {
     "corpus": corpus.documents,
     "stories": stories.documents,
+    "facts": facts.documents,
     "gsm8k": gsm8k.documents,
     "file": files.documents,
     "hub": hub.documents,
@@ -87,7 +88,7 @@ TYPES: dict[str, type] = {
     "document": Document,
 }
 ENDLESS = ("arithmetic", "instructions", "functions", "gym/chain_sum", "gym/spell_backward", "corpus", "stories")
-"""Generators that give as many items as are asked for, so that `load` needs a limit."""
+"""Generators that give as many items as are asked for, so that `load` needs a limit; so does `facts` as documents."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +171,7 @@ def load(
     elif source.startswith("gym/") and source not in TABLES[kind]:
         source, options = "gym", {**options, "name": source.removeprefix("gym/")}
     function = _function(kind, source)
-    if source in ENDLESS and limit is None:
+    if is_endless(kind, source) and limit is None:
         raise DataError(f"the source {source!r} has no end, so it needs a limit", hint="set limit to a number of items")
     given = {**options, **({} if path is None else {"path": path})}
     if limit is not None and "limit" in inspect.signature(function).parameters:
@@ -178,6 +179,11 @@ def load(
     _check_options(source, function, given)
     label = f"{source}:{split}" if path is None else f"{source}:{split} at {path}"
     return _collect(function(split, **given), kind, label, limit)
+
+
+def is_endless(kind: str, source: str) -> bool:
+    """Says whether the source gives as many items of the kind as are asked for."""
+    return source in ENDLESS or (kind, source) == ("document", "facts")
 
 
 def _collect(rows: Iterable[Any], kind: Kind, label: str, limit: int | None) -> Loaded[Any]:

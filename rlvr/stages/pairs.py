@@ -41,13 +41,13 @@ def policy_pairs(parts: Parts, config: PairsConfig, run: Run) -> list[Preference
     """Gives one pair, right against wrong, for each task on which the policy's own samples differ.
 
     Which right and which wrong completion is a keyed draw. The pairs are stored in the run, so that a resumed stage
-    uses the same ones; all samples are stored as rollouts.
+    uses the same ones; all samples are stored as rollouts. Samples that the length limit cut are no part of a pair.
     """
     return [Preference(**item) for item in _sampled_once(parts, config, run, "pairs", _pairs_of)]
 
 
 def policy_completions(parts: Parts, config: DpoConfig, run: Run) -> list[Labelled]:
-    """Gives every sample of the policy that its verifier could tell: right is desirable, wrong is not.
+    """Gives every whole sample of the policy that its verifier could tell: right is desirable, wrong is not.
 
     Tasks on which all samples are right, or all wrong, are among them. Stored as `policy_pairs` are.
     """
@@ -108,7 +108,8 @@ def _sampled_once(
         record.rollouts(groups, split="pairs")
         refuse_unscored(groups, MAX_UNSCORED_RATE)
     found = choose(groups, parts.seed)
-    sampling_run.write_json(f"{what}.json", {what: found, "tasks": len(groups)})
+    cut = sum(completion.finish == "length" for group in groups for completion in group.completions)
+    sampling_run.write_json(f"{what}.json", {what: found, "tasks": len(groups), "cut": cut})
     return found
 
 
@@ -127,18 +128,18 @@ def _sampled(parts: Parts, config: PairsConfig, intake: Intake) -> list[Group]:
 
 
 def _pairs_of(groups: list[Group], seed: int) -> list[dict[str, Any]]:
-    pairs = [_pair(group, seed) for group in groups if group.informative]
+    told = [(group, _told_apart(group)) for group in groups]
+    pairs = [_pair(group, texts, seed) for group, texts in told if len({solved for _, solved in texts}) == 2]
     if not pairs:
         raise DataError(
             f"no preference pair: on none of {len(groups)} tasks were the policy's {len(groups[0].completions)} "
-            "samples partly right and partly wrong",
+            "whole samples partly right and partly wrong",
             hint='easier tasks, a larger group_size, or pairs = "data"',
         )
     return pairs
 
 
-def _pair(group: Group, seed: int) -> dict[str, Any]:
-    told = _told_apart(group)
+def _pair(group: Group, told: Sequence[tuple[str, bool]], seed: int) -> dict[str, Any]:
     right = [text for text, solved in told if solved]
     wrong = [text for text, solved in told if not solved]
     pick = keyed.uniform(seed, "pairs/pick", group.draw_index, [0, 1])
@@ -155,11 +156,14 @@ def _completions_of(groups: list[Group], seed: int) -> list[dict[str, Any]]:
 
 
 def _told_apart(group: Group) -> list[tuple[str, bool]]:
-    """Gives the text of each sample that the verifier could tell, and whether it solves the task."""
+    """Gives the text of each whole sample that the verifier could tell, and whether it solves the task.
+
+    One that the length limit cut is left out: a pair's texts are learned with their end, and it has none.
+    """
     return [
         (completion.text, verdict.outcome >= group.task.threshold)
         for completion, verdict in zip(group.completions, group.verdicts, strict=True)
-        if verdict.outcome is not None
+        if verdict.outcome is not None and completion.finish == "stop"
     ]
 
 

@@ -1,6 +1,7 @@
 """What the scripts write into the READMEs, and the runs that the evidence plans."""
 
 import importlib
+import json
 import re
 import sys
 from collections.abc import Iterator, Mapping
@@ -111,7 +112,11 @@ def test_the_demo_s_table_and_cost_are_read_from_its_run(tables: Any, tmp_path: 
     ]
     origin: dict[str, Any] = {"cpu": {"model": "a processor"}, "code": {"commit": "0123456789abcdef", "diff_bytes": 0}}
     origin["started"] = (datetime.now(UTC) - timedelta(seconds=301)).isoformat(timespec="seconds")
-    run = Run.create(tmp_path / "demo", config={}, provenance=origin)
+    run = Run.create(
+        tmp_path / "demo", config={"recipe": {"model": {"path": str(tmp_path)}}}, provenance=origin
+    )
+    spent = [{"cpu_seconds": 2400}, {"cpu_seconds": 120}]
+    (tmp_path / "origin.json").write_text(json.dumps({"stages": spent}))
     with run.child("1-rlvr").step(0):
         pass
     with pytest.raises(SystemExit, match="has not ended"):
@@ -123,7 +128,8 @@ def test_the_demo_s_table_and_cost_are_read_from_its_run(tables: Any, tmp_path: 
     run.event("resume")
     with pytest.raises(SystemExit, match="taken up again"):
         demo.cost(run, stages, words)
-    assert re.search(r"held [\d.]+ [MG]B at most\. Made with commit 0123456789\. The run's first line: \*Beyond", said)
+    assert re.search(r"held [\d.]+ [MG]B at most; pretraining the base that it starts from took 42 CPU-minutes", said)
+    assert re.search(r"origin\.json\)\. Made with commit 0123456789\. The run's first line: \*Beyond", said)
 
 
 def recipe_export_of_second(recipes: Mapping[str, Any]) -> str:

@@ -79,16 +79,16 @@ def trained(laptop: Recipe) -> list[Any]:
 
 @pytest.fixture(scope="module")
 def corpus(base: Recipe) -> list[Document]:
-    """Every document that the base reads; those of its tokenizer are the first of them."""
-    (data,) = base.stage[0].data
+    """Every document that the base reads in any stage; those of its tokenizer are the first of them."""
+    read = [data for stage in base.stage for data in stage.data]
     assert base.model.new is not None
     for entry in base.model.new.tokenizer.data:
-        assert entry.model_copy(update={"limit": data.limit}) == data
+        assert entry.model_copy(update={"limit": read[0].limit}) == read[0]
         assert entry.limit is not None
-        assert data.limit is not None
-        assert entry.limit <= data.limit
-    found = list(items("document", data, data.limit))
-    assert len(found) == data.limit
+        assert read[0].limit is not None
+        assert entry.limit <= read[0].limit
+    found = [document for data in read for document in items("document", data, data.limit)]
+    assert len(found) == sum(data.limit or 0 for data in read)
     return found
 
 

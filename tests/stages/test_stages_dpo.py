@@ -28,7 +28,7 @@ def config(**changes):
         "max_length": 64,
         "epochs": 4.0,
         "group_size": 4,
-        "max_completion_tokens": 6,
+        "max_completion_tokens": 32,
         "optimizer": {"learning_rate": 1e-2},
     }
     return DpoConfig.model_validate({**values, **changes})
@@ -84,8 +84,10 @@ def test_pairs_of_the_policy_are_right_against_wrong_samples_of_one_task(base, t
         assert references[pair.id] in pair.chosen.split()
         assert references[pair.id] not in pair.rejected.split()
         assert list(pair.messages) == [dict(m) for m in next(t for t in tasks() if t.id == pair.id).messages]
+        assert len(pair.chosen.split()) < 32 and len(pair.rejected.split()) < 32, "a sample without its end"
     stored = json.loads((run.path / "pairs" / "pairs.json").read_text())
     assert stored["tasks"] == 12
+    assert 0 < stored["cut"] < 48
     assert len(list((run.path / "pairs" / "rollouts").glob("*.parquet"))) == 1
 
 

@@ -44,7 +44,7 @@ def config(**changes):
         "max_length": 64,
         "epochs": 4.0,
         "group_size": 4,
-        "max_completion_tokens": 6,
+        "max_completion_tokens": 32,
         "held_out_share": 0.25,
         "optimizer": {"learning_rate": 1e-2},
     }
