@@ -13,27 +13,24 @@ import argparse
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from code_mutants import KINDS, mutants
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from rlvr.data import humaneval, mbpp
-from rlvr.data.rows import BadRow
+from rlvr.data.sources import load
 from rlvr.training.calibration import Calibrated, calibrate
-from rlvr.types import Task
+from rlvr.types import Solution
 from rlvr.verifiers.many import verify_many
 from rlvr.verifiers.sandbox.pool import shared
 
 TARGETS = {"humaneval": 1.0, "mbpp": 0.99, "mbpp_sanitized": 0.99}
 """The share of published solutions that has to pass."""
 
-SPLITS = ("few_shot", "test", "all")
 MUTANT_LIMITS = {"cpu_seconds": 1.0, "wall_seconds": 20.0}
 SOLUTION_LIMITS = {"wall_seconds": 120.0}
 """A busy machine gives a program of two CPU seconds less than a fifth of a core: the CPU limit decides here."""
@@ -47,34 +44,34 @@ class Killed:
     spared: tuple[str, ...]
 
 
-def pairs(name: str, folder: Path) -> list[tuple[Task, str]]:
-    """Gives every task of a set with its published solution, the quarantined ones too."""
-    if name == "humaneval":
-        found: Iterable[Any] = humaneval.solutions("test", path=folder)
-    else:
-        found = (one for split in SPLITS for one in mbpp.solutions(name, split, path=folder, quarantined=True))
-    items = list(found)
-    if bad := [item for item in items if isinstance(item, BadRow)]:
-        raise SystemExit(f"{name}: {len(bad)} rows cannot be read, the first: {bad[0].where}: {bad[0].reason}")
-    return [
-        (replace(task, reference={**task.reference, "limits": SOLUTION_LIMITS}), solution) for task, solution in items
-    ]
+def solutions(name: str, folder: Path) -> list[Solution]:
+    """Gives every task of a set with its published solution."""
+    splits = ("test",) if name == "humaneval" else ("few_shot", "test", "all")
+    loaded = [load("solution", name, split, path=folder) for split in splits]
+    if bad := next((one.skipped for one in loaded if one.skipped.count), None):
+        raise SystemExit(f"{name}: {bad.count} rows cannot be read, the first: {bad.first}")
+    return [with_limits(item, SOLUTION_LIMITS) for one in loaded for item in one.items]
 
 
-def kill(tasks: Sequence[tuple[Task, str]], *, seed: int, per_kind: int) -> Killed:
+def with_limits(item: Solution, limits: Mapping[str, float]) -> Solution:
+    """Gives the solution with other limits for its task."""
+    return replace(item, task=replace(item.task, reference={**item.task.reference, "limits": limits}))
+
+
+def kill(tasks: Sequence[Solution], *, seed: int, per_kind: int) -> Killed:
     """Judges mutants of every solution, each with one CPU second."""
     rows, kinds = [], []
-    for task, solution in tasks:
-        reference = {**task.reference, "limits": MUTANT_LIMITS}
-        for mutant in mutants(solution, task.reference["entry"], seed=seed, per_kind=per_kind):
-            rows.append({"id": task.id, "completion": mutant.program, "reference": reference})
+    for item in tasks:
+        reference = with_limits(item, MUTANT_LIMITS).task.reference
+        for mutant in mutants(item.text, reference["entry"], seed=seed, per_kind=per_kind):
+            rows.append({"id": item.id, "completion": mutant.program, "reference": reference})
             kinds.append(mutant.kind)
     verdicts = list(verify_many(rows, "code"))
     if unknown := [row["id"] for row, verdict in zip(rows, verdicts, strict=True) if verdict.outcome is None]:
         raise SystemExit(f"{len(unknown)} mutants could not be judged, the first of {unknown[0]}")
     dead = {str(row["id"]) for row, verdict in zip(rows, verdicts, strict=True) if verdict.outcome == 0.0}
     told = [(kind, verdict.status, verdict.outcome == 0.0) for kind, verdict in zip(kinds, verdicts, strict=True)]
-    return Killed(tuple(told), tuple(task.id for task, _ in tasks if task.id not in dead))
+    return Killed(tuple(told), tuple(item.id for item in tasks if item.id not in dead))
 
 
 def print_solutions(console: Console, name: str, found: Sequence[Calibrated], seconds: float) -> bool:
@@ -120,7 +117,7 @@ def main() -> int:
     met = []
     for name in options.sets:
         started = time.monotonic()
-        tasks = pairs(name, options.data)
+        tasks = solutions(name, options.data)
         met.append(print_solutions(console, name, list(calibrate(tasks)), time.monotonic() - started))
         if name == "humaneval" and options.mutants:
             met.append(print_mutants(console, kill(tasks, seed=options.seed, per_kind=options.mutants)))

@@ -45,7 +45,8 @@ WORDS: Mapping[str, Mapping[str, str]] = {
             "RLVR 在这台机器({processor})的一个核上用了 {minutes} 分钟({cpu:.0f} CPU 秒,{steps} 步),"
             "整个运行 {whole} 分钟(每个领域 {tasks} 道留出题);"
             "进程最多占 {memory} 内存;预训练所用的基座花了 {base:.0f} CPU 分钟"
-            "(`rlvr train recipes/laptop-base.toml`,models/laptop-base/origin.json)。所用提交:{commit}。运行的第一行:*{headline}*"
+            "(`rlvr train recipes/laptop-base.toml`,models/laptop-base/origin.json)。所用提交:{commit}。"
+            "运行的第一行:*{headline}*"
         ),
     },
 }

@@ -20,9 +20,10 @@ IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
 
-Check = Literal["exact", "tested", "constrained", "judged", "preferred"]
+Check = Literal["exact", "tested", "constrained", "in_process", "judged", "preferred"]
 """How an answer can be checked, from the surest way to the softest: compared with a reference, run against tests, held
-to constraints, judged by a model that reads a rubric, or compared by one that learnt what people prefer."""
+to constraints, run beside tests that it can reach and cheat, judged by a model that reads a rubric, or compared by one
+that learnt what people prefer."""
 
 Finish = Literal["stop", "length", "abort"]
 Status = Literal[
@@ -81,6 +82,24 @@ class Document:
     text: str
     domain: str
     prompt: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Solution:
+    """A task with a published completion that should solve it."""
+
+    task: Task
+    text: str
+
+    @property
+    def id(self) -> str:
+        """The task's."""
+        return self.task.id
+
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        """The task's."""
+        return self.task.messages
 
 
 @dataclass(frozen=True, slots=True)

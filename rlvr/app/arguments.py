@@ -1,4 +1,4 @@
-"""Arguments of the command line: numbers in their ranges, and what `verify` and `audit` take."""
+"""Arguments of the command line: numbers in their ranges, and what `verify`, `audit` and others take."""
 
 import argparse
 import math
@@ -114,6 +114,20 @@ def add_audit(parser: argparse.ArgumentParser) -> None:
         )
     parser.add_argument("--output", type=Path, metavar="OUT", help="where the audit goes as JSON")
     parser.add_argument("--json", action="store_true", help="print the audit as JSON")
+
+
+def add_calibrate(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of `rlvr calibrate`."""
+    parser.add_argument("source", metavar="SOURCE", help="apps, mbpp, …, or a data file whose rows have a solution")
+    parser.add_argument("--path", default="", metavar="PATH", help="the source's file or folder")
+    parser.add_argument("--split", default="all", metavar="SPLIT", help="which part of the source (default all)")
+    parser.add_argument("--limit", type=positive, metavar="N", help="so many tasks at most")
+    parser.add_argument("--option", action="append", default=[], metavar="K=V", help="of the source, as in a recipe")
+    parser.add_argument(
+        "--workers", type=count, default=0, metavar="N", help="worker processes (default: one per core)"
+    )
+    parser.add_argument("--output", type=Path, metavar="OUT", help="where the tasks to leave out go, as JSON lines")
+    parser.add_argument("--json", action="store_true", help="print what was found as JSON")
 
 
 def add_sandbox(parser: argparse.ArgumentParser) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rlvr import __version__
-from rlvr.app.arguments import add_audit, add_sandbox, add_verify, count, positive, temperature
+from rlvr.app.arguments import add_audit, add_calibrate, add_sandbox, add_verify, count, positive, temperature
 from rlvr.errors import RlvrError, UsageError
 
 EXTRAS = {
@@ -199,6 +199,26 @@ def _audit(options: argparse.Namespace) -> int:
     return 1 if found.complaints(limits) else 0
 
 
+def _calibrate(options: argparse.Namespace) -> int:
+    from rlvr.app.calibrating import calibrate_source, print_calibration, write_quarantine
+    from rlvr.app.importing import import_from
+    from rlvr.app.verifying import read_options
+
+    import_from(Path())
+    found = calibrate_source(
+        options.source,
+        options.split,
+        path=options.path,
+        limit=options.limit,
+        options=read_options(options.option, "--option"),
+        workers=options.workers,
+    )
+    if options.output is not None:
+        write_quarantine(found, options.output)
+    print_calibration(found, as_json=options.json)
+    return 0
+
+
 def _explain(options: argparse.Namespace) -> int:
     from rlvr.app.explaining import explain_anything
 
@@ -231,6 +251,7 @@ VERBS = {
     "report": _report,
     "verify": _verify,
     "audit": _audit,
+    "calibrate": _calibrate,
     "explain": _explain,
     "doctor": _doctor,
     "sandbox": _sandbox,
@@ -282,6 +303,14 @@ def _parser() -> argparse.ArgumentParser:
             "audit",
             help="attack a verifier and say how often it is wrong",
             description="Attacks a verifier and prints how often it is wrong; exit code 1 where it is too often.",
+        )
+    )
+
+    add_calibrate(
+        verbs.add_parser(
+            "calibrate",
+            help="judge the published solutions of a source",
+            description="Judges each task's published solution and names the tasks that it does not solve.",
         )
     )
 

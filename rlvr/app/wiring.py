@@ -187,8 +187,9 @@ def _load_entry(kind: Kind, entry: DataConfig) -> list[Any]:
     )
     if loaded.skipped.count:
         log.warning("%s: %d bad rows left out; first: %s", entry.source, loaded.skipped.count, loaded.skipped.first)
+    items: list[Any] = list(loaded.items)
     seen = isinstance(entry, EvaluationDataConfig) and entry.seen
-    return [replace(item, domain=item.domain + SEEN) if seen else item for item in loaded.items]
+    return [replace(item, domain=item.domain + SEEN) for item in items] if seen else items
 
 
 def _joined(kind: Kind, parts: Sequence[Sequence[Any]]) -> list[Any]:

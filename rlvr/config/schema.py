@@ -347,7 +347,7 @@ class VerifierConfig(Section):
     """Who judges the tasks whose answers can be checked in one way, and how much its word weighs in RLVR."""
 
     check: Check = Field(
-        description="The way: exact, tested, constrained, judged or preferred; a row may name its own."
+        description="The way: exact, tested, constrained, in_process, judged or preferred; a row may name its own."
     )
     name: str = Field(
         "", description="A verifier or an import path pkg.module:function for all of them; empty: each task's own."

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from rlvr.data import programs
-from rlvr.data.formats import selected
-from rlvr.data.rows import BadRow, Row, data_files, parsed, read_rows
+from rlvr.data.formats import selected, solved
+from rlvr.data.rows import BadRow, Row, data_files, read_rows
 from rlvr.errors import DataError
-from rlvr.types import Task
+from rlvr.types import Solution, Task
 
 INSTRUCTION = "Answer with one block of Python code."
 STDIN = "Read the input from standard input and print the output to standard output."
@@ -36,9 +36,12 @@ def tasks(
     return selected(rows, parse, split=split, evaluation_share=evaluation_share, instruction=instruction)
 
 
-def solutions(name: str, *, path: str | Path) -> Iterator[tuple[Task, str] | BadRow]:
+def solutions(
+    name: str, split: str, *, path: str | Path, evaluation_share: float = 0.05
+) -> Iterator[Solution | BadRow]:
     """Yields each task with the first published solution; rows without one are bad rows."""
-    return parsed(read_rows(data_files(path)), lambda row: (task_from_row(row, name=name), solution_of(row)))
+    parse = partial(solved, parse=partial(task_from_row, name=name))
+    return selected(read_rows(data_files(path)), parse, split=split, evaluation_share=evaluation_share)
 
 
 def task_from_row(row: Row, *, name: str) -> Task:
@@ -52,17 +55,6 @@ def task_from_row(row: Row, *, name: str) -> Task:
     key = next((row.values[k] for k in ("id", "problem_id", "question_id") if row.values.get(k) is not None), row.where)
     messages = ({"role": "user", "content": "\n\n".join(parts)},)
     return Task(f"{name}/{key}", messages, reference, "code", name, name, check="tested")
-
-
-def solution_of(row: Row) -> str:
-    """Gives the first solution of a row. Raises: DataError where it has none."""
-    found = row.values.get("solutions")
-    if isinstance(found, str) and found.strip():
-        found = programs.read_json(found, "solutions")
-    found = found if isinstance(found, list) else [row.values.get("solution")]
-    if not found or not isinstance(found[0], str) or not found[0].strip():
-        raise DataError("no solution")
-    return found[0]
 
 
 def _apps(values: Mapping[str, Any]) -> tuple[str, dict[str, Any], str]:

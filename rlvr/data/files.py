@@ -13,10 +13,11 @@ from rlvr.data.formats import (
     document_from_row,
     preference_from_row,
     selected,
+    solved,
     task_from_row,
 )
 from rlvr.data.rows import BadRow, data_files, read_rows
-from rlvr.types import Demonstration, Document, Preference, Task
+from rlvr.types import Demonstration, Document, Preference, Solution, Task
 
 
 def tasks(
@@ -36,6 +37,14 @@ def tasks(
     parse = partial(task_from_row, domain=domain or stem_of(path), verifier=verifier)
     rows = read_rows(data_files(path))
     return selected(rows, parse, split=split, evaluation_share=evaluation_share, instruction=instruction)
+
+
+def solutions(
+    split: str, *, path: str | Path, evaluation_share: float = 0.05, domain: str = "", verifier: str | None = None
+) -> Iterator[Solution | BadRow]:
+    """Yields each task with the row's solution, as `rlvr.data.formats.solved` finds it; options as `tasks`."""
+    parse = partial(solved, parse=partial(task_from_row, domain=domain or stem_of(path), verifier=verifier))
+    return selected(read_rows(data_files(path)), parse, split=split, evaluation_share=evaluation_share)
 
 
 def demonstrations(

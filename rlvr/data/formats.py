@@ -21,9 +21,9 @@ from rlvr.data.constraints import reference_from_label
 from rlvr.data.rows import BadRow, Row, parsed
 from rlvr.data.split import problem_of, split_of
 from rlvr.errors import DataError
-from rlvr.types import Check, Demonstration, Document, Message, Preference, Task
+from rlvr.types import Check, Demonstration, Document, Message, Preference, Solution, Task
 
-Item = TypeVar("Item", Task, Demonstration, Preference, Document)
+Item = TypeVar("Item", Task, Solution, Demonstration, Preference, Document)
 
 INSTRUCTION = "Put your final answer within \\boxed{}."
 """What a prompt asks for, in a last line of its own, so that the answer can be found."""
@@ -46,11 +46,14 @@ VERIFIER_OF_LABEL: dict[str, str] = {
 
 
 CHECK_OF_VERIFIER: dict[str, Check] = {"code": "tested", "instructions": "constrained", "judge": "judged"}
-"""How each verifier checks where a row does not say; "exact" for all others."""
+"""How each verifier checks where neither the row nor its tests say; "exact" for all others."""
 
 _READ_LABEL: dict[str, Callable[[Any], Any]] = {"code": programs.from_label, "instructions": reference_from_label}
 
-VERIFIER_OF_CHECK: dict[str, str] = {check: verifier for verifier, check in CHECK_OF_VERIFIER.items()}
+VERIFIER_OF_CHECK: dict[str, str] = {
+    **{check: verifier for verifier, check in CHECK_OF_VERIFIER.items()},
+    "in_process": "code",
+}
 """The verifier for a row that says how its answer can be checked, and no more."""
 
 
@@ -65,18 +68,19 @@ def task_from_row(row: Row, *, domain: str, verifier: str | None = None) -> Task
     if messages[-1]["role"] == "assistant":
         raise DataError("the last message of the prompt is the assistant's")
     domain = _text(values, "domain") or domain
-    reference = _reference_of(values)
     check = _check_of(values)
     verifier = _text(values, "verifier") or verifier or _verifier_of(values, check)
+    reference = _reference_of(values)
+    reference = _READ_LABEL[verifier](reference) if verifier in _READ_LABEL else reference
     return Task(
         id=_id_of(row, domain),
         messages=messages,
-        reference=_READ_LABEL[verifier](reference) if verifier in _READ_LABEL else reference,
+        reference=reference,
         verifier=verifier,
         source=row.where.rpartition(":")[0],
         domain=domain,
         threshold=_threshold_of(values),
-        check=check or CHECK_OF_VERIFIER.get(verifier, "exact"),
+        check=check or _usual_check(verifier, reference),
     )
 
 
@@ -118,6 +122,20 @@ def document_from_row(row: Row, *, domain: str) -> Document:
     return Document(id=_id_of(row, domain), text=text, domain=domain)
 
 
+def solved(row: Row, *, parse: Callable[[Row], Task]) -> Solution:
+    """Gives the row's task with its solution: `solution`, or the first of `solutions` (a list, or its JSON text).
+
+    Raises: DataError where it has none.
+    """
+    task, found = parse(row), row.values.get("solutions")
+    if isinstance(found, str) and found.strip():
+        found = programs.read_json(found, "solutions")
+    first = found[0] if isinstance(found, list) and found else row.values.get("solution")
+    if not isinstance(first, str) or not first.strip():
+        raise DataError("no solution")
+    return Solution(task, first)
+
+
 def selected(
     rows: Iterable[Row | BadRow],
     parse: Callable[[Row], Item],
@@ -144,8 +162,11 @@ def selected(
 
 
 def with_instruction(item: Item, instruction: str) -> Item:
-    """Gives the item with `instruction` as a last line of its last user turn; documents and "" leave it as it is."""
-    if isinstance(item, Document) or not instruction:
+    """Gives the item with `instruction` as a last line of its last user turn; "" leaves it as it is.
+
+    So do documents and solutions, which nobody is asked for.
+    """
+    if isinstance(item, Document | Solution) or not instruction:
         return item
     messages = list(item.messages)
     for index in range(len(messages) - 1, -1, -1):
@@ -241,6 +262,12 @@ def _check_of(values: Mapping[str, Any]) -> Check | Literal[""]:
     if check:
         raise DataError(f"check is {check!r}; expected one of {', '.join(get_args(Check))}")
     return ""
+
+
+def _usual_check(verifier: str, reference: Any) -> Check:
+    if verifier == "code" and isinstance(reference, Mapping) and reference.get("in_process"):
+        return "in_process"
+    return CHECK_OF_VERIFIER.get(verifier, "exact")
 
 
 def _labelled_verifier(values: Mapping[str, Any]) -> str:

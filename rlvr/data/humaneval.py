@@ -13,7 +13,7 @@ from typing import TypeVar
 from rlvr.data.programs import parsed as parsed_code
 from rlvr.data.rows import BadRow, Row, first_match, parsed, read_rows
 from rlvr.errors import DataError
-from rlvr.types import Task
+from rlvr.types import Solution, Task
 
 T = TypeVar("T")
 
@@ -30,11 +30,13 @@ def tasks(split: str, *, path: str | Path, instruction: str = INSTRUCTION) -> It
     return _read(split, path, lambda row: task_from_row(row, instruction))
 
 
-def solutions(split: str, *, path: str | Path) -> Iterator[tuple[Task, str] | BadRow]:
+def solutions(split: str, *, path: str | Path) -> Iterator[Solution | BadRow]:
     """Yields each task with its published solution as a whole program."""
-    return _read(
-        split, path, lambda row: (task_from_row(row), f"{row.values['prompt']}{_text(row, 'canonical_solution')}")
-    )
+
+    def parse(row: Row) -> Solution:
+        return Solution(task_from_row(row), f"{row.values['prompt']}{_text(row, 'canonical_solution')}")
+
+    return _read(split, path, parse)
 
 
 def task_from_row(row: Row, instruction: str = INSTRUCTION) -> Task:

@@ -3,12 +3,11 @@
 Source: Austin et al., "Program Synthesis with Large Language Models", 2021,
 https://github.com/google-research/google-research/tree/master/mbpp. Splits by the published ids: "test" is 11 to 510,
 "few_shot" 1 to 10; "train" and "evaluation" part the rest by hash ("all" is both). A prompt shows the first test, so
-that the function's name is known; the others stay hidden. Problems whose published solution fails its own tests here
-are left out, each by name with the reason.
+that the function's name is known; the others stay hidden.
 """
 
 import ast
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -17,15 +16,12 @@ from rlvr.data.programs import parsed as parsed_code
 from rlvr.data.rows import BadRow, Row, first_match, parsed, read_rows
 from rlvr.data.split import split_of
 from rlvr.errors import DataError
-from rlvr.types import Demonstration, Message, Task
+from rlvr.types import Demonstration, Message, Solution, Task
 
 T = TypeVar("T")
 
 INSTRUCTION = "Answer with one block of Python code."
 FULL, SANITIZED = "mbpp", "mbpp_sanitized"
-
-QUARANTINED: Mapping[str, Mapping[int, str]] = {FULL: {}, SANITIZED: {}}
-"""Problems whose published solution does not pass its tests in the sandbox, and why; benchmarks/code_figures.py."""
 
 _FILES = {
     FULL: ("mbpp.jsonl", "mbpp.jsonl.gz"),
@@ -71,11 +67,9 @@ def demonstrations(
     return _read(name, split, path, evaluation_share, parse)
 
 
-def solutions(
-    name: str, split: str, *, path: str | Path, quarantined: bool = False
-) -> Iterator[tuple[Task, str] | BadRow]:
-    """Yields each task with its published solution; `quarantined`: also of the problems that are left out."""
-    return _read(name, split, path, 0.0, lambda row: (task_from_row(row, name=name), _code(row)), quarantined)
+def solutions(name: str, split: str, *, path: str | Path) -> Iterator[Solution | BadRow]:
+    """Yields each task with its published solution."""
+    return _read(name, split, path, 0.0, lambda row: Solution(task_from_row(row, name=name), _code(row)))
 
 
 def task_from_row(row: Row, *, name: str, shown_tests: int = 1, instruction: str = INSTRUCTION) -> Task:
@@ -97,7 +91,6 @@ def _read(
     path: str | Path,
     evaluation_share: float,
     parse: Callable[[Row], T],
-    quarantined: bool = False,
 ) -> Iterator[T | BadRow]:
     if split not in ("train", "evaluation", "all", "test", "few_shot"):
         raise DataError(f"{name} has no split {split!r}", hint="use train, evaluation, all, test or few_shot")
@@ -106,8 +99,6 @@ def _read(
         number = _number(row)
         if _split(row, number, split, evaluation_share) != split:
             return None
-        if number in QUARANTINED[name] and not quarantined:
-            raise DataError(f"quarantined: {QUARANTINED[name][number]}")
         return parse(row)
 
     rows = read_rows(first_match(path, _FILES[name], what=f"{name} file"))

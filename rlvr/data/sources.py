@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar, overload
 
 from rlvr.data import code, files, gsm8k, gym, hub, humaneval, ifeval, math, mbpp
-from rlvr.data.rows import BadRow, is_data_file
+from rlvr.data.rows import BadRow, data_files, is_data_file, read_rows
 from rlvr.data.synthetic import corpus, facts, items, stories
 from rlvr.errors import DataError
-from rlvr.types import Demonstration, Document, Preference, Task
+from rlvr.types import Demonstration, Document, Preference, Solution, Task
 
-Kind = Literal["task", "demonstration", "preference", "document"]
+Kind = Literal["task", "solution", "demonstration", "preference", "document"]
 Source = Callable[..., Iterable[Any]]
 T = TypeVar("T")
 
@@ -42,6 +42,15 @@ SOURCES: dict[str, Source] = {
     "gym": gym.tasks,
     "file": files.tasks,
     "hub": hub.tasks,
+}
+SOLUTIONS: dict[str, Source] = {
+    "humaneval": humaneval.solutions,
+    "mbpp": partial(mbpp.solutions, mbpp.FULL),
+    "mbpp_sanitized": partial(mbpp.solutions, mbpp.SANITIZED),
+    "apps": partial(code.solutions, "apps"),
+    "livecodebench": partial(code.solutions, "livecodebench"),
+    "acecode": partial(code.solutions, "acecode"),
+    "file": files.solutions,
 }
 DEMONSTRATIONS: dict[str, Source] = {
     "arithmetic": partial(items.demonstrations, "arithmetic"),
@@ -77,12 +86,14 @@ DOCUMENTS: dict[str, Source] = {
 
 TABLES: dict[str, Mapping[str, Source]] = {
     "task": SOURCES,
+    "solution": SOLUTIONS,
     "demonstration": DEMONSTRATIONS,
     "preference": PREFERENCES,
     "document": DOCUMENTS,
 }
 TYPES: dict[str, type] = {
     "task": Task,
+    "solution": Solution,
     "demonstration": Demonstration,
     "preference": Preference,
     "document": Document,
@@ -115,8 +126,20 @@ def load(
     *,
     path: str | Path | None = None,
     limit: int | None = None,
+    quarantine: str | Path | None = None,
     **options: Any,
 ) -> Loaded[Task]: ...
+@overload
+def load(
+    kind: Literal["solution"],
+    source: str,
+    split: str,
+    *,
+    path: str | Path | None = None,
+    limit: int | None = None,
+    quarantine: str | Path | None = None,
+    **options: Any,
+) -> Loaded[Solution]: ...
 @overload
 def load(
     kind: Literal["demonstration"],
@@ -125,6 +148,7 @@ def load(
     *,
     path: str | Path | None = None,
     limit: int | None = None,
+    quarantine: str | Path | None = None,
     **options: Any,
 ) -> Loaded[Demonstration]: ...
 @overload
@@ -135,6 +159,7 @@ def load(
     *,
     path: str | Path | None = None,
     limit: int | None = None,
+    quarantine: str | Path | None = None,
     **options: Any,
 ) -> Loaded[Preference]: ...
 @overload
@@ -145,6 +170,7 @@ def load(
     *,
     path: str | Path | None = None,
     limit: int | None = None,
+    quarantine: str | Path | None = None,
     **options: Any,
 ) -> Loaded[Document]: ...
 def load(
@@ -154,12 +180,14 @@ def load(
     *,
     path: str | Path | None = None,
     limit: int | None = None,
+    quarantine: str | Path | None = None,
     **options: Any,
 ) -> Loaded[Any]:
     """Gives the first `limit` items (all where None) of a split of a source, and counts the rows it had to skip.
 
     `source` is a name of the kind's table, "gym/GENERATOR", the path of a data file, or "package.module:function".
-    Rows that are bad, or repeat an id, are skipped and counted up to the last item that is taken.
+    Rows that are bad, repeat an id, or whose item `quarantine` names (a file that `rlvr calibrate` wrote) are skipped
+    and counted up to the last item that is taken.
 
     Raises: DataError where the source or an option is unknown, a file is missing, an endless source has no limit, or
     no item is left.
@@ -178,7 +206,19 @@ def load(
         given["limit"] = limit
     _check_options(source, function, given)
     label = f"{source}:{split}" if path is None else f"{source}:{split} at {path}"
-    return _collect(function(split, **given), kind, label, limit)
+    named = {} if quarantine is None else read_quarantine(quarantine)
+    return _collect(function(split, **given), kind, label, limit, named)
+
+
+def read_quarantine(path: str | Path) -> dict[str, str]:
+    """Gives id -> reason of a file of {"id", "reason"} rows. Raises: DataError where it cannot be read as such."""
+    found = {}
+    for row in read_rows(data_files(path)):
+        if isinstance(row, BadRow) or not isinstance(row.values.get("id"), str):
+            reason = row.reason if isinstance(row, BadRow) else "no id"
+            raise DataError(f"{row.where}: {reason}", hint="rlvr calibrate SOURCE --output FILE writes one")
+        found[row.values["id"]] = str(row.values.get("reason", ""))
+    return found
 
 
 def is_endless(kind: str, source: str) -> bool:
@@ -186,11 +226,13 @@ def is_endless(kind: str, source: str) -> bool:
     return source in ENDLESS or (kind, source) == ("document", "facts")
 
 
-def _collect(rows: Iterable[Any], kind: Kind, label: str, limit: int | None) -> Loaded[Any]:
+def _collect(
+    rows: Iterable[Any], kind: Kind, label: str, limit: int | None, quarantined: Mapping[str, str]
+) -> Loaded[Any]:
     items: dict[str, Any] = {}
     count, first = 0, ""
     for row in rows:
-        bad = _why_bad(row, items, kind, label)
+        bad = _why_bad(row, items, kind, label, quarantined)
         if bad is None:
             items[row.id] = row
             if len(items) == limit:
@@ -204,12 +246,16 @@ def _collect(rows: Iterable[Any], kind: Kind, label: str, limit: int | None) -> 
     return Loaded(tuple(items.values()), Skipped(count, first))
 
 
-def _why_bad(row: Any, items: Mapping[str, Any], kind: Kind, label: str) -> BadRow | None:
+def _why_bad(
+    row: Any, items: Mapping[str, Any], kind: Kind, label: str, quarantined: Mapping[str, str]
+) -> BadRow | None:
     if isinstance(row, BadRow):
         return row
     is_item: bool = isinstance(row, TYPES[kind])
     if not is_item:
         raise DataError(f"{label} gives {type(row).__name__}, expected {TYPES[kind].__name__}")
+    if row.id in quarantined:
+        return BadRow(label, f"{row.id} is quarantined: {quarantined[row.id]}")
     return BadRow(label, f"the id {row.id!r} occurs twice") if row.id in items else None
 
 

@@ -112,9 +112,7 @@ def test_the_demo_s_table_and_cost_are_read_from_its_run(tables: Any, tmp_path: 
     ]
     origin: dict[str, Any] = {"cpu": {"model": "a processor"}, "code": {"commit": "0123456789abcdef", "diff_bytes": 0}}
     origin["started"] = (datetime.now(UTC) - timedelta(seconds=301)).isoformat(timespec="seconds")
-    run = Run.create(
-        tmp_path / "demo", config={"recipe": {"model": {"path": str(tmp_path)}}}, provenance=origin
-    )
+    run = Run.create(tmp_path / "demo", config={"recipe": {"model": {"path": str(tmp_path)}}}, provenance=origin)
     spent = [{"cpu_seconds": 2400}, {"cpu_seconds": 120}]
     (tmp_path / "origin.json").write_text(json.dumps({"stages": spent}))
     with run.child("1-rlvr").step(0):

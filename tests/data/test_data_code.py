@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from rlvr.data import code, humaneval, mbpp, programs
-from rlvr.data.formats import task_from_row
+from rlvr.data.formats import solved, task_from_row
 from rlvr.data.rows import BadRow, Row
 from rlvr.data.sources import load
 from rlvr.errors import DataError
-from rlvr.types import Task
+from rlvr.types import Solution, Task
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="the shared data folder is not here")
@@ -56,7 +56,8 @@ def test_a_row_of_humaneval_gives_its_helpers_before_the_program_and_beside_the_
 
 
 def test_the_solution_of_a_humaneval_row_is_a_whole_program(tmp_path: Path) -> None:
-    ((task, program),) = humaneval.solutions("test", path=write(tmp_path, "a.jsonl", [HUMANEVAL]))  # type: ignore[misc]
+    (found,) = load("solution", "humaneval", "test", path=write(tmp_path, "a.jsonl", [HUMANEVAL])).items
+    task, program = found.task, found.text
     assert task.reference["entry"] == "f"
     assert program == PROMPT + "    return x + 1\n"
 
@@ -113,13 +114,23 @@ def test_mbpp_is_split_by_its_published_ids(tmp_path: Path) -> None:
         load("task", "mbpp", "validation", path=path)
 
 
-def test_quarantined_problems_are_left_out_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mbpp, "QUARANTINED", {mbpp.FULL: {700: "its tests are wrong"}})
+def test_quarantined_problems_are_left_out_by_name(tmp_path: Path) -> None:
     path = write(tmp_path, "mbpp.jsonl", [MBPP, {**MBPP, "task_id": 701}])
-    loaded = load("task", "mbpp", "all", path=path)
-    assert [task.id for task in loaded.items] == ["mbpp/701"]
-    assert loaded.skipped.first == "mbpp.jsonl:1: quarantined: its tests are wrong"
-    assert len(list(mbpp.solutions(mbpp.FULL, "all", path=path, quarantined=True))) == 2
+    named = write(tmp_path, "quarantine.jsonl", [{"id": "mbpp/700", "reason": "its tests are wrong"}])
+    for kind in ("task", "solution", "demonstration"):
+        loaded = load(kind, "mbpp", "all", path=path, quarantine=named)  # type: ignore[call-overload]
+        assert [item.id for item in loaded.items] == ["mbpp/701"]
+        assert loaded.skipped.count == 1
+        assert loaded.skipped.first.endswith("mbpp/700 is quarantined: its tests are wrong")
+    assert len(load("solution", "mbpp", "all", path=path).items) == 2
+
+
+@pytest.mark.parametrize("content", ["[1]", "{}", '{"id": 7}', "no json"])
+def test_a_quarantine_that_is_none_is_a_clear_error(content: str, tmp_path: Path) -> None:
+    (tmp_path / "quarantine.jsonl").write_text(f"{content}\n")
+    with pytest.raises(DataError, match=r"quarantine\.jsonl:1: ") as caught:
+        load("task", "mbpp", "all", path=write(tmp_path, "m.jsonl", [MBPP]), quarantine=tmp_path / "quarantine.jsonl")
+    assert "rlvr calibrate" in caught.value.hint
 
 
 def test_a_demonstration_of_mbpp_is_the_solution_in_a_block(tmp_path: Path) -> None:
@@ -157,7 +168,7 @@ def test_a_row_of_apps_becomes_cases_on_standard_input() -> None:
     assert task.reference == {"stdin": [{"input": "1\n", "output": "2\n"}, {"input": "2\n3", "output": "3"}]}
     assert task.id == "apps/5"
     assert task.messages[0]["content"] == f"Add one.\n\n{code.STDIN}"
-    assert code.solution_of(row(APPS)) == "print(int(input()) + 1)"
+    assert solved(row(APPS), parse=lambda _: task).text == "print(int(input()) + 1)"
 
 
 def test_a_function_of_apps_becomes_calls_with_its_outputs_unwrapped() -> None:
@@ -277,9 +288,9 @@ def test_a_row_without_usable_tests_says_why(name: str, values: dict[str, Any], 
 
 def test_solutions_leave_rows_without_one_as_bad_rows(tmp_path: Path) -> None:
     path = write(tmp_path, "apps.jsonl", [APPS, {**APPS, "problem_id": 6, "solutions": ""}])
-    good, bad = code.solutions("apps", path=path)
-    assert isinstance(good, tuple)
-    assert good[1] == "print(int(input()) + 1)"
+    good, bad = code.solutions("apps", "all", path=path)
+    assert isinstance(good, Solution)
+    assert good.text == "print(int(input()) + 1)"
     assert bad == BadRow("apps.jsonl:2", "no solution")
     assert [task.id for task in load("task", "apps", "all", path=path).items] == ["apps/5", "apps/6"]
 
@@ -289,6 +300,5 @@ def test_solutions_leave_rows_without_one_as_bad_rows(tmp_path: Path) -> None:
 def test_every_published_row_becomes_a_task(name: str, count: int) -> None:
     splits = ("test",) if name == "humaneval" else ("few_shot", "test", "all")
     tasks: list[Task] = [task for split in splits for task in load("task", name, split, path=SHARED).items]
-    quarantined = len(mbpp.QUARANTINED.get(name, {}))
-    assert len(tasks) + quarantined == count
+    assert len(tasks) == count
     assert all(task.reference["entry"].isidentifier() for task in tasks)

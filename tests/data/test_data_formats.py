@@ -60,6 +60,9 @@ def test_the_row_says_more_than_the_options_and_the_options_more_than_the_label(
         ({"reference": {"rubric": "kind"}, "check": "judged"}, "judged", "judge"),
         ({"reference": {"rubric": "kind"}, "verifier": "judge"}, "judged", "judge"),
         ({"reference": {"constraints": []}, "verifier": "instructions"}, "constrained", "instructions"),
+        ({"reference": {"asserts": "assert f(f)"}, "verifier": "code"}, "tested", "code"),
+        ({"reference": {"asserts": "assert f(f)", "in_process": True}, "verifier": "code"}, "in_process", "code"),
+        ({"reference": {"asserts": "assert f(f)", "in_process": True}, "check": "tested"}, "tested", "code"),
     ],
 )
 def test_a_row_says_how_its_answer_can_be_checked_or_its_verifier_does(

@@ -62,7 +62,7 @@ def test_the_tasks_of_a_generator_with_our_working_come_from_reasoning_gym() -> 
 
 def test_every_name_of_every_table_is_a_function() -> None:
     assert [name for table in TABLES.values() for name, f in table.items() if not callable(f)] == []
-    assert sorted(TABLES) == sorted(TYPES) == ["demonstration", "document", "preference", "task"]
+    assert sorted(TABLES) == sorted(TYPES) == ["demonstration", "document", "preference", "solution", "task"]
 
 
 def test_a_function_by_import_path_is_a_source_and_may_report_bad_rows() -> None:

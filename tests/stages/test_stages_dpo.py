@@ -84,7 +84,7 @@ def test_pairs_of_the_policy_are_right_against_wrong_samples_of_one_task(base, t
         assert references[pair.id] in pair.chosen.split()
         assert references[pair.id] not in pair.rejected.split()
         assert list(pair.messages) == [dict(m) for m in next(t for t in tasks() if t.id == pair.id).messages]
-        assert len(pair.chosen.split()) < 32 and len(pair.rejected.split()) < 32, "a sample without its end"
+        assert max(len(pair.chosen.split()), len(pair.rejected.split())) < 32, "a sample without its end"
     stored = json.loads((run.path / "pairs" / "pairs.json").read_text())
     assert stored["tasks"] == 12
     assert 0 < stored["cut"] < 48

@@ -2,7 +2,7 @@ import pytest
 
 from rlvr.errors import VerifierError
 from rlvr.training.calibration import calibrate
-from rlvr.types import Task
+from rlvr.types import Solution, Task
 from rlvr.verifiers import code
 
 
@@ -15,13 +15,13 @@ def test_tasks_whose_solution_fails_their_own_tests_are_named_with_the_reason() 
         code.sandboxes()
     except VerifierError as error:
         pytest.skip(error.message)
-    pairs = [
-        (task(1, "assert f(1) == 2"), "def f(x): return x + 1"),
-        (task(2, "assert f(1) == 3"), "def f(x): return x + 1"),
-        (task(3, "assert f(1) == 2"), "def f(x): return 1 / 0"),
-        (task(4, "assert True"), "def f(x): return x"),
+    given = [
+        Solution(task(1, "assert f(1) == 2"), "def f(x): return x + 1"),
+        Solution(task(2, "assert f(1) == 3"), "def f(x): return x + 1"),
+        Solution(task(3, "assert f(1) == 2"), "def f(x): return 1 / 0"),
+        Solution(task(4, "assert True"), "def f(x): return x"),
     ]
-    assert [(one.task.id, one.reason) for one in calibrate(pairs)] == [
+    assert [(one.task.id, one.reason) for one in calibrate(given)] == [
         ("made/1", ""),
         ("made/2", "ok: case 1: gave 2"),
         (
@@ -32,6 +32,7 @@ def test_tasks_whose_solution_fails_their_own_tests_are_named_with_the_reason() 
     ]
 
 
-def test_the_words_of_any_verifier_will_do() -> None:
-    exact = Task("made/1", (), "4", "exact", "made", "made")
-    assert [one.reason for one in calibrate([(exact, "4"), (exact, "5")], "exact")] == ["", "ok: "]
+def test_each_task_s_own_verifier_judges_and_the_order_is_kept() -> None:
+    tasks = [Task(f"made/{verifier}", (), "4", verifier, "made", "made") for verifier in ("exact", "numeric", "exact")]
+    found = list(calibrate([Solution(task, text) for task, text in zip(tasks, ("4", r"\boxed{4}", "5"), strict=True)]))
+    assert [(one.task.verifier, one.reason) for one in found] == [("exact", ""), ("numeric", ""), ("exact", "ok: ")]
