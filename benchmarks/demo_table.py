@@ -15,7 +15,8 @@ from evidence_tables import write_between
 from rlvr.app.export import ORIGIN
 from rlvr.app.memory import bytes_text
 from rlvr.runs.folder import PROVENANCE, Run
-from rlvr.runs.report import Beyond, StageReport, headline, read_report
+from rlvr.runs.report import Beyond, StageReport, read_report
+from rlvr.runs.summary import headline
 from rlvr.statistics.intervals import Interval
 
 ROOT = Path(__file__).parent.parent

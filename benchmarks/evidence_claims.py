@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from evidence_runs import CHILD, HARD_FROM, PARENT, Finished, each
 
-from rlvr.runs.report import BEYOND_DOMAINS, BEYOND_POINTS, DomainReport, is_beyond
+from rlvr.runs.report import DomainReport
+from rlvr.runs.summary import BEYOND_DOMAINS, BEYOND_POINTS, is_beyond
 from rlvr.statistics.intervals import Interval, paired_difference_interval
 
 MEAN_GAIN, DOMAIN_GAIN, NUM_DOMAINS = 0.25, 0.15, 3

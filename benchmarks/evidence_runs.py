@@ -13,14 +13,14 @@ from transformers import AutoTokenizer
 
 from rlvr.app.wiring import load_items
 from rlvr.config.reading import from_json
-from rlvr.config.schema import RlvrConfig
+from rlvr.config.rlvr import RlvrConfig
 from rlvr.runs.folder import PROVENANCE, ROLLOUTS, Run, rollout_name
 from rlvr.runs.report import Beyond, StageReport, read_report
 from rlvr.runs.rollouts import read_rollouts
 from rlvr.stages.beyond import beyond_ancestors
 from rlvr.stages.conditions import shows_working
 from rlvr.stages.evaluate import Measurement, read_measurement
-from rlvr.statistics.intervals import Interval
+from rlvr.statistics.intervals import Interval, mean_of
 
 PARENT, CHILD = "dpo", "rlvr"
 HARD_FROM = {"arithmetic": 9, "chain_sum": 9, "functions": 5}
@@ -112,11 +112,7 @@ class Finished:
     @property
     def mean_gain(self) -> Interval:
         """The mean over the trained domains; its interval takes their errors as independent, as their tasks are."""
-        gains = [self.gain(domain) for domain in self.trained]
-        mean = statistics.mean(gain.mean for gain in gains)
-        low = sum((gain.mean - gain.low) ** 2 for gain in gains) ** 0.5 / len(gains)
-        high = sum((gain.high - gain.mean) ** 2 for gain in gains) ** 0.5 / len(gains)
-        return Interval(mean, mean - low, mean + high)
+        return mean_of([self.gain(domain) for domain in self.trained])
 
 
 def read_finished(name: str, run: Run) -> Finished:

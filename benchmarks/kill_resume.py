@@ -79,6 +79,19 @@ max_completion_tokens = 8
 checkpoint_every = 2
 evaluate_every = 3
 optimizer = {{ learning_rate = 1e-3 }}
+[[stage]]
+kind = "rlvr"
+name = "more"
+continues = true
+algorithm = {{ preset = "grpo", updates_per_step = 2 }}
+data = ["kill_resume:tasks:train", {{ source = "arithmetic", split = "train", limit = 8 }}]
+steps = 2
+prompts_per_step = 4
+group_size = 4
+max_completion_tokens = 8
+checkpoint_every = 1
+conditions = {{ tasks = 0 }}
+optimizer = {{ learning_rate = 1e-3 }}
 """
 SETTINGS = {
     "hidden_size": 32,

@@ -108,10 +108,24 @@ def _resume(options: argparse.Namespace) -> int:
     if not (options.run / "config.json").is_file():
         what = "has no config.json" if options.run.is_dir() else "is no folder"
         raise UsageError(f"{options.run} {what}; a run folder was expected", hint="rlvr resume runs/NAME")
+    more = _more_steps(options.overrides)
     from rlvr.app.pipeline import resume
 
-    print(resume(options.run))
+    print(resume(options.run, more_steps=more))
     return 0
+
+
+def _more_steps(words: Sequence[str]) -> int:
+    """Gives N of the word steps=+N, 0 where there is none."""
+    if not words:
+        return 0
+    number = words[-1].removeprefix("steps=+")
+    if len(words) > 1 or number == words[-1] or not number.isdecimal() or int(number) < 1:
+        raise UsageError(
+            f"rlvr resume takes steps=+N and no other word, found {' '.join(words)}",
+            hint="rlvr resume RUN steps=+200; other settings are a run of their own: rlvr train RECIPE key=value",
+        )
+    return int(number)
 
 
 def _evaluate(options: argparse.Namespace) -> int:
@@ -271,7 +285,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     return options
 
 
-_TAKE_OVERRIDES = ("train", "evaluate")
+_TAKE_OVERRIDES = ("train", "resume", "evaluate")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -290,6 +304,7 @@ def _parser() -> argparse.ArgumentParser:
 
     resume = verbs.add_parser("resume", help="go on with a run", description="Goes on with a run that stopped.")
     resume.add_argument("run", type=Path, metavar="RUN", help="a run folder, for example runs/demo")
+    _add_overrides(resume, "steps=+200 goes on with the last stage, of kind rlvr, for so many steps more")
 
     _add_evaluate(verbs.add_parser("evaluate", help="measure a checkpoint", description="Measures a checkpoint."))
     _add_generate(verbs.add_parser("generate", help="answer a prompt", description="Prints completions of a prompt."))

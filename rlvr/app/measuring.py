@@ -11,11 +11,12 @@ from typing import Any
 from rich.console import Console
 
 from rlvr.app.sandboxing import fitted, left_out_line
+from rlvr.config.data import EvaluateConfig
 from rlvr.config.reading import from_json, read_evaluation
-from rlvr.config.schema import EvaluateConfig
 from rlvr.errors import UsageError
 from rlvr.runs.folder import Run, is_run
-from rlvr.runs.report import StageReport, readout_lines, report_table
+from rlvr.runs.report import StageReport
+from rlvr.runs.summary import readout_lines, report_table
 
 log = logging.getLogger(__name__)
 

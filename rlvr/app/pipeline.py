@@ -7,7 +7,7 @@ import hashlib
 import logging
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from pathlib import Path
@@ -24,29 +24,23 @@ from rlvr.app.progress import Progress
 from rlvr.app.sandboxing import fitted, left_out_line
 from rlvr.app.trust import audits_of, versions_of
 from rlvr.app.wiring import STAGES, House, load_items, make_parts, open_house
-from rlvr.config.reading import Resolved, from_json, resolved_json
-from rlvr.config.schema import EvaluateConfig, NewModelConfig, PretrainConfig, Recipe, RewardModelConfig
+from rlvr.config.data import EvaluateConfig
+from rlvr.config.reading import Resolved, continued, from_json, resolved_json
+from rlvr.config.schema import NewModelConfig, Recipe
+from rlvr.config.supervised import PretrainConfig, RewardModelConfig
 from rlvr.data.rows import data_files
 from rlvr.errors import CheckpointError, ModelError
 from rlvr.models.checkpoint import latest_checkpoint, save_checkpoint
 from rlvr.models.policy import create_model
 from rlvr.models.tokenizer import check_reload, train_tokenizer
-from rlvr.runs.folder import PROVENANCE, Run
+from rlvr.runs.folder import CONFIG, PROVENANCE, Run
 from rlvr.runs.lock import locked
 from rlvr.runs.page.page import PAGE, write_page
 from rlvr.runs.provenance import collect
 from rlvr.runs.publish import damages
-from rlvr.runs.report import (
-    SEEN,
-    DomainReport,
-    StageReport,
-    condition_table,
-    gain_lines,
-    headline,
-    report_table,
-    write_report,
-)
+from rlvr.runs.report import SEEN, DomainReport, StageReport, write_report
 from rlvr.runs.sinks import SINKS
+from rlvr.runs.summary import condition_table, gain_lines, headline, report_table
 from rlvr.stages.beyond import beyond_ancestors
 from rlvr.stages.conditions import problem_lines, read_conditions
 from rlvr.stages.evaluate import RESULT, Change, Measurement, changes_between, measure, read_measurement
@@ -70,12 +64,17 @@ def start(resolved: Resolved) -> Path:
         return _all_stages(run, resolved)
 
 
-def resume(path: Path) -> Path:
+def resume(path: Path, *, more_steps: int = 0) -> Path:
     """Goes on with a run from its last whole checkpoint; a finished one is only reported again.
 
+    With `more_steps` its last stage, of kind rlvr, is followed by one that continues it for so many steps.
     Works in the folder where the run was started, so that its relative paths mean what they meant.
     """
     run = Run.open(path.absolute())
+    if more_steps:
+        with locked(run.path):
+            run.write_json(CONFIG, resolved_json(continued(from_json(run.config()), more_steps)))
+            run.event("continued", steps=more_steps)
     started_in = Path(str(run.read_json(PROVENANCE).get("folder", ".")))
     if started_in.is_dir():
         os.chdir(started_in)
@@ -94,12 +93,15 @@ def _all_stages(run: Run, resolved: Resolved) -> Path:
         current = _base(house, run)
         base = _measured(house, run.child(BASE), recipe.evaluation, checkpoint=current, parent=None)
         results = [("base", base)]
-        reports = [_report(run.child(BASE), "base", current, set(), results)]
+        reports = [_report(run.child(BASE), "base", current, set(), results, ())]
         trained: set[str] = set()
+        parent, goes_on = current, list[str]()
         for number, stage in enumerate(recipe.stage, start=1):
             name = stage.name or stage.kind
             child = run.child(f"{number}-{name}")
-            parent, made = current, _trained(house, child, progress, stage, current)
+            if not getattr(stage, "continues", False):
+                parent, goes_on = current, []
+            made = _trained(house, child, progress, stage, begin=current, parent=parent)
             progress.note(f"{name}: {made}")
             trained |= set(child.read_json(DONE)["domains"])
             if isinstance(stage, RewardModelConfig):
@@ -111,7 +113,8 @@ def _all_stages(run: Run, resolved: Resolved) -> Path:
                 current = made
                 config = stage if isinstance(stage, EvaluateConfig) else recipe.evaluation
                 results.append((name, _measured(house, child, config, checkpoint=current, parent=parent)))
-            reports.append(_report(child, stage.kind, current, trained, results))
+            reports.append(_report(child, stage.kind, current, trained, results, goes_on))
+            goes_on.append(name)
             write_report(run, reports)
             write_page(run)
         house.scorer.close()
@@ -168,13 +171,16 @@ def _tokenizer_documents(recipe: Recipe, new: NewModelConfig) -> Sequence[Any]:
     return load_items("document", data)
 
 
-def _trained(house: House, run: Run, progress: Progress, stage: Any, parent: Path) -> Path:
-    """Runs one stage, or gives the checkpoint of one that is done."""
+def _trained(house: House, run: Run, progress: Progress, stage: Any, *, begin: Path, parent: Path) -> Path:
+    """Runs one stage from `begin`, or gives the checkpoint of one that is done.
+
+    `parent` is what the stage is compared with: `begin`, unless it continues another, with which it shares it.
+    """
     if done := _done(run):
         return done
     found = _last_checkpoint(run)
     meter = Meter()
-    start = parent if isinstance(stage, RewardModelConfig) else found or parent
+    start = begin if isinstance(stage, RewardModelConfig) else found or begin
     parts = make_parts(house, start=start, parent=parent, stage=stage)
     run.fsync = False  # Each checkpoint waits for the metrics before it; a kill loses nothing either way.
     listener = progress.stage(run.path.name)
@@ -244,9 +250,17 @@ def _measured(
 
 
 def _report(
-    run: Run, kind: str, checkpoint: Path, trained: AbstractSet[str], results: Sequence[tuple[str, Measurement]]
+    run: Run,
+    kind: str,
+    checkpoint: Path,
+    trained: AbstractSet[str],
+    results: Sequence[tuple[str, Measurement]],
+    continued: Collection[str],
 ) -> StageReport:
-    """Gives a stage's part of the report: the last of `results`, and what it gained over the ones before."""
+    """Gives a stage's part of the report: the last of `results`, and what it gained over the ones before.
+
+    Those that it continues are no ancestors: what it is beyond is read out of the stages before them.
+    """
     (*ancestors, (name, found)) = results
     changes = changes_between(ancestors[-1][1], found) if ancestors else {}
     domains = {
@@ -268,7 +282,9 @@ def _report(
         kl=found.kl,
         perplexity=found.perplexity,
         no_signal_rate=1 - informative / drawn if drawn else None,
-        beyond=beyond_ancestors(ancestors, found, done["domains"]) if kind == "rlvr" else {},
+        beyond=beyond_ancestors([a for a in ancestors if a[0] not in continued], found, done["domains"])
+        if kind == "rlvr"
+        else {},
         conditions=read_conditions(run),
     )
 

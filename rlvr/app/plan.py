@@ -18,21 +18,12 @@ from rlvr.app.memory import ModelSize, Work, bytes_text, estimate, size_from_num
 from rlvr.app.preflight import check_verifiers, preflight
 from rlvr.app.sandboxing import fitted, left_out_line
 from rlvr.app.trust import weights_of, with_named_verifiers
+from rlvr.config.data import DataConfig, EvaluateConfig
 from rlvr.config.preference import LOSS_ROWS, describe_loss
 from rlvr.config.reading import Resolved
-from rlvr.config.schema import (
-    CriticConfig,
-    DataConfig,
-    DpoConfig,
-    EvaluateConfig,
-    ModelConfig,
-    PretrainConfig,
-    Recipe,
-    RewardModelConfig,
-    RlvrConfig,
-    SftConfig,
-    VerifierConfig,
-)
+from rlvr.config.rlvr import CriticConfig, RlvrConfig
+from rlvr.config.schema import ModelConfig, Recipe, VerifierConfig
+from rlvr.config.supervised import DpoConfig, PretrainConfig, RewardModelConfig, SftConfig
 from rlvr.data import sources
 from rlvr.engines.base import MAX_SLOTS
 from rlvr.errors import ModelError, RecipeError

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from rlvr.app.trust import check_audits
+from rlvr.config.data import DataConfig
 from rlvr.config.keys import nearest
-from rlvr.config.schema import DataConfig, Recipe, RlvrConfig, ShapingConfig
+from rlvr.config.rlvr import RlvrConfig, ShapingConfig
+from rlvr.config.schema import Recipe
 from rlvr.errors import ModelError, RecipeError
 from rlvr.models.directory import REWARD_MODEL_HINT, check_directory, check_reward_model, has_chat_template
 from rlvr.verifiers.judge.settings import check_settings, settings_from

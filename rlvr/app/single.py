@@ -6,8 +6,9 @@ from pathlib import Path
 from rlvr.app.importing import import_from
 from rlvr.app.meter import Meter
 from rlvr.app.wiring import make_engine, make_parts, open_house
+from rlvr.config.data import EvaluateConfig
 from rlvr.config.reading import Resolved, from_json
-from rlvr.config.schema import EvaluateConfig, Recipe
+from rlvr.config.schema import Recipe
 from rlvr.data.chat import encode_prompt, stop_token_ids
 from rlvr.engines.base import Request, Sampling
 from rlvr.errors import UsageError

@@ -12,8 +12,10 @@ from transformers.utils import logging as transformers_logging
 
 from rlvr.app.preflight import shaping_function
 from rlvr.app.trust import weights_of, with_named_verifiers
+from rlvr.config.data import DataConfig, EvaluateConfig, EvaluationDataConfig
 from rlvr.config.optimizer import OptimizerConfig
-from rlvr.config.schema import DataConfig, EvaluateConfig, EvaluationDataConfig, Recipe, RlvrConfig, ShapingConfig
+from rlvr.config.rlvr import RlvrConfig, ShapingConfig
+from rlvr.config.schema import Recipe
 from rlvr.data import sources
 from rlvr.data.sources import Kind
 from rlvr.data.split import check_no_overlap, problem_hash, problem_of

@@ -8,15 +8,10 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
+from rlvr.config.data import DataConfig, EvaluationDataConfig
 from rlvr.config.lines import KeyPath
-from rlvr.config.schema import (
-    DEVICE,
-    AlgorithmConfig,
-    DataConfig,
-    EvaluationDataConfig,
-    Recipe,
-    ShapingConfig,
-)
+from rlvr.config.rlvr import AlgorithmConfig, ShapingConfig
+from rlvr.config.schema import DEVICE, Recipe
 from rlvr.config.section import Section
 
 _WORDS = {str: "text", bool: "true or false", int: "an integer", float: "a number"}

@@ -2,17 +2,19 @@
 
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from pydantic import ValidationError
 
 from rlvr.config.complaints import Origin, recipe_error
+from rlvr.config.data import DataConfig, EvaluateConfig
 from rlvr.config.keys import nearest
 from rlvr.config.lines import KeyPath, key_lines
 from rlvr.config.overrides import apply, apply_to_section, expand
-from rlvr.config.schema import DataConfig, EvaluateConfig, Recipe
+from rlvr.config.rlvr import RlvrConfig
+from rlvr.config.schema import Recipe
 from rlvr.config.section import Section
 from rlvr.errors import RecipeError
 
@@ -92,6 +94,37 @@ def from_json(content: Mapping[str, Any]) -> Resolved:
     values = {key: value for key, value in content["recipe"].items() if value is not None}
     recipe = _checked(Recipe, expand(Recipe, _without_none(values)), Origin(Path("config.json"), {}, ()))
     return Resolved(recipe, dict(content.get("origins", {})), source, str(content.get("left_out", "")))
+
+
+def continued(resolved: Resolved, steps: int) -> Resolved:
+    """Gives the recipe with one more stage, which continues the last one for so many steps; its name counts them all.
+
+    Raises RecipeError where the last stage is not of kind rlvr.
+    """
+    (*_, last) = stages = resolved.recipe.stage
+    if not isinstance(last, RlvrConfig):
+        raise RecipeError(
+            f"the run's last stage is {last.name or last.kind}, and only rlvr can go on for more steps",
+            hint="a new run from its checkpoint: rlvr train RECIPE model.path=RUN/N-STAGE/checkpoints/step-N",
+        )
+    chain = [last]
+    while chain[0].continues:
+        former = stages[len(stages) - 1 - len(chain)]
+        assert isinstance(former, RlvrConfig), "a stage continues one of kind rlvr"
+        chain.insert(0, former)
+    name = f"{chain[0].name or chain[0].kind}-{sum(stage.steps for stage in chain) + steps}"
+    critic = last.critic.model_copy(update={"warmup_steps": 0})
+    more = last.model_copy(update={"name": name, "steps": steps, "continues": True, "critic": critic})
+    values = resolved.recipe.model_dump(exclude={"stage"}, exclude_none=True)
+    recipe = _checked(Recipe, {**values, "stage": (*stages, more)}, Origin(None, {}, ()))
+    number = len(stages)
+    origins = {
+        key.replace(f"stage.{number}.", f"stage.{number + 1}.", 1): origin
+        for key, origin in resolved.origins.items()
+        if key.startswith(f"stage.{number}.")
+    }
+    changed = {f"stage.{number + 1}.{key}": "override" for key in ("name", "steps", "continues", "critic.warmup_steps")}
+    return replace(resolved, recipe=recipe, origins={**resolved.origins, **origins, **changed})
 
 
 def _checked(section: type[AnySection], values: Any, origin: Origin) -> AnySection:

@@ -2,6 +2,9 @@
 
 from pydantic import BaseModel, ConfigDict
 
+NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
+STAGE_NAME = rf"^({NAME})?$"
+
 
 class Section(BaseModel):
     """A frozen table of a recipe; an unknown key is an error."""

@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 import numpy as np
 
 from rlvr import keyed
-from rlvr.config.schema import RlvrConfig
+from rlvr.config.rlvr import RlvrConfig
 from rlvr.data.stream import Draw
 from rlvr.errors import RunError, TrainingError
 from rlvr.runs.folder import Run

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from rlvr.algorithms.preference import PREFERENCE_LOSSES, nll_term
 from rlvr.config.preference import LOSS_ROWS
-from rlvr.config.schema import DpoConfig
+from rlvr.config.supervised import DpoConfig
 from rlvr.models.logprobs import token_logprobs
 from rlvr.runs.folder import Run
 from rlvr.stages.pairs import pair_rows, preference_pairs, with_reference

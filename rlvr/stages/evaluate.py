@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from rlvr.algorithms.kl import k3
-from rlvr.config.schema import CHAT, PROBLEM, DataConfig, EvaluateConfig
+from rlvr.config.data import CHAT, PROBLEM, DataConfig, EvaluateConfig
 from rlvr.data.chat import encode_document, encode_plain_prompt
 from rlvr.data.split import problem_of
 from rlvr.data.stream import Draw

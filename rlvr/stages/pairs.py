@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rlvr import keyed
-from rlvr.config.schema import DpoConfig, RewardModelConfig
+from rlvr.config.supervised import DpoConfig, RewardModelConfig
 from rlvr.data.chat import encode_completion
 from rlvr.data.stream import Draw
 from rlvr.errors import DataError

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rlvr.config.data import DataConfig, EvaluateConfig
 from rlvr.config.optimizer import OptimizerConfig
-from rlvr.config.schema import DataConfig, EvaluateConfig
 from rlvr.data.chat import stop_token_ids
 from rlvr.data.sources import Kind
 from rlvr.data.stream import Draw

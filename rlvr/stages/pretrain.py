@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from rlvr.config.schema import PretrainConfig
+from rlvr.config.supervised import PretrainConfig
 from rlvr.data.chat import encode_document
 from rlvr.runs.folder import Run
 from rlvr.stages.parts import Checkpoint, Parts, domains_of

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from rlvr import keyed
 from rlvr.algorithms.reward import bradley_terry, centring_term
-from rlvr.config.schema import RewardModelConfig
+from rlvr.config.supervised import RewardModelConfig
 from rlvr.data.split import problem_hash, problem_of
 from rlvr.errors import DataError, TrainingError
 from rlvr.models.checkpoint import latest_checkpoint

@@ -9,10 +9,11 @@ from rlvr.algorithms.algorithm import Algorithm
 from rlvr.algorithms.filters import FILTERS, count
 from rlvr.algorithms.presets import resolve
 from rlvr.algorithms.refusals import refuse_lone_completions
-from rlvr.config.schema import RlvrConfig
+from rlvr.config.rlvr import RlvrConfig
 from rlvr.data.chat import stop_token_ids
 from rlvr.data.stream import TaskStream
 from rlvr.engines.base import Engine, Sampling
+from rlvr.models.checkpoint import load_trainer_state
 from rlvr.runs.folder import Run
 from rlvr.stages.conditions import measure_conditions, require
 from rlvr.stages.evaluate import held_out, kl_of_samples
@@ -37,9 +38,12 @@ def rlvr(parts: Parts, config: RlvrConfig, run: Run) -> Checkpoint:
     learner = _learner(parts, config, row)
     step_now, path, state = restore(run)
     conditions = measure_conditions(parts, config, intake, run) if step_now == 0 else ()
-    if state:
-        learner.restore(state["learner"])
-        tasks.restore(state["stream"])
+    if state or config.continues:
+        known = state or load_trainer_state(parts.origin)
+        learner.restore(known["learner"])
+        tasks.restore(known["stream"])
+    if config.continues and not state:
+        learner.begin_schedule()
     parts.announce(config.steps, step_now)
     if config.conditions.required:
         require(conditions)

@@ -1,6 +1,6 @@
 """Supervised fine-tuning: imitate the assistant's turns of conversations."""
 
-from rlvr.config.schema import SftConfig
+from rlvr.config.supervised import SftConfig
 from rlvr.data.chat import encode_demonstration
 from rlvr.runs.folder import Run
 from rlvr.stages.parts import Checkpoint, Parts, domains_of

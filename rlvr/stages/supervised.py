@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from rlvr.algorithms.losses import cross_entropy
-from rlvr.config.schema import DpoConfig, PretrainConfig, RewardModelConfig, SftConfig
+from rlvr.config.supervised import DpoConfig, PretrainConfig, RewardModelConfig, SftConfig
 from rlvr.errors import DataError, RunError
 from rlvr.models.logprobs import token_logprobs
 from rlvr.models.optim import Optimizer

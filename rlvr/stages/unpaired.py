@@ -14,7 +14,7 @@ from torch import Tensor
 from rlvr import keyed
 from rlvr.algorithms.preference import kl_baseline
 from rlvr.algorithms.preference import kto as kto_of
-from rlvr.config.schema import DpoConfig
+from rlvr.config.supervised import DpoConfig
 from rlvr.errors import DataError
 from rlvr.models.logprobs import token_logprobs
 from rlvr.runs.folder import Run

@@ -1,5 +1,6 @@
 """Intervals for rates over tasks: Wilson's, with tasks as the unit of chance."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -71,6 +72,19 @@ def paired_difference_interval(rates_a: npt.ArrayLike, rates_b: npt.ArrayLike, *
     variance = max(float((differences**2).sum() + 1) - size * centre**2, 0.0) / (size - 1)
     half = _t_quantile(size - 1, confidence) * float(np.sqrt(variance / size))
     return Interval(float(differences.mean()), max(centre - half, -1.0), min(centre + half, 1.0))
+
+
+def mean_of(intervals: Sequence[Interval]) -> Interval:
+    """Gives the mean of estimates with its interval, their errors taken as independent: over different tasks they are.
+
+    Raises ValueError where there is none.
+    """
+    if not intervals:
+        raise ValueError("no interval, so no mean")
+    mean = sum(interval.mean for interval in intervals) / len(intervals)
+    low = sum((interval.mean - interval.low) ** 2 for interval in intervals) ** 0.5 / len(intervals)
+    high = sum((interval.high - interval.mean) ** 2 for interval in intervals) ** 0.5 / len(intervals)
+    return Interval(mean, mean - low, mean + high)
 
 
 def _wilson(mean: float, size: float, confidence: float) -> Interval:

@@ -127,6 +127,12 @@ class Learner:
             self._reference.load_state_dict(state["reference"])
             self._reference_renewed = True
 
+    def begin_schedule(self) -> None:
+        """Counts updates from 0 again, so that the learning rates are those of a stage that begins."""
+        self.optimizer.update_index = 0
+        if self._critic is not None:
+            self._critic.optimizer.update_index = 0
+
     def _kl_in_reward(self, samples: Sequence[Sample], measured: Measured, *, adapt: bool) -> dict[str, float]:
         """Says how large the KL in the reward was, and moves its coefficient where the row has a target."""
         learned = [index for index, sample in enumerate(samples) if sample.trainable.any()]

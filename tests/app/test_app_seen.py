@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from rlvr.app.wiring import House, load_for_training, load_items
+from rlvr.config.data import DataConfig
 from rlvr.config.reading import read_recipe
-from rlvr.config.schema import DataConfig, Recipe
+from rlvr.config.schema import Recipe
 from rlvr.errors import RecipeError, RlvrError
 
 

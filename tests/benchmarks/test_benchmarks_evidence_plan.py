@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from rlvr.config.reading import read_recipe
-from rlvr.config.schema import RlvrConfig
+from rlvr.config.rlvr import RlvrConfig
 from rlvr.runs.folder import Run
 from rlvr.runs.report import Beyond, DomainReport, Readout, StageReport
 from rlvr.statistics.intervals import Interval

@@ -8,7 +8,7 @@ import pytest
 
 from rlvr.config.preference import LOSS_ROWS, describe_loss
 from rlvr.config.reading import from_json, read_recipe, resolved_json
-from rlvr.config.schema import DpoConfig
+from rlvr.config.supervised import DpoConfig
 from rlvr.errors import RecipeError
 
 ROOT = Path(__file__).parents[2]

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from rlvr.config.lines import key_lines, line_of
 from rlvr.config.reading import Resolved, from_json, read_evaluation, read_recipe, resolved_json
-from rlvr.config.schema import DpoConfig, PretrainConfig, RlvrConfig, SftConfig
+from rlvr.config.rlvr import RlvrConfig
+from rlvr.config.supervised import DpoConfig, PretrainConfig, SftConfig
 from rlvr.errors import RecipeError
 
 RECIPE = """\

@@ -10,7 +10,7 @@ from tiny import END, make_parts, make_run, task, write_base
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from rlvr.algorithms.presets import resolve
-from rlvr.config.schema import RlvrConfig
+from rlvr.config.rlvr import RlvrConfig
 from rlvr.runs.rollouts import read_rollouts
 from rlvr.stages.rlvr import rlvr
 

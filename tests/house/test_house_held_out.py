@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
+from rlvr.config.data import DataConfig
 from rlvr.config.reading import read_recipe
-from rlvr.config.schema import DataConfig, Recipe
+from rlvr.config.schema import Recipe
 from rlvr.data.sources import Kind, load
 from rlvr.data.split import check_no_overlap
 from rlvr.types import Demonstration, Document, Preference, Task

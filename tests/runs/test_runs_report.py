@@ -7,22 +7,8 @@ from rich.console import Console
 
 from rlvr.errors import RunError
 from rlvr.runs.folder import Run
-from rlvr.runs.report import (
-    Beyond,
-    Condition,
-    DomainReport,
-    Readout,
-    StageReport,
-    Working,
-    condition_table,
-    gain_lines,
-    headline,
-    label,
-    read_report,
-    readout_lines,
-    report_table,
-    write_report,
-)
+from rlvr.runs.report import Beyond, Condition, DomainReport, Readout, StageReport, Working, read_report, write_report
+from rlvr.runs.summary import condition_table, gain_lines, headline, label, readout_lines, report_table
 from rlvr.statistics.intervals import Interval
 
 RATE = Interval(0.8125, 0.7701, 0.8494)
@@ -294,10 +280,24 @@ def test_gain_lines_say_the_rise_over_the_stage_before_and_over_the_strongest_re
         "3-rlvr over base, arithmetic: pass@1 +10.0 points [-5.0, +25.0]",
         '3-rlvr over the strongest readout (dpo, greedy, prompt "Q: {problem}\\nA:", 25.0%), arithmetic: '
         "greedy +10.0 points [+2.0, +18.0]: beyond; pass@16 100.0% → 100.0%",
+        "3-rlvr over base, mean of the trained domains: pass@1 +10.0 points [-5.0, +25.0] in 12346 CPU-seconds: "
+        "no gain that can be told from chance",
         "3-rlvr, perplexity of held-out text: +0.0% from base",
     ]
     unmeasured = [replace(found, perplexity=None) for found in stages()]
     assert gain_lines(unmeasured) == []
+
+
+def test_what_the_mean_gain_cost_stands_after_the_gains():
+    base, learned = stages()
+    sums = replace(whole()[1].domains["arithmetic"], trained=True, gain=Interval(0.2, 0.12, 0.28))
+    found = replace(learned, domains={"sums": sums, "words": replace(sums, gain=Interval(0.1, 0.04, 0.16))})
+    # (20 + 10) / 2; half widths 8 and 6: sqrt(64 + 36) / 2; 15 points in 50 CPU-seconds
+    (line,) = [line for line in gain_lines([base, replace(found, cpu_seconds=50.0)]) if "mean of" in line]
+    assert line.endswith("pass@1 +15.0 points [+10.0, +20.0] in 50 CPU-seconds, +30.00 in a hundred")
+    untrained = {name: replace(domain, trained=False) for name, domain in found.domains.items()}
+    assert not any("mean of" in line for line in gain_lines([base, replace(found, domains=untrained)]))
+    assert not any("mean of" in line for line in gain_lines([base, replace(found, kind="dpo")]))
 
 
 def test_a_line_of_perplexity_names_both_references():

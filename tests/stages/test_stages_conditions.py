@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from tiny import completion, emit, make_parts, make_run, task, write_base
 
-from rlvr.config.schema import RlvrConfig
+from rlvr.config.rlvr import RlvrConfig
 from rlvr.errors import RunError, TrainingError
 from rlvr.models.checkpoint import latest_checkpoint
 from rlvr.runs.compare import differences

@@ -6,7 +6,7 @@ import math
 import pytest
 from tiny import make_parts, make_run, task, words, write_base
 
-from rlvr.config.schema import DpoConfig
+from rlvr.config.supervised import DpoConfig
 from rlvr.errors import DataError, VerifierError
 from rlvr.runs.compare import differences
 from rlvr.stages.dpo import dpo
@@ -127,7 +127,7 @@ def test_a_broken_verifier_is_named_in_place_of_missing_pairs(base, tmp_path):
 
 
 def test_training_on_pairs_of_the_policy_raises_the_share_of_right_answers(base, tmp_path):
-    from rlvr.config.schema import EvaluateConfig
+    from rlvr.config.data import EvaluateConfig
     from rlvr.stages.evaluate import measure
 
     one = [task(i, reference=9) for i in range(24)]

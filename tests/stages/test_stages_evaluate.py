@@ -7,7 +7,7 @@ import pytest
 import torch
 from tiny import completion, full_logprobs, make_parts, make_run, task, words, write_base
 
-from rlvr.config.schema import EvaluateConfig
+from rlvr.config.data import EvaluateConfig
 from rlvr.data.chat import encode_document, encode_plain_prompt
 from rlvr.errors import DataError, RunError, VerifierError
 from rlvr.models.tokenizer import train_tokenizer

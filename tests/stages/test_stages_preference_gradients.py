@@ -6,7 +6,7 @@ import torch
 from splits import compare_splits, model64, one_update, preference_rows
 from tiny import CPU, full_logprobs, gradients, worst_gap
 
-from rlvr.config.schema import DpoConfig
+from rlvr.config.supervised import DpoConfig
 from rlvr.stages.dpo import preference_loss
 from rlvr.stages.unpaired import kto_loss
 from rlvr.training.batching import Row, make_batches

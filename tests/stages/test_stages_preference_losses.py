@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from tiny import make_parts, make_run, make_tokenizer, task, words, write_base
 
+from rlvr.config.data import EvaluateConfig
 from rlvr.config.preference import LOSS_ROWS
-from rlvr.config.schema import DpoConfig, EvaluateConfig
+from rlvr.config.supervised import DpoConfig
 from rlvr.errors import DataError
 from rlvr.runs.compare import differences
 from rlvr.stages import unpaired

@@ -10,7 +10,7 @@ from test_stages_dpo import tasks
 from tiny import CPU, VOCABULARY, gradients, make_parts, make_run, make_tokenizer, words, worst_gap, write_base
 from transformers import AutoModelForSequenceClassification
 
-from rlvr.config.schema import RewardModelConfig
+from rlvr.config.supervised import RewardModelConfig
 from rlvr.data.chat import encode_completion
 from rlvr.errors import DataError, TrainingError
 from rlvr.models.heads import create_value_model, load_value_model

@@ -13,7 +13,8 @@ from tiny import emit, make_parts, make_run, task, write_base
 
 from rlvr import keyed
 from rlvr.algorithms.presets import PRESETS as ALGORITHMS
-from rlvr.config.schema import EvaluateConfig, RlvrConfig
+from rlvr.config.data import EvaluateConfig
+from rlvr.config.rlvr import RlvrConfig
 from rlvr.errors import DataError, VerifierError
 from rlvr.models.checkpoint import latest_checkpoint
 from rlvr.runs.compare import differences

@@ -7,7 +7,7 @@ import pytest
 import torch
 from tiny import make_parts, make_run, words, write_base
 
-from rlvr.config.schema import PretrainConfig, SftConfig
+from rlvr.config.supervised import PretrainConfig, SftConfig
 from rlvr.errors import DataError
 from rlvr.models.checkpoint import latest_checkpoint
 from rlvr.runs.compare import differences

@@ -16,17 +16,8 @@ from rlvr.runs.page.facts import Facts, Stage, costs, read_facts
 from rlvr.runs.page.figures import draw
 from rlvr.runs.page.terms import TERMS
 from rlvr.runs.page.transcripts import KINDS, DomainTranscripts, read_transcripts
-from rlvr.runs.report import (
-    ABOVE,
-    BEYOND,
-    BEYOND_DOMAINS,
-    BEYOND_POINTS,
-    ELICITED,
-    SEEN,
-    DomainReport,
-    label,
-    perplexity_change,
-)
+from rlvr.runs.report import SEEN, DomainReport
+from rlvr.runs.summary import ABOVE, BEYOND, BEYOND_DOMAINS, BEYOND_POINTS, ELICITED, label, perplexity_change
 
 TEMPLATE = "page.html.j2"
 

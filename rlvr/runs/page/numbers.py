@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from rlvr.config.schema import CHAT
+from rlvr.config.data import CHAT
 from rlvr.statistics.intervals import Interval
 
 NONE = "–"

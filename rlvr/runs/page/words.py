@@ -4,7 +4,8 @@ from collections.abc import Mapping
 
 from rlvr.runs.page.facts import Facts, Stage
 from rlvr.runs.page.numbers import asked, listed, percent, signed
-from rlvr.runs.report import ABOVE, BEYOND, ELICITED, SEEN, Beyond, DomainReport, StageReport, headline, label
+from rlvr.runs.report import SEEN, Beyond, DomainReport, StageReport
+from rlvr.runs.summary import ABOVE, BEYOND, ELICITED, headline, label
 from rlvr.statistics.intervals import Interval
 
 KINDS = {

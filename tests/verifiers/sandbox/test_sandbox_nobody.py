@@ -1,4 +1,4 @@
-"""What holds for the user of the tests holds for uid 65534: the corpus through the verifier, and the red team's attacks."""
+"""What holds for the user of the tests holds for uid 65534: the corpus through the verifier, and the red team."""
 
 import subprocess
 from pathlib import Path

@@ -1,0 +1,115 @@
+"""The RLVR stage: tasks, algorithm, rollout, reward, critic and optimizer."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from rlvr.config.data import DataConfig
+from rlvr.config.optimizer import CRITIC_OPTIMIZER, RLVR_OPTIMIZER, OptimizerConfig, optimizer_field, over
+from rlvr.config.section import STAGE_NAME, Section
+
+
+class AlgorithmConfig(Section):
+    """A named row of algorithms and the cells that differ. The string "dapo" is short for {preset = "dapo"}."""
+
+    preset: str = Field(description="grpo, dr_grpo, dapo, ppo, …; `rlvr explain dapo` prints the formula.")
+    cells: dict[str, Any] = Field(default_factory=dict, description="Cells that differ from the preset.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_string_or_flat(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return {"preset": value}
+        if isinstance(value, dict) and "cells" not in value and "preset" in value:
+            return {"preset": value["preset"], "cells": {k: v for k, v in value.items() if k != "preset"}}
+        return value
+
+
+class ShapingConfig(Section):
+    """One step of reward shaping. The string "format_bonus" is short for {name = "format_bonus"}."""
+
+    name: str = Field(description="A name of the shaping table, or an import path pkg.module:function.")
+    options: dict[str, Any] = Field(default_factory=dict, description="Keyword options of the shaping function.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_string(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
+
+
+class ScorerConfig(Section):
+    """What gives a completion's reward. The outcome stays the verifier's word."""
+
+    reward_model: str = Field(
+        "", description="A reward_model stage before this one, a directory or a Hub name; empty: the outcome counts."
+    )
+
+
+class ConditionsConfig(Section):
+    """What is measured on the stage's own tasks before its first step: whether there is something to learn from."""
+
+    tasks: int = Field(32, ge=0, description="Tasks per domain, 16 samples of each (group_size if more); 0: none.")
+    required: bool = Field(False, description="Stop before the first step when a condition does not hold.")
+
+
+class CriticConfig(Section):
+    """The value model of an algorithm with `advantage = "gae"`; others have none."""
+
+    path: str = Field(
+        "",
+        description="A reward_model stage before this one, or a directory with a value or reward model, to start from; "
+        "empty: the stage's first weights, all values 0.",
+    )
+    warmup_steps: int = Field(0, ge=0, description="First steps of the stage in which only the critic learns.")
+    optimizer: Annotated[OptimizerConfig, over(CRITIC_OPTIMIZER)] = optimizer_field(CRITIC_OPTIMIZER)
+
+
+class RlvrConfig(Section):
+    """Reinforcement learning with verifiable rewards."""
+
+    kind: Literal["rlvr"]
+    name: str = Field("", pattern=STAGE_NAME, description="Name of the stage in the run folder; empty: its kind.")
+    data: tuple[DataConfig, ...] = Field(description="Tasks to learn from.")
+    algorithm: AlgorithmConfig = Field(description="A preset, or {preset = …, cell = value, …}.")
+    steps: int = Field(
+        ge=1,
+        description="Rollouts; each is followed by the algorithm's updates_per_step updates, epochs_per_step times.",
+    )
+    continues: bool = Field(
+        False,
+        description="Go on with the learner, reference and place in the data of the rlvr stage before, whose data and "
+        "algorithm it shares; the learning-rate schedule begins anew.",
+    )
+    prompts_per_step: int = Field(32, ge=1, description="P: prompts drawn in one step.")
+    group_size: int = Field(
+        8, ge=1, description="G: completions sampled per prompt; at least 2 where the algorithm compares them."
+    )
+    max_completion_tokens: int = Field(256, ge=1, description="Tokens of a completion at most.")
+    temperature: float = Field(
+        1.0, ge=0.01, description="Sampling temperature; top-p and top-k are refused in training."
+    )
+    scorer: ScorerConfig = Field(
+        default_factory=lambda: ScorerConfig.model_validate({}), description="What gives the reward before shaping."
+    )
+    shaping: tuple[ShapingConfig, ...] = Field((), description="Reward shaping, applied in order to the outcome.")
+    rewards: Literal["verified", "shuffled"] = Field(
+        "verified",
+        description="shuffled: a control run; each step's verdicts are dealt out anew among its completions.",
+    )
+    batching: Literal["padded", "packed"] = Field("padded", description="How sequences share a forward pass.")
+    microbatch_tokens: int = Field(16384, ge=64, description="Tokens in one forward pass, padding included, at most.")
+    max_unscored_rate: float = Field(
+        0.1, ge=0, le=1, description="Stop when the verifier could not tell on more than this share of a step."
+    )
+    kl_groups: int = Field(
+        0, ge=0, description="Groups of a step on which the KL to the stage's first weights is measured; 0: on none."
+    )
+    evaluate_every: int = Field(0, ge=0, description="Steps between held-out evaluations on [evaluation]; 0: never.")
+    checkpoint_every: int = Field(20, ge=1, description="Steps between checkpoints.")
+    conditions: ConditionsConfig = Field(
+        default_factory=lambda: ConditionsConfig.model_validate({}), description="What is measured before it starts."
+    )
+    critic: CriticConfig = Field(
+        default_factory=lambda: CriticConfig.model_validate({}), description="The critic of PPO and its kin."
+    )
+    optimizer: Annotated[OptimizerConfig, over(RLVR_OPTIMIZER)] = optimizer_field(RLVR_OPTIMIZER)
