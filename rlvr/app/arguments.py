@@ -130,6 +130,20 @@ def add_calibrate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print what was found as JSON")
 
 
+def add_analyze(parser: argparse.ArgumentParser) -> None:
+    """Adds the words of `rlvr analyze`."""
+    words = parser.add_subparsers(dest="word", required=True, metavar="length")
+    length = words.add_parser(
+        "length",
+        help="which normalisation makes long answers count for more",
+        description="Prints how long right and wrong answers are in an RLVR stage and what each normalisation makes "
+        "their tokens count for, and draws it in length.html beside the stage.",
+    )
+    length.add_argument("run", type=Path, metavar="RUN", help="a run folder, for example runs/demo")
+    length.add_argument("--stage", default="", metavar="NAME", help="an RLVR stage (default: the last one)")
+    length.add_argument("--json", action="store_true", help="print the figures as JSON")
+
+
 def add_sandbox(parser: argparse.ArgumentParser) -> None:
     """Adds the words of `rlvr sandbox`."""
     words = parser.add_subparsers(dest="word", required=True, metavar="check")

@@ -8,7 +8,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rlvr import __version__
-from rlvr.app.arguments import add_audit, add_calibrate, add_sandbox, add_verify, count, positive, temperature
+from rlvr.app.arguments import (
+    add_analyze,
+    add_audit,
+    add_calibrate,
+    add_sandbox,
+    add_verify,
+    count,
+    positive,
+    temperature,
+)
 from rlvr.errors import RlvrError, UsageError
 
 EXTRAS = {
@@ -233,6 +242,14 @@ def _calibrate(options: argparse.Namespace) -> int:
     return 0
 
 
+def _analyze(options: argparse.Namespace) -> int:
+    from rlvr.app.analyzing import analyze_length, print_length, write_length_page
+
+    stage, report = analyze_length(options.run, stage=options.stage)
+    print_length(report, write_length_page(stage, report), as_json=options.json)
+    return 0
+
+
 def _explain(options: argparse.Namespace) -> int:
     from rlvr.app.explaining import explain_anything
 
@@ -263,6 +280,7 @@ VERBS = {
     "evaluate": _evaluate,
     "generate": _generate,
     "report": _report,
+    "analyze": _analyze,
     "verify": _verify,
     "audit": _audit,
     "calibrate": _calibrate,
@@ -331,6 +349,8 @@ def _parser() -> argparse.ArgumentParser:
 
     report = verbs.add_parser("report", help="write a run's page anew", description="Writes report.html of a run anew.")
     report.add_argument("run", type=Path, metavar="RUN", help="a run folder, for example runs/demo")
+
+    add_analyze(verbs.add_parser("analyze", help="say what a run's lengths count for"))
 
     explain = verbs.add_parser("explain", help="say what a key of a recipe, an algorithm or a metric means")
     explain.add_argument("key", metavar="KEY", help="rlvr.steps, optimizer.learning_rate, dapo, clip_high, train/kl, …")

@@ -1,0 +1,204 @@
+"""`rlvr analyze length`: how long right and wrong answers are, and which normalisation makes which of them count."""
+
+import math
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from rlvr.algorithms.algorithm import Algorithm
+from rlvr.algorithms.presets import resolve
+from rlvr.config.reading import from_json
+from rlvr.config.rlvr import RlvrConfig
+from rlvr.errors import RunError, UsageError
+from rlvr.runs.atomic import encode, replace_file, strict_json
+from rlvr.runs.folder import ROLLOUTS, Run
+from rlvr.runs.rollouts import read_rollouts
+from rlvr.training.length import SIDES, Completions, LengthReport, length_report
+
+PAGE = "length.html"
+
+
+def analyze_length(path: Path, *, stage: str = "") -> tuple[Run, LengthReport]:
+    """Gives an RLVR stage's folder, the last one where `stage` names none, and its report.
+
+    Raises RunError where the run has no such stage or it has taken no step, DataError where nothing has an outcome.
+    """
+    run = Run.open(path)
+    found = [
+        (f"{number}-{config.name or config.kind}", config)
+        for number, config in enumerate(from_json(run.config()).in_force.stage, start=1)
+        if isinstance(config, RlvrConfig)
+    ]
+    names = [name for name, _ in found]
+    fitting = [entry for entry in found if stage in ("", entry[0], entry[0].partition("-")[2])]
+    if not fitting:
+        known = f"its stages of kind rlvr are {', '.join(names)}" if names else "it has none of kind rlvr"
+        raise RunError(f"{path} has no such stage {stage!r}: {known}", hint="rlvr analyze length RUN --stage NAME")
+    name, config = fitting[-1]
+    child = Run.open(run.path / name)
+    row = resolve(config.algorithm.preset, **config.algorithm.cells)
+    report = length_report(completions_of(child, row), row, max_completion_tokens=config.max_completion_tokens)
+    return child, report
+
+
+def completions_of(run: Run, row: Algorithm) -> Completions:
+    """Gives the training completions of a stage that have an outcome.
+
+    Not learned from are those that the row drops for their length, and groups in whose place it drew others.
+    """
+    files = sorted((run.path / ROLLOUTS).glob("train-*.parquet"))
+    if not files:
+        raise RunError(f"{run.path} holds no training rollouts", hint="let the stage take a step first")
+    table = pa.concat_tables([read_rollouts(file) for file in files])
+    table = table.filter(pc.is_valid(table["outcome"]))
+    trainable = table["trainable"].combine_chunks()
+    owners = pc.list_parent_indices(trainable).to_numpy()
+    marks = pc.list_flatten(trainable).to_numpy(zero_copy_only=False)
+    column = {name: table[name].to_numpy() for name in ("step", "draw_index", "outcome", "threshold", "reward")}
+    right, learned = column["outcome"] >= column["threshold"], np.ones(len(table), dtype=np.bool_)
+    if row.drop_truncated:
+        learned &= pc.not_equal(table["finish"], "length").to_numpy(zero_copy_only=False)
+    if row.refill:
+        group = column["draw_index"]
+        learned &= np.isin(group, np.intersect1d(group[right], group[~right]))
+    return Completions(
+        step=column["step"],
+        group=column["draw_index"],
+        tokens=np.bincount(owners, weights=marks, minlength=len(table)).astype(np.int64),
+        right=right,
+        reward=column["reward"],
+        learned=learned,
+    )
+
+
+def sentences(report: LengthReport) -> list[str]:
+    """Gives in words how lengths changed, and what each aggregation does to the longest wrong answers."""
+    found = []
+    for side in SIDES:
+        known = [length for length in report.lengths[side] if math.isfinite(length)]
+        if len(known) > 1:
+            found.append(f"{side.capitalize()} answers went from {known[0]:.0f} to {known[-1]:.0f} tokens on average.")
+    low, high = report.bins[-1]
+    own = report.shares[report.own]["wrong"][-1]
+    if not math.isfinite(own):
+        return [*found, "No wrong answer stood beside a right one, so none was pushed down."]
+    found.append(
+        f"This run uses {report.own}: of all that pushes wrong answers down, {100 * own:.0f} % falls on those of "
+        f"{low} to {high} tokens, the longest of {len(report.bins)} parts."
+    )
+    for name, shares in report.shares.items():
+        if name != report.own:
+            other, weight = shares["wrong"][-1], report.weights[name]["wrong"]
+            effect = _effect(other - own)
+            ratio = f"; a token of the longest weighs {weight[-1] / weight[0]:.2f} of one of the shortest"
+            found.append(f"With {name} it would be {100 * other:.0f} %{effect}{ratio if weight[0] > 0 else ''}.")
+    return found
+
+
+def _effect(change: float) -> str:
+    if abs(change) < 0.02:
+        return ", much the same"
+    return ": long wrong answers would be held back " + ("more" if change > 0 else "less, and could grow")
+
+
+def length_table(report: LengthReport) -> Table:
+    """Gives the weight of a token by length, in units of the run's mean token, and how many completions there are."""
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    table.add_column("weight of a token")
+    for low, high in report.bins:
+        table.add_column(f"{low}–{high} tokens", justify="right")
+    for side in SIDES:
+        table.add_row(f"{side} answers", *(f"{count:,}" for count in report.counts[side]), style="dim")
+        for name, weights in report.weights.items():
+            mark = " (this run)" if name == report.own else ""
+            table.add_row(f"  {name}{mark}", *(_number(weight) for weight in weights[side]))
+    return table
+
+
+def print_length(report: LengthReport, page: Path, *, as_json: bool) -> None:
+    """Prints the report to stdout: table and sentences, or one JSON object."""
+    if as_json:
+        print(strict_json(asdict(report)))
+        return
+    console = Console(width=None if sys.stdout.isatty() else 110)
+    console.print(length_table(report))
+    for line in sentences(report):
+        console.print(line, highlight=False, markup=False)
+    console.print(f"drawn: {page}", highlight=False, markup=False, soft_wrap=True)
+
+
+def write_length_page(run: Run, report: LengthReport) -> Path:
+    """Writes length.html into the stage's folder, self-contained, and gives its path."""
+    try:
+        from rlvr.runs.page.figures import Chart, Series, draw
+    except ModuleNotFoundError as error:
+        raise UsageError(
+            f"{PAGE} needs {error.name}, which is not installed", hint='pip install "rlvr[train]"'
+        ) from error
+
+    def chart(title: str, x_label: str, y_label: str, x: Sequence[float], lines: Any, ticks: Sequence[float]) -> Chart:
+        series = []
+        for colour, side in enumerate(SIDES):
+            points = [(at, value) for at, value in zip(x, lines[side], strict=True) if math.isfinite(value)]
+            if points:
+                series.append(Series(side, colour, *(tuple(part) for part in zip(*points, strict=True))))
+        return Chart(title, x_label, y_label, "number", tuple(series), tuple(ticks))
+
+    ends = [float(high) for _, high in report.bins]
+    charts = [chart("Length by outcome", "step", "tokens", report.windows, report.lengths, ())]
+    charts += [
+        chart(f"{name}{' (this run)' if name == report.own else ''}", "tokens, up to", "weight", ends, weights, ends)
+        for name, weights in report.weights.items()
+    ]
+    drawn = [(one.title, draw(one, key=f"length-{number}")) for number, one in enumerate(charts)]
+    replace_file(run.path / PAGE, encode(_page(run.path.name, report, drawn)))
+    return run.path / PAGE
+
+
+def _page(name: str, report: LengthReport, drawn: Sequence[tuple[str, Any]]) -> str:
+    from rlvr.runs.page import figures
+
+    style = (Path(figures.__file__).parent / "page.css").read_text(encoding="utf-8")
+    panels = "\n".join(f'<div class="panel"><p class="title">{escape(title)}</p>{svg}</div>' for title, svg in drawn)
+    words = "\n".join(f"<p>{escape(line)}</p>" for line in sentences(report))
+    legend = "".join(f'<span class="key key-{i}">{side} answers</span>' for i, side in enumerate(SIDES, start=1))
+    return f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+<meta name="color-scheme" content="light dark">
+<title>Length, {escape(name)} – rlvr</title>
+<style>
+{style}
+</style>
+</head>
+<body>
+<header><p class="eyebrow">rlvr · stage {escape(name)}</p><h1>What an answer's length counts for</h1>
+<div class="lede">{words}</div></header>
+<main><section>
+<p class="legend">{legend}</p>
+<div class="panels">
+{panels}
+</div>
+<p class="note">The weight of a token is in units of the run's mean token, each step taken as one update. Where a line
+falls, tokens of long answers count less: right ones are encouraged less, and wrong ones are held back less.</p>
+</section></main>
+</body>
+</html>
+"""
+
+
+def _number(value: float) -> str:
+    return f"{value:.2f}" if math.isfinite(value) else "–"
