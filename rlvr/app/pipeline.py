@@ -38,7 +38,7 @@ from rlvr.runs.lock import locked
 from rlvr.runs.page.page import PAGE, write_page
 from rlvr.runs.provenance import collect
 from rlvr.runs.publish import damages
-from rlvr.runs.report import SEEN, DomainReport, StageReport, write_report
+from rlvr.runs.report import REINFORCED, SEEN, DomainReport, StageReport, write_report
 from rlvr.runs.sinks import SINKS
 from rlvr.runs.summary import condition_table, gain_lines, headline, report_table
 from rlvr.stages.beyond import beyond_ancestors
@@ -226,8 +226,9 @@ def _done(run: Run) -> Path | None:
     if not (run.path / DONE).is_file():
         return None
     path = Path(run.read_json(DONE)["checkpoint"])
-    if not (run.path / path).is_relative_to(run.checkpoints):
-        return path
+    inside = run.path / path
+    if not inside.is_relative_to(run.checkpoints):
+        return inside if inside.is_dir() else path
     trouble = damages(run.path / path)
     if not trouble:
         return run.path / path
@@ -283,7 +284,7 @@ def _report(
         perplexity=found.perplexity,
         no_signal_rate=1 - informative / drawn if drawn else None,
         beyond=beyond_ancestors([a for a in ancestors if a[0] not in continued], found, done["domains"])
-        if kind == "rlvr"
+        if kind in REINFORCED
         else {},
         conditions=read_conditions(run),
     )

@@ -21,7 +21,7 @@ from rlvr.app.trust import weights_of, with_named_verifiers
 from rlvr.config.data import DataConfig, EvaluateConfig
 from rlvr.config.preference import LOSS_ROWS, describe_loss
 from rlvr.config.reading import Resolved
-from rlvr.config.rlvr import CriticConfig, RlvrConfig
+from rlvr.config.rlvr import REINFORCED, CriticConfig, IterateConfig, RlvrConfig
 from rlvr.config.schema import ModelConfig, Recipe, VerifierConfig
 from rlvr.config.supervised import DpoConfig, PretrainConfig, RewardModelConfig, SftConfig
 from rlvr.data import sources
@@ -154,7 +154,7 @@ def _trust(entry: VerifierConfig, weight: float) -> str:
 
 def _stage(recipe: Recipe, stage: Any, size: ModelSize | None) -> tuple[list[str], Work]:
     context = size.context if size else 2**31
-    if isinstance(stage, RlvrConfig):
+    if isinstance(stage, REINFORCED):
         return _rlvr(recipe, stage, context)
     if isinstance(stage, EvaluateConfig):
         tokens = min(stage.microbatch_tokens, 2**31)
@@ -204,7 +204,7 @@ def _supervised(
     return lines, Work(tokens, tokens, stage.optimizer.name, bool(row and row.reference), slots, width)
 
 
-def _rlvr(recipe: Recipe, stage: RlvrConfig, context: int) -> tuple[list[str], Work]:
+def _rlvr(recipe: Recipe, stage: RlvrConfig | IterateConfig, context: int) -> tuple[list[str], Work]:
     row = resolve(stage.algorithm.preset, **stage.algorithm.cells)
     refuse_lone_completions(row, stage.group_size)
     _refuse_idle_critic(stage, row)
@@ -225,10 +225,11 @@ def _rlvr(recipe: Recipe, stage: RlvrConfig, context: int) -> tuple[list[str], W
     refill = f", up to {row.refill_limit}× as many with refill" if row.refill else ""
     scorer = f", reward from {stage.scorer.reward_model}" if stage.scorer.reward_model else ""
     shaping = f", shaping {', '.join(step.name for step in stage.shaping)}" if stage.shaping else ""
+    rounds = f"at most {stage.rounds} rounds of " if isinstance(stage, IterateConfig) else ""
     held_out = f", held-out evaluation every {stage.evaluate_every} steps" if stage.evaluate_every else ""
     lines = [
-        f"rlvr: {stage.steps:,} steps × {stage.prompts_per_step} prompts × {stage.group_size} completions, "
-        f"{stage.steps * updates * row.epochs_per_step:,} updates at most  "
+        f"{stage.kind}: {rounds}{stage.steps:,} steps × {stage.prompts_per_step} prompts × {stage.group_size} "
+        f"completions, {stage.steps * updates * row.epochs_per_step:,} updates at most  "
         f"({_names(stage.data)}: {_number(count)} tasks)",
         f"algorithm {describe(row)}{scorer}{shaping}",
         f"at most {stage.steps * completions * stage.max_completion_tokens:,} sampled tokens{refill}, "
@@ -241,7 +242,11 @@ def _rlvr(recipe: Recipe, stage: RlvrConfig, context: int) -> tuple[list[str], W
         lines.append(
             f"critic from {start}, {stage.critic.optimizer.name} {stage.critic.optimizer.learning_rate:g}{warmup}"
         )
-    if stage.conditions.tasks:
+    if isinstance(stage, IterateConfig):
+        if stage.candidates:
+            drawn = f"{stage.candidates} tasks × {stage.candidate_samples} completions"
+            lines.append(f"before each round {drawn}: those solved now and then are kept")
+    elif stage.conditions.tasks:
         lines.append(f"before it, conditions on {stage.conditions.tasks} tasks of each domain")
     if updates < row.updates_per_step:
         lines[1] += f"; updates_per_step lowered from {row.updates_per_step} to {updates}, one for each prompt"
@@ -254,7 +259,7 @@ def _rlvr(recipe: Recipe, stage: RlvrConfig, context: int) -> tuple[list[str], W
     return lines, Work(tokens, tokens, stage.optimizer.name, reference, slots, width, critic, reward_model=scored)
 
 
-def _refuse_idle_critic(stage: RlvrConfig, row: Algorithm) -> None:
+def _refuse_idle_critic(stage: RlvrConfig | IterateConfig, row: Algorithm) -> None:
     """Raises RecipeError for a critic that nobody asks, or one that leaves the policy no step to learn."""
     if not row.needs_values and stage.critic != CriticConfig.model_validate({}):
         raise RecipeError(

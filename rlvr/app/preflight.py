@@ -11,7 +11,7 @@ from typing import Any
 from rlvr.app.trust import check_audits
 from rlvr.config.data import DataConfig
 from rlvr.config.keys import nearest
-from rlvr.config.rlvr import RlvrConfig, ShapingConfig
+from rlvr.config.rlvr import REINFORCED, ShapingConfig
 from rlvr.config.schema import Recipe
 from rlvr.errors import ModelError, RecipeError
 from rlvr.models.directory import REWARD_MODEL_HINT, check_directory, check_reward_model, has_chat_template
@@ -126,7 +126,7 @@ def _check_reward_models(recipe: Recipe) -> None:
     """Raises RecipeError where a scorer or critic is no reward_model stage before its own, nor a directory with one."""
     names = [stage.name or stage.kind for stage in recipe.stage]
     for number, stage in enumerate(recipe.stage):
-        if isinstance(stage, RlvrConfig):
+        if isinstance(stage, REINFORCED):
             for role, wanted in (("scored by", stage.scorer.reward_model), ("given a critic from", stage.critic.path)):
                 if wanted:
                     _check_reward_model(recipe, names, number, role, wanted)
@@ -172,4 +172,4 @@ def _check_model(recipe: Recipe) -> None:
 
 def _asks(stage: Any) -> bool:
     """Whether a stage writes messages, not plain documents."""
-    return stage.kind in ("sft", "dpo", "reward_model", "rlvr") or (stage.kind == "evaluate" and bool(stage.data))
+    return bool(stage.data) if stage.kind == "evaluate" else stage.kind != "pretrain"

@@ -14,7 +14,7 @@ from rlvr.app.preflight import shaping_function
 from rlvr.app.trust import weights_of, with_named_verifiers
 from rlvr.config.data import DataConfig, EvaluateConfig, EvaluationDataConfig
 from rlvr.config.optimizer import OptimizerConfig
-from rlvr.config.rlvr import RlvrConfig, ShapingConfig
+from rlvr.config.rlvr import REINFORCED, ShapingConfig
 from rlvr.config.schema import Recipe
 from rlvr.data import sources
 from rlvr.data.sources import Kind
@@ -29,6 +29,7 @@ from rlvr.runs.folder import Run
 from rlvr.runs.report import SEEN
 from rlvr.stages.dpo import dpo
 from rlvr.stages.evaluate import evaluate
+from rlvr.stages.iterate import iterate
 from rlvr.stages.parts import Checkpoint, Parts
 from rlvr.stages.pretrain import pretrain
 from rlvr.stages.reward_model import reward_model
@@ -50,6 +51,7 @@ STAGES: dict[str, Stage] = {
     "dpo": dpo,
     "reward_model": reward_model,
     "rlvr": rlvr,
+    "iterate": iterate,
     "evaluate": evaluate,
 }
 ENGINES: dict[str, Callable[..., Engine]] = {"native": NativeEngine}
@@ -144,7 +146,7 @@ def make_critic(house: House, stage: Any, start: str | Path, tokenizer: Any, pat
 
 def _rewards(house: House, stage: Any, tokenizer: Any) -> Scores:
     """The verifiers alone, or with them the reward model that the stage names: one of the recipe's, or a path."""
-    if not isinstance(stage, RlvrConfig) or not stage.scorer.reward_model:
+    if not isinstance(stage, REINFORCED) or not stage.scorer.reward_model:
         return house.scorer
     named = stage.scorer.reward_model
     model = load_value_model(house.reward_models.get(named, named), tokenizer=tokenizer, device=house.device)

@@ -115,7 +115,7 @@ def _kind_finding(detail: ErrorDetails, path: KeyPath, values: Any, origin: Orig
     if detail["type"] == "union_tag_not_found":
         return (
             f'{origin.place(path)}{where} needs the key "kind"',
-            'add kind = "…": pretrain, sft, dpo, reward_model, rlvr or evaluate',
+            'add kind = "…": pretrain, sft, dpo, reward_model, rlvr, iterate or evaluate',
         )
     given = detail["ctx"]["tag"]
     close = nearest(given, kinds.split(", "))

@@ -1,4 +1,4 @@
-"""The RLVR stage: tasks, algorithm, rollout, reward, critic and optimizer."""
+"""RLVR, once or in rounds: tasks, algorithm, rollout, reward, critic and optimizer."""
 
 from typing import Annotated, Any, Literal
 
@@ -64,21 +64,15 @@ class CriticConfig(Section):
     optimizer: Annotated[OptimizerConfig, over(CRITIC_OPTIMIZER)] = optimizer_field(CRITIC_OPTIMIZER)
 
 
-class RlvrConfig(Section):
-    """Reinforcement learning with verifiable rewards."""
+class _Reinforced(Section):
+    """Keys that rlvr and iterate share."""
 
-    kind: Literal["rlvr"]
     name: str = Field("", pattern=STAGE_NAME, description="Name of the stage in the run folder; empty: its kind.")
     data: tuple[DataConfig, ...] = Field(description="Tasks to learn from.")
     algorithm: AlgorithmConfig = Field(description="A preset, or {preset = …, cell = value, …}.")
     steps: int = Field(
         ge=1,
         description="Rollouts; each is followed by the algorithm's updates_per_step updates, epochs_per_step times.",
-    )
-    continues: bool = Field(
-        False,
-        description="Go on with the learner, reference and place in the data of the rlvr stage before, whose data and "
-        "algorithm it shares; the learning-rate schedule begins anew.",
     )
     prompts_per_step: int = Field(32, ge=1, description="P: prompts drawn in one step.")
     group_size: int = Field(
@@ -106,10 +100,43 @@ class RlvrConfig(Section):
     )
     evaluate_every: int = Field(0, ge=0, description="Steps between held-out evaluations on [evaluation]; 0: never.")
     checkpoint_every: int = Field(20, ge=1, description="Steps between checkpoints.")
-    conditions: ConditionsConfig = Field(
-        default_factory=lambda: ConditionsConfig.model_validate({}), description="What is measured before it starts."
-    )
     critic: CriticConfig = Field(
         default_factory=lambda: CriticConfig.model_validate({}), description="The critic of PPO and its kin."
     )
     optimizer: Annotated[OptimizerConfig, over(RLVR_OPTIMIZER)] = optimizer_field(RLVR_OPTIMIZER)
+
+
+class RlvrConfig(_Reinforced):
+    """Reinforcement learning with verifiable rewards."""
+
+    kind: Literal["rlvr"]
+    continues: bool = Field(
+        False,
+        description="Go on with the learner, reference and place in the data of the rlvr stage before, whose data and "
+        "algorithm it shares; the learning-rate schedule begins anew.",
+    )
+    conditions: ConditionsConfig = Field(
+        default_factory=lambda: ConditionsConfig.model_validate({}), description="What is measured before it starts."
+    )
+
+
+class IterateConfig(_Reinforced):
+    """Rounds of RLVR, each with the weights that it begins with as reference, on the tasks that are within reach.
+
+    `steps` and the optimizer's schedule are those of a round. A round whose gain on [evaluation] cannot be told from
+    chance is the last one; one that lost is given up.
+    """
+
+    kind: Literal["iterate"]
+    rounds: int = Field(3, ge=1, description="Rounds at most.")
+    candidates: int = Field(
+        256, ge=0, description="Tasks drawn before a round, of which those solved now and then are kept; 0: all tasks."
+    )
+    candidate_samples: int = Field(8, ge=2, description="Completions of each of them.")
+    keep_optimizer: bool = Field(
+        False, description="A round begins with the optimizer's moments, and critic, of the round before."
+    )
+
+
+REINFORCED = (RlvrConfig, IterateConfig)
+"""The kinds of stage that learn from rewards."""

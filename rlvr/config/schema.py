@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from rlvr.config.data import DataConfig, EvaluateConfig
-from rlvr.config.rlvr import RlvrConfig
+from rlvr.config.rlvr import IterateConfig, RlvrConfig
 from rlvr.config.section import NAME, Section
 from rlvr.config.supervised import DpoConfig, PretrainConfig, RewardModelConfig, SftConfig
 from rlvr.types import Check
@@ -51,7 +51,7 @@ class ModelConfig(Section):
 
 
 StageConfig = Annotated[
-    PretrainConfig | SftConfig | DpoConfig | RewardModelConfig | RlvrConfig | EvaluateConfig,
+    PretrainConfig | SftConfig | DpoConfig | RewardModelConfig | RlvrConfig | IterateConfig | EvaluateConfig,
     Field(discriminator="kind"),
 ]
 

@@ -179,9 +179,7 @@ class Run:
         `memory/peak_bytes` (the most that this process has held since it began).
         Raises RunError when that step is written already.
         """
-        last = self._written()
-        if step <= last:
-            raise RunError(f"{self.path} holds steps up to {last}; step {step} would be written twice", hint=_RESUME)
+        self._refuse_twice(step)
         record = Record(step, self)
         started, cpu_started = time.perf_counter(), _cpu_seconds()
         try:
@@ -199,10 +197,23 @@ class Run:
                 "memory/peak_bytes": _peak_bytes(),
             }
         )
-        append_line(self.path / METRICS, {"step": step, **record._metrics}, fsync=self.fsync)
+        self.add_step(step, record._metrics)
+
+    def add_step(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Writes the metrics of a whole step and tells the listeners; for one that was taken in a run inside this one.
+
+        Raises RunError when that step is written already.
+        """
+        self._refuse_twice(step)
+        append_line(self.path / METRICS, {"step": step, **metrics}, fsync=self.fsync)
         self._last_step = step
         for listener in self.listeners:
-            listener(step, record._metrics)
+            listener(step, metrics)
+
+    def _refuse_twice(self, step: int) -> None:
+        last = self._written()
+        if step <= last:
+            raise RunError(f"{self.path} holds steps up to {last}; step {step} would be written twice", hint=_RESUME)
 
     def _keep_failed(self, record: Record) -> None:
         """Writes the rollouts of a step that failed to failed/, where nobody counts them but a person can look."""

@@ -11,6 +11,8 @@ from rlvr.runs.folder import Run
 from rlvr.statistics.intervals import Interval
 
 REPORT = "report.json"
+REINFORCED = ("rlvr", "iterate")
+"""Kinds of stage that learn from rewards."""
 SEEN = "-seen"
 """The end of a domain's name where the evaluated tasks are those that were trained on."""
 

@@ -7,7 +7,7 @@ from rich import box
 from rich.table import Table
 
 from rlvr.config.data import CHAT
-from rlvr.runs.report import Condition, StageReport
+from rlvr.runs.report import REINFORCED, Condition, StageReport
 from rlvr.statistics.intervals import Interval, mean_of
 
 BEYOND_POINTS = 0.10
@@ -108,7 +108,7 @@ def _reach(name: str, before: StageReport, after: StageReport) -> str:
 def _worth(stage: StageReport) -> str:
     """Gives what an RLVR stage gained in the mean of the trained domains, and how much of it per CPU-second."""
     gains = [found.gain for found in stage.domains.values() if found.trained and found.gain is not None]
-    if stage.kind != "rlvr" or not gains or not stage.cpu_seconds:
+    if stage.kind not in REINFORCED or not gains or not stage.cpu_seconds:
         return ""
     gain = mean_of(gains)
     if gain.low <= 0 <= gain.high:

@@ -29,12 +29,15 @@ from rlvr.types import Task
 from rlvr.verifiers.shaping import missing_end, scale, soft_overlong
 
 
-def rlvr(parts: Parts, config: RlvrConfig, run: Run) -> Checkpoint:
-    """Runs `config.steps` steps, from the run's last whole checkpoint where there is one."""
+def rlvr(parts: Parts, config: RlvrConfig, run: Run, *, begin_with: Mapping[str, Any] | None = None) -> Checkpoint:
+    """Runs `config.steps` steps, from the run's last whole checkpoint where there is one.
+
+    `begin_with` is the state of a learner to begin with; the schedule begins anew.
+    """
     row = _row(config)
-    by_source = {f"{number} {data.source}": parts.load("task", [data]) for number, data in enumerate(config.data)}
+    by_source = tasks_by_source(parts, config)
     intake = usable_tasks(parts, [t for found in by_source.values() for t in found], config.max_completion_tokens)
-    tasks = _stream(by_source, intake, config, parts.seed)
+    tasks = stream_of(by_source, intake, config, parts.seed)
     learner = _learner(parts, config, row)
     step_now, path, state = restore(run)
     conditions = measure_conditions(parts, config, intake, run) if step_now == 0 else ()
@@ -42,7 +45,9 @@ def rlvr(parts: Parts, config: RlvrConfig, run: Run) -> Checkpoint:
         known = state or load_trainer_state(parts.origin)
         learner.restore(known["learner"])
         tasks.restore(known["stream"])
-    if config.continues and not state:
+    elif begin_with is not None:
+        learner.restore(begin_with)
+    if not state:
         learner.begin_schedule()
     parts.announce(config.steps, step_now)
     if config.conditions.required:
@@ -76,6 +81,11 @@ def rlvr(parts: Parts, config: RlvrConfig, run: Run) -> Checkpoint:
             path = save(parts, run, step + 1, {"learner": learner.state(), "stream": tasks.state()})
     assert path is not None, "there is at least one step, and the last one is saved"
     return Checkpoint(path, config.steps, domains_of(intake.tasks))
+
+
+def tasks_by_source(parts: Parts, config: RlvrConfig) -> dict[str, list[Task]]:
+    """Gives the tasks of each source of the recipe, in its order."""
+    return {f"{number} {data.source}": parts.load("task", [data]) for number, data in enumerate(config.data)}
 
 
 def _kl(parts: Parts, parent: Any, rollout: Rollout, config: RlvrConfig) -> float:
@@ -133,7 +143,7 @@ def _row(config: RlvrConfig) -> Algorithm:
     return replace(row, updates_per_step=min(row.updates_per_step, config.prompts_per_step))
 
 
-def _stream(by_source: Mapping[str, Sequence[Task]], intake: Intake, config: RlvrConfig, seed: int) -> TaskStream:
+def stream_of(by_source: Mapping[str, Sequence[Task]], intake: Intake, config: RlvrConfig, seed: int) -> TaskStream:
     """One stream over all sources of the recipe, each with its weight; only usable tasks."""
     usable = {name: [task for task in tasks if task.id in intake.prompts] for name, tasks in by_source.items()}
     weights = {name: data.weight for name, data in zip(by_source, config.data, strict=True)}

@@ -8,6 +8,7 @@ import numpy as np
 
 from rlvr.runs.page.facts import Facts, Stage
 from rlvr.runs.page.figures import Chart, Scale, Series
+from rlvr.runs.report import REINFORCED
 from rlvr.statistics.intervals import Interval
 
 SOLVED = "rollout/solved_rate/"
@@ -181,4 +182,4 @@ def _rates(label: str, colour: int, rates: Mapping[int, Interval]) -> Series:
 
 def rlvr_stages(facts: Facts) -> list[Stage]:
     """Gives the RLVR stages that have taken a step."""
-    return [stage for stage in facts.stages if stage.kind == "rlvr" and stage.metrics()]
+    return [stage for stage in facts.stages if stage.kind in REINFORCED and stage.metrics()]

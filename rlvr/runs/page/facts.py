@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rlvr.runs.folder import METRICS, PROVENANCE, Run, is_run
-from rlvr.runs.report import REPORT, StageReport, read_report
+from rlvr.runs.report import REINFORCED, REPORT, StageReport, read_report
 
 BASE = "base"
 EVALUATION = "evaluation"
@@ -62,7 +62,7 @@ class Facts:
         None where nothing but the base was measured.
         """
         ended = [number for number, stage in enumerate(self.stages) if number and stage.report is not None]
-        rlvr = [number for number in ended if self.stages[number].kind == "rlvr"]
+        rlvr = [number for number in ended if self.stages[number].kind in REINFORCED]
         trained = [number for number in ended if self.stages[number].kind not in NO_TRAINING]
         for numbers in (rlvr, trained, ended):
             if numbers:
@@ -118,7 +118,7 @@ def _cost(stage: Stage) -> Cost:
     lines = stage.metrics() if stage.kind != "evaluate" else []
     measured = stage.measurement.metrics() if stage.measurement else []
     learned = [line[key] for line in lines for key in ("train/tokens", "train/learned_tokens") if key in line]
-    group_size = stage.settings.get("group_size") if stage.kind == "rlvr" else None
+    group_size = stage.settings.get("group_size") if stage.kind in REINFORCED else None
     written = [
         line["rollout/completion_tokens_mean"] * line["rollout/prompts_drawn"] * group_size
         for line in lines

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from rlvr.runs.page.facts import Facts, Stage
 from rlvr.runs.page.numbers import asked, listed, percent, signed
-from rlvr.runs.report import SEEN, Beyond, DomainReport, StageReport
+from rlvr.runs.report import REINFORCED, SEEN, Beyond, DomainReport, StageReport
 from rlvr.runs.summary import ABOVE, BEYOND, ELICITED, headline, label
 from rlvr.statistics.intervals import Interval
 
@@ -14,6 +14,7 @@ KINDS = {
     "dpo": "preference tuning (learning which of two answers is better)",
     "reward_model": "a reward model (a copy learns to tell which of two answers is better; the model itself stays)",
     "rlvr": "reinforcement learning (learning from its own answers, which a program marks right or wrong)",
+    "iterate": "rounds of reinforcement learning (each on the tasks that it can solve now and then by then)",
 }
 """Kind of stage that trains → what it is, in plain words."""
 
@@ -36,7 +37,7 @@ def first_line(facts: Facts) -> str:
     if not any(domain.gain for domain in report.domains.values()):
         return f"{report.name}: nothing to compare with"
     changes = [f"{name} {signed(domain.gain.mean)}" for name, domain in report.domains.items() if domain.gain]
-    what = "No RLVR stage in this run" if not _planned(facts, "rlvr") else "RLVR has not been measured yet"
+    what = "No RLVR stage in this run" if not _is_reinforced(facts) else "RLVR has not been measured yet"
     return f"{what}; {report.name} changed pass@1 by: {', '.join(changes)} points"
 
 
@@ -116,8 +117,8 @@ def _report(stage: Stage) -> StageReport:
     return stage.report
 
 
-def _planned(facts: Facts, kind: str) -> bool:
-    return any(stage.kind == kind for stage in facts.stages)
+def _is_reinforced(facts: Facts) -> bool:
+    return any(stage.kind in REINFORCED for stage in facts.stages)
 
 
 def _joined(*sentences: str) -> str:

@@ -1,0 +1,169 @@
+"""Rounds of RLVR: on the tasks within reach, from a new reference, until one brings nothing."""
+
+import json
+
+import pytest
+import torch
+from tiny import emit, make_parts, make_run, task, write_base
+
+from rlvr.config.data import EvaluateConfig
+from rlvr.config.rlvr import IterateConfig
+from rlvr.errors import TrainingError
+from rlvr.runs.compare import differences
+from rlvr.runs.rollouts import read_rollouts
+from rlvr.stages import iterate as module
+from rlvr.stages.iterate import iterate
+from rlvr.statistics.intervals import Interval
+from rlvr.types import Verdict
+from rlvr.verifiers.scorer import Scorer
+
+MEASURED = EvaluateConfig.model_validate({"data": ["x"], "samples": 16, "max_completion_tokens": 6})
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory):
+    return write_base(tmp_path_factory.mktemp("models") / "base", scale=0.25)
+
+
+@pytest.fixture
+def each_round_gains(monkeypatch):
+    monkeypatch.setattr(module, "_gain", lambda before, after, domains: Interval(0.2, 0.1, 0.3))
+
+
+def config(**changes):
+    values = {
+        "kind": "iterate",
+        "data": ["x"],
+        "algorithm": {"preset": "grpo", "updates_per_step": 1},
+        "rounds": 2,
+        "steps": 3,
+        "candidates": 12,
+        "candidate_samples": 16,
+        "prompts_per_step": 4,
+        "group_size": 8,
+        "max_completion_tokens": 6,
+        "checkpoint_every": 1,
+        "kl_groups": 2,
+        "optimizer": {"learning_rate": 2e-2},
+    }
+    return IterateConfig.model_validate({**values, **changes})
+
+
+def items():
+    """Tasks that are solved now and then, tasks that never are, and tasks that always are."""
+    now_and_then = [task(i) for i in range(8)]
+    never = [task(i, reference="nothing") for i in range(8, 12)]
+    always = [task(i, reference="always") for i in range(12, 14)]
+    return [*now_and_then, *never, *always]
+
+
+def verdict(given, completion):
+    return Verdict(1.0, "ok") if given.reference == "always" else emit(given, completion)
+
+
+def parts_of(base, found=None, **changes):
+    held_out = [task(i) for i in range(20, 26)]
+    given = {"task": items() if found is None else found, "held-out task": held_out}
+    return make_parts(base, given, scores=Scorer({"emit": verdict}), evaluation=MEASURED, **changes)
+
+
+def rounds(run):
+    return [event for event in run.events() if event["kind"] == "round"]
+
+
+def state(run, number):
+    (*_, last) = sorted((run.path / f"round-{number}" / "checkpoints").glob("step-*"))
+    return torch.load(last / "trainer.pt", weights_only=True)
+
+
+def test_each_round_learns_and_its_steps_are_counted_through(base, tmp_path):
+    run = make_run(tmp_path / "run")
+    made = iterate(parts_of(base), config(steps=6), run)
+    assert [line["step"] for line in run.metrics()] == list(range(12))
+    first, second = rounds(run)
+    assert first["gain"]["mean"] > 0.1
+    assert made.path.parent.parent.name == "round-2"
+    assert (made.step, made.domains) == (12, ("tiny",))
+    assert run.metrics()[-1]["rollout/outcome_mean"] > run.metrics()[0]["rollout/outcome_mean"] + 0.2
+    assert second["number"] == 2
+
+
+@pytest.mark.usefixtures("each_round_gains")
+def test_the_reference_of_a_round_is_what_it_began_with_and_its_tasks_are_those_within_reach(base, tmp_path):
+    run = make_run(tmp_path / "run")
+    iterate(parts_of(base), config(candidates=14), run)
+    lines = run.metrics()
+    assert [lines[0]["train/kl"], lines[3]["train/kl"]] == pytest.approx([0.0, 0.0], abs=1e-6)
+    assert lines[2]["train/kl"] > 1e-5
+    for number in (1, 2):
+        child = run.path / f"round-{number}"
+        chosen = set(json.loads((child / "candidates.json").read_text())["chosen"])
+        assert chosen
+        assert chosen <= {f"task-{i}" for i in range(8)}, "always and never solved ones rest"
+        assert set(read_rollouts(child / "rollouts")["task_id"].to_pylist()) <= chosen
+
+
+def test_without_candidates_all_tasks_are_learned_from(base, tmp_path):
+    run = make_run(tmp_path / "run")
+    iterate(parts_of(base), config(candidates=0, rounds=1, steps=4), run)
+    assert len(set(read_rollouts(run.path / "round-1" / "rollouts")["task_id"].to_pylist())) == 14
+
+
+@pytest.mark.parametrize(("kept", "steps"), [(False, 3.0), (True, 6.0)])
+@pytest.mark.usefixtures("each_round_gains")
+def test_the_optimizer_is_kept_or_begins_anew_and_its_schedule_always_does(kept, steps, base, tmp_path):
+    run = make_run(tmp_path / "run")
+    iterate(parts_of(base), config(keep_optimizer=kept), run)
+    optimizer = state(run, 2)["learner"]["optimizer"]
+    assert optimizer["update_index"] == 3
+    assert {float(entry["step"]) for entry in optimizer["parts"][0]["state"].values()} == {steps}
+
+
+@pytest.mark.parametrize(
+    ("gain", "last", "given"),
+    [((0.1, -0.1, 0.3), 1, "round-1"), ((-0.2, -0.3, -0.1), 1, "base"), ((0.2, 0.1, 0.3), 2, "round-2")],
+)
+def test_a_round_within_the_noise_is_the_last_one_and_one_that_lost_is_given_up(
+    gain, last, given, base, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(module, "_gain", lambda before, after, domains: Interval(*gain))
+    run = make_run(tmp_path / "run")
+    made = iterate(parts_of(base), config(steps=1), run)
+    assert [event["number"] for event in rounds(run)] == list(range(1, last + 1))
+    assert made.path == base if given == "base" else made.path.parent.parent.name == given
+
+
+def test_without_an_evaluation_all_rounds_are_run(base, tmp_path):
+    run = make_run(tmp_path / "run")
+    parts = make_parts(base, {"task": items()}, scores=Scorer({"emit": verdict}))
+    iterate(parts, config(steps=1, rounds=3), run)
+    assert [(event["number"], event["gain"]) for event in rounds(run)] == [(1, None), (2, None), (3, None)]
+
+
+def test_where_no_task_is_within_reach_it_does_not_begin(base, tmp_path):
+    never = [task(i, reference="nothing") for i in range(6)]
+    with pytest.raises(TrainingError, match="of 12 candidates none is solved now and then"):
+        iterate(parts_of(base, never), config(), make_run(tmp_path / "run"))
+
+
+@pytest.mark.parametrize("deadly", [2, 4])
+@pytest.mark.usefixtures("each_round_gains")
+def test_a_stage_that_was_killed_ends_as_an_undisturbed_one(deadly, base, tmp_path):
+    whole, broken = make_run(tmp_path / "whole"), make_run(tmp_path / "broken")
+    expected = iterate(parts_of(base), config(), whole)
+
+    def kill(step, metrics):
+        if step == deadly:
+            raise KeyboardInterrupt
+
+    broken.listeners.append(kill)
+    with pytest.raises(KeyboardInterrupt):
+        iterate(parts_of(base), config(), broken)
+    broken.listeners.clear()
+    told = []
+    made = iterate(parts_of(base, announce=lambda steps, first: told.append((steps, first))), config(), broken)
+    assert told == [(6, deadly)], "the step that was written and not yet in a checkpoint is made again"
+    assert made.path.relative_to(broken.path) == expected.path.relative_to(whole.path)
+    assert differences(whole.path, broken.path) == []
+    for number in (1, 2):
+        assert differences(whole.path / f"round-{number}", broken.path / f"round-{number}") == []
