@@ -75,6 +75,12 @@ class _Reinforced(Section):
         description="Rollouts; each is followed by the algorithm's updates_per_step updates, epochs_per_step times.",
     )
     prompts_per_step: int = Field(32, ge=1, description="P: prompts drawn in one step.")
+    rest_steps: int = Field(
+        0,
+        ge=0,
+        description="Steps for which a task that was always or never solved is not drawn, times how often in a row it "
+        "was; 0: it is drawn like any other.",
+    )
     group_size: int = Field(
         8, ge=1, description="G: completions sampled per prompt; at least 2 where the algorithm compares them."
     )

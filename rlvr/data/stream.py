@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any
 
 import numpy as np
@@ -27,19 +27,25 @@ class Draw:
 
 @dataclass(frozen=True, slots=True)
 class PassRate:
-    """What is remembered of a task: rates recorded, the last one, and their exponential mean (step `MEMORY_STEP`)."""
+    """What is remembered of a task: rates recorded, the last one, and their exponential mean (step `MEMORY_STEP`).
+
+    `silent` counts the last ones in a row that were 0 or 1, which teach nothing; `cursor` is where the stream was then.
+    """
 
     num_recorded: int
     last_rate: float
     mean_rate: float
+    silent: int
+    cursor: int
 
 
 class TaskStream:
     """Draws tasks of several domains by weight, each domain in a new keyed order every epoch.
 
     The domain of a draw is keyed by (seed, draw index); the order in a domain by (seed, domain, epoch), so every task
-    of a domain comes exactly once before any comes again. With `skip_rate`, tasks whose remembered mean rate is at
-    least that are passed over, unless that leaves none in a whole pass over the domain.
+    of a domain comes exactly once before any comes again. With `rest_draws`, a task that was solved always or never is
+    passed over until the stream has made so many draws, times how often in a row that happened; it is then tried again.
+    Where that leaves none in a whole pass over the domain, the next one is taken all the same.
 
     Raises: DataError where a domain is empty, a weight is missing or not positive, or two tasks share an id.
     """
@@ -50,7 +56,7 @@ class TaskStream:
         weights: Mapping[str, float],
         seed: int,
         *,
-        skip_rate: float | None = None,
+        rest_draws: int = 0,
     ) -> None:
         _check_domains(domains, weights)
         self._names = sorted(domains)
@@ -59,7 +65,7 @@ class TaskStream:
         self._weights = [float(weights[name]) for name in self._names]
         self._bounds = np.cumsum(self._weights) / math.fsum(self._weights)
         self._seed = seed
-        self._skip_rate = skip_rate
+        self._rest_draws = rest_draws
         self._dataset = _dataset_hash(self._tasks, self._weights, seed)
         self._cursor = 0
         self._positions = dict.fromkeys(self._names, 0)
@@ -76,10 +82,10 @@ class TaskStream:
         picks = keyed.uniform(self._seed, "stream/domain", np.arange(self._cursor, self._cursor + n))
         # The last bound can round to just below 1.
         chosen = np.minimum(np.searchsorted(self._bounds, picks, side="right"), len(self._names) - 1)
-        draws = [
-            Draw(self._cursor + offset, self._next_task(self._names[index])) for offset, index in enumerate(chosen)
-        ]
-        self._cursor += n
+        draws = []
+        for index in chosen:
+            draws.append(Draw(self._cursor, self._next_task(self._names[index])))
+            self._cursor += 1
         return draws
 
     def record(self, task_id: str, solved_rate: float) -> None:
@@ -89,7 +95,10 @@ class TaskStream:
         rate = float(solved_rate)
         known = self._memory.get(task_id)
         mean = rate if known is None else known.mean_rate + MEMORY_STEP * (rate - known.mean_rate)
-        self._memory[task_id] = PassRate(1 if known is None else known.num_recorded + 1, rate, mean)
+        silent = 0 if 0.0 < rate < 1.0 else 1 + (0 if known is None else known.silent)
+        self._memory[task_id] = PassRate(
+            1 if known is None else known.num_recorded + 1, rate, mean, silent, self._cursor
+        )
 
     def remembered(self, task_id: str) -> PassRate | None:
         """Gives what is remembered of the task, None where nothing was recorded."""
@@ -101,7 +110,7 @@ class TaskStream:
             "dataset": self._dataset,
             "cursor": self._cursor,
             "positions": dict(self._positions),
-            "memory": {id_: [m.num_recorded, m.last_rate, m.mean_rate] for id_, m in self._memory.items()},
+            "memory": {id_: list(astuple(known)) for id_, known in self._memory.items()},
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -117,15 +126,16 @@ class TaskStream:
         self._cursor = int(state["cursor"])
         self._positions = {name: int(state["positions"][name]) for name in self._names}
         self._memory = {
-            id_: PassRate(int(num), float(last), float(mean)) for id_, (num, last, mean) in state["memory"].items()
+            id_: PassRate(int(num), float(last), float(mean), int(silent), int(cursor))
+            for id_, (num, last, mean, silent, cursor) in state["memory"].items()
         }
 
     def _next_task(self, name: str) -> Task:
         size = len(self._tasks[name])
         start = self._positions[name]
-        for position in range(start, start + size):
+        for position in range(start, start + 2 * size):  # So many hold a whole epoch, wherever they begin.
             task = self._task_at(name, position)
-            if not self._skipped(task):
+            if not self._rests(task):
                 break
         else:
             position, task = start, self._task_at(name, start)
@@ -141,9 +151,9 @@ class TaskStream:
             self._orders[name] = known
         return tasks[int(known[1][index])]
 
-    def _skipped(self, task: Task) -> bool:
+    def _rests(self, task: Task) -> bool:
         known = self._memory.get(task.id)
-        return self._skip_rate is not None and known is not None and known.mean_rate >= self._skip_rate
+        return known is not None and self._cursor - known.cursor < self._rest_draws * known.silent
 
 
 def _check_domains(domains: Mapping[str, Sequence[Task]], weights: Mapping[str, float]) -> None:

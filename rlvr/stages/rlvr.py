@@ -148,7 +148,8 @@ def stream_of(by_source: Mapping[str, Sequence[Task]], intake: Intake, config: R
     usable = {name: [task for task in tasks if task.id in intake.prompts] for name, tasks in by_source.items()}
     weights = {name: data.weight for name, data in zip(by_source, config.data, strict=True)}
     domains = {name: tasks for name, tasks in usable.items() if tasks}
-    return TaskStream(domains, {name: weights[name] for name in domains}, seed)
+    rest_draws = config.rest_steps * config.prompts_per_step
+    return TaskStream(domains, {name: weights[name] for name in domains}, seed, rest_draws=rest_draws)
 
 
 def _shaping(parts: Parts, config: RlvrConfig, row: Algorithm) -> list[Shape]:

@@ -1,3 +1,4 @@
+import itertools
 import json
 from collections import Counter
 
@@ -21,9 +22,9 @@ SIZES = {"a": 7, "b": 3, "c": 11}
 WEIGHTS = {"a": 2.0, "b": 1.0, "c": 0.5}
 
 
-def stream(seed: int = 5, skip_rate: float | None = None) -> TaskStream:
+def stream(seed: int = 5, rest_draws: int = 0) -> TaskStream:
     domains = {name: tasks(name, size) for name, size in SIZES.items()}
-    return TaskStream(domains, WEIGHTS, seed, skip_rate=skip_rate)
+    return TaskStream(domains, WEIGHTS, seed, rest_draws=rest_draws)
 
 
 def play(subject: TaskStream, num_draws: int) -> list[tuple[int, str]]:
@@ -37,15 +38,13 @@ def play(subject: TaskStream, num_draws: int) -> list[tuple[int, str]]:
 
 
 @settings(max_examples=40)
-@given(st.integers(0, 2**63), st.integers(0, 60), st.integers(1, 60), st.sampled_from([None, 0.4, 0.0]))
-def test_a_restored_stream_goes_on_as_the_undisturbed_one(
-    seed: int, before: int, after: int, skip_rate: float | None
-) -> None:
-    undisturbed = stream(seed, skip_rate)
+@given(st.integers(0, 2**63), st.integers(0, 60), st.integers(1, 60), st.sampled_from([0, 1, 7]))
+def test_a_restored_stream_goes_on_as_the_undisturbed_one(seed: int, before: int, after: int, rest_draws: int) -> None:
+    undisturbed = stream(seed, rest_draws)
     whole = play(undisturbed, before + after)
-    stopped = stream(seed, skip_rate)
+    stopped = stream(seed, rest_draws)
     play(stopped, before)
-    resumed = stream(seed, skip_rate)
+    resumed = stream(seed, rest_draws)
     resumed.restore(json.loads(json.dumps(stopped.state())))
     assert play(resumed, after) == whole[before:]
     assert resumed.state() == undisturbed.state()
@@ -113,18 +112,40 @@ def test_the_memory_holds_count_last_rate_and_exponential_mean() -> None:
     assert remembered.mean_rate == pytest.approx(0.36, abs=1e-15)
 
 
-def test_tasks_that_are_always_solved_are_passed_over_only_where_that_is_asked_for() -> None:
-    for skip_rate, expected in ((None, 6), (0.9, 4)):
-        subject = TaskStream({"a": tasks("a", 6)}, {"a": 1.0}, 1, skip_rate=skip_rate)
-        for id_, rate in (("a/2", 1.0), ("a/4", 0.95), ("a/5", 0.85)):
-            subject.record(id_, rate)
-        ids = [draw.task.id for draw in subject.draw(expected)]
-        assert len(set(ids)) == expected
-        assert ("a/2" in ids) == ("a/4" in ids) == (skip_rate is None)
+def test_a_task_that_is_always_or_never_solved_rests_and_is_then_tried_again() -> None:
+    subject = TaskStream({"a": tasks("a", 3)}, {"a": 1.0}, 1, rest_draws=4)
+    rates = {"a/0": 1.0, "a/1": 0.5, "a/2": 0.0}
+    drawn = []
+    for _ in range(30):
+        (draw,) = subject.draw(1)
+        drawn.append(draw.task.id)
+        subject.record(draw.task.id, rates[draw.task.id])
+    places = {id_: [place for place, found in enumerate(drawn) if found == id_] for id_ in rates}
+    for resting in ("a/0", "a/2"):
+        gaps = [later - former for former, later in itertools.pairwise(places[resting])]
+        # recorded after the draw: 4 draws pass, then 8, then 12
+        assert all(gap > 4 * number for number, gap in enumerate(gaps, start=1)), (resting, gaps)
+        assert 2 <= len(places[resting]) <= 4
+    assert len(places["a/1"]) > 20
 
 
-def test_where_every_task_is_solved_the_stream_draws_them_all_the_same() -> None:
-    subject = TaskStream({"a": tasks("a", 4)}, {"a": 1.0}, 1, skip_rate=0.5)
+def test_a_group_with_a_signal_ends_the_rest() -> None:
+    subject = TaskStream({"a": tasks("a", 2)}, {"a": 1.0}, 1, rest_draws=100)
+    subject.record("a/0", 1.0)
+    assert {draw.task.id for draw in subject.draw(6)} == {"a/1"}
+    subject.record("a/0", 0.5)
+    assert {draw.task.id for draw in subject.draw(6)} == {"a/0", "a/1"}
+
+
+def test_without_rest_nothing_is_passed_over() -> None:
+    subject = TaskStream({"a": tasks("a", 6)}, {"a": 1.0}, 1)
+    for id_ in ("a/2", "a/4"):
+        subject.record(id_, 1.0)
+    assert len({draw.task.id for draw in subject.draw(6)}) == 6
+
+
+def test_where_every_task_rests_the_stream_draws_them_all_the_same() -> None:
+    subject = TaskStream({"a": tasks("a", 4)}, {"a": 1.0}, 1, rest_draws=50)
     for i in range(4):
         subject.record(f"a/{i}", 1.0)
     assert {draw.task.id for draw in subject.draw(4)} == {"a/0", "a/1", "a/2", "a/3"}
@@ -156,11 +177,11 @@ def test_the_state_is_compact_json_that_keeps_every_bit_of_a_rate() -> None:
     subject = stream()
     subject.record("a/1", 1 / 3)
     state = json.loads(json.dumps(subject.state()))
-    assert state["memory"] == {"a/1": [1, 1 / 3, 1 / 3]}
+    assert state["memory"] == {"a/1": [1, 1 / 3, 1 / 3, 0, 0]}
     assert state["positions"] == {"a": 0, "b": 0, "c": 0}
     restored = stream()
     restored.restore(state)
-    assert restored.remembered("a/1") == PassRate(1, 1 / 3, 1 / 3)
+    assert restored.remembered("a/1") == PassRate(1, 1 / 3, 1 / 3, 0, 0)
 
 
 @pytest.mark.parametrize(
