@@ -176,9 +176,8 @@ def main() -> None:
         },
     }
     TARGET.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    print(
-        f"{TARGET.relative_to(ROOT)}: TRL {trl.__version__}, {sum(len(record[k]) for k in ('rl', 'preference'))} losses"
-    )
+    cases = sum(len(record[kind]) for kind in ("rl", "preference", "reward"))
+    print(f"{TARGET.relative_to(ROOT)}: TRL {trl.__version__}, {cases} cases")
 
 
 if __name__ == "__main__":

@@ -99,6 +99,26 @@ def test_a_run_in_the_midst_of_rl_shows_its_curves_so_far(tmp_path: Path) -> Non
     assert "lists: answers right by step. lists goes from 20% at 1 to 20% at 1." in found.text
 
 
+def test_a_reward_model_s_score_stands_beside_the_truth_over_the_kl(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "demo", ("rlvr",))
+    child = run.child("1-rlvr")
+    # the score rises all the way; the share right rises to 0.8 at a KL of 0.2 and falls to 0.2
+    truth = [0.2, 0.5, 0.8, 0.8, 0.8, 0.5, 0.2, 0.2, 0.2]
+    for step, right in enumerate(truth):
+        with child.step(step) as record:
+            record.metrics({"train/kl": 0.05 * step, "rollout/score_mean": step - 4.0, "rollout/outcome_mean": right})
+    write_report(run, [stage("base", {"lists": domain(0.2)})])
+    found = shown(run)
+    assert "Score: mean score by KL, nats per token. Score goes from -3.5 at 0.025 to 3.5 at 0.375" in found.text
+    assert "Right answers: answers right by KL, nats per token. Right goes from 35%" in found.text
+    # means of three steps
+    assert "The share right was highest, 80%, at 0.15 nats per token, and is 20% at 0.38, the end." in found.text
+    silent = make_run(tmp_path / "plain", ("rlvr",))
+    trained(silent, "1-rlvr", 9)
+    write_report(silent, [stage("base", {"lists": domain(0.2)})])
+    assert "Proxy and truth" not in shown(silent).text
+
+
 def test_a_run_of_pretraining_without_evaluation_has_a_page(tmp_path: Path) -> None:
     run = make_run(tmp_path / "demo", ("pretrain",))
     trained(run, "1-pretrain", 3)

@@ -102,7 +102,29 @@ def curves(stage: Stage) -> list[Panel]:
             chart = _over_steps(curve.heading, curve.y_label, curve.scale, x, y, window)
             caption = f"{curve.caption}{_kl_sample(stage)}" if curve is KL else curve.caption
             panels.append(Panel(curve.heading, caption, (), (chart,)))
-    return panels
+    return [*panels, *_proxy_and_truth(lines, window)]
+
+
+def _proxy_and_truth(lines: Sequence[Mapping[str, float]], window: int) -> list[Panel]:
+    """Gives what a reward model says and what is true, both over the KL; nothing where no reward model was asked."""
+    names = (KL.metric, "rollout/score_mean", "rollout/outcome_mean")
+    found = [line for line in lines if all(math.isfinite(line.get(name, math.nan)) for name in names)]
+    if not found:
+        return []
+    distance, score, right = (moving_mean([line[name] for line in found], window) for name in names)
+    best = max(range(len(right)), key=right.__getitem__)
+    caption = (
+        "Left what the reward model gives, which training raises; right what is true. Both by how far the model has "
+        "moved, from the first step to the last. Where the left one still rises and the right one falls, the model has "
+        f"learned to please the reward model. The share right was highest, {100 * right[best]:.0f}%, at "
+        f"{distance[best]:.2g} nats per token, and is {100 * right[-1]:.0f}% at {distance[-1]:.2g}, the end."
+    )
+    x_label = "KL, nats per token"
+    charts = (
+        Chart("Score", x_label, "mean score", "signed", (Series("Score", 0, tuple(distance), tuple(score)),)),
+        Chart("Right answers", x_label, "answers right", "rate", (Series("Right", 0, tuple(distance), tuple(right)),)),
+    )
+    return [Panel("Proxy and truth", caption, (), charts)]
 
 
 def _kl_sample(stage: Stage) -> str:

@@ -32,7 +32,7 @@ STYLE = {
 }
 
 
-Scale = Literal["rate", "share", "number"]
+Scale = Literal["rate", "share", "number", "signed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +57,8 @@ class Chart:
     """One pair of axes. `title` names it.
 
     `scale` says how to show the values: a "rate" in percent from 0 to 100, a "share" in percent as far up as needed, a
-    "number" as it is. `ticks` are the values of x that have a tick, all spaced alike; empty where x is a number like
-    any other.
+    "number" as it is, a "signed" one without 0 as its floor. `ticks` are the values of x that have a tick, all spaced
+    alike; empty where x is a number like any other.
     """
 
     title: str
@@ -97,7 +97,7 @@ def description(chart: Chart) -> str:
 
 
 def _value(chart: Chart, value: float) -> str:
-    return f"{value:.3g}" if chart.scale == "number" else f"{100 * value:.3g}%"
+    return f"{value:.3g}" if chart.scale in ("number", "signed") else f"{100 * value:.3g}%"
 
 
 def _plot(axes: Axes, chart: Chart) -> None:
@@ -106,17 +106,19 @@ def _plot(axes: Axes, chart: Chart) -> None:
         _line(axes, line, [place.get(x, x) for x in line.x])
     axes.set_xlabel(chart.x_label, color=INK)
     axes.set_ylabel(chart.y_label, color=INK)
-    axes.set_ylim(0, 1.02 if chart.scale == "rate" else _ceiling(chart))
+    if chart.scale != "signed":
+        axes.set_ylim(0, 1.02 if chart.scale == "rate" else _ceiling(chart))
     if chart.ticks:
         axes.set_xticks(list(place.values()), [f"{value:g}" for value in chart.ticks])
         axes.set_xlim(-0.3, len(chart.ticks) - 0.7)
     else:
-        axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True, min_n_ticks=1))
+        whole = all(float(x).is_integer() for line in chart.series for x in line.x)
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=whole, min_n_ticks=1))
         axes.margins(x=0.02)
     axes.yaxis.set_major_locator(
         FixedLocator([0, 0.25, 0.5, 0.75, 1]) if chart.scale == "rate" else MaxNLocator(nbins=5)
     )
-    if chart.scale != "number":
+    if chart.scale in ("rate", "share"):
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.4g}%"))
     axes.tick_params(colors=INK, length=3, width=0.8, color=GRID)
     axes.grid(axis="y", color=GRID, linewidth=0.8)
