@@ -49,6 +49,14 @@ class EvaluationDataConfig(DataConfig):
     )
 
 
+def check_prompt(prompt: str) -> None:
+    """Raises ValueError for a way of asking that is neither the chat template nor a text with the problem in it."""
+    if prompt != CHAT and PROBLEM not in prompt:
+        raise ValueError(
+            f'the prompt {prompt!r} is neither "{CHAT}" nor a text with {PROBLEM} in it, such as "Q: {PROBLEM}\\nA:"'
+        )
+
+
 class EvaluateConfig(Section):
     """Held-out tasks, sampled and greedy, and held-out text. As a stage it passes its checkpoint on unchanged."""
 
@@ -72,11 +80,7 @@ class EvaluateConfig(Section):
     @classmethod
     def _chat_and_templates(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for prompt in value:
-            if prompt != CHAT and PROBLEM not in prompt:
-                raise ValueError(
-                    f'the prompt {prompt!r} is neither "{CHAT}" nor a text with {PROBLEM} in it, '
-                    f'such as "Q: {PROBLEM}\\nA:"'
-                )
+            check_prompt(prompt)
         if CHAT not in value or len(set(value)) < len(value):
             raise ValueError(f'"{CHAT}" must be among the prompts, and each may stand there once; got {list(value)}')
         return value

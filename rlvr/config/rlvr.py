@@ -2,9 +2,9 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from rlvr.config.data import DataConfig
+from rlvr.config.data import CHAT, DataConfig, check_prompt
 from rlvr.config.optimizer import CRITIC_OPTIMIZER, RLVR_OPTIMIZER, OptimizerConfig, optimizer_field, over
 from rlvr.config.section import STAGE_NAME, Section
 
@@ -88,6 +88,9 @@ class _Reinforced(Section):
     temperature: float = Field(
         1.0, ge=0.01, description="Sampling temperature; top-p and top-k are refused in training."
     )
+    prompt: str = Field(
+        CHAT, description='How tasks are asked: "chat", or a plain text with {problem} in it, as a base reads.'
+    )
     scorer: ScorerConfig = Field(
         default_factory=lambda: ScorerConfig.model_validate({}), description="What gives the reward before shaping."
     )
@@ -110,6 +113,12 @@ class _Reinforced(Section):
         default_factory=lambda: CriticConfig.model_validate({}), description="The critic of PPO and its kin."
     )
     optimizer: Annotated[OptimizerConfig, over(RLVR_OPTIMIZER)] = optimizer_field(RLVR_OPTIMIZER)
+
+    @field_validator("prompt")
+    @classmethod
+    def _chat_or_template(cls, value: str) -> str:
+        check_prompt(value)
+        return value
 
 
 class RlvrConfig(_Reinforced):

@@ -10,16 +10,15 @@ import numpy as np
 import torch
 
 from rlvr.algorithms.kl import k3
-from rlvr.config.data import CHAT, PROBLEM, DataConfig, EvaluateConfig
-from rlvr.data.chat import encode_document, encode_plain_prompt
-from rlvr.data.split import problem_of
+from rlvr.config.data import CHAT, DataConfig, EvaluateConfig
+from rlvr.data.chat import encode_document
 from rlvr.data.stream import Draw
 from rlvr.engines.base import Engine
 from rlvr.errors import DataError, RunError
 from rlvr.models.policy import context_length
 from rlvr.runs.folder import Record, Run
 from rlvr.runs.report import DomainReport, Readout, read_domain
-from rlvr.stages.parts import Checkpoint, Parts, sample_groups, usable_tasks
+from rlvr.stages.parts import Checkpoint, Parts, encoder, sample_groups, usable_tasks
 from rlvr.statistics.intervals import Interval, paired_difference_interval, proportion_interval, rate_interval
 from rlvr.statistics.pass_at_k import pass_at_k
 from rlvr.training.batching import Row, weighted_row
@@ -196,10 +195,8 @@ def _ask(
 def _plain_prompts(parts: Parts, config: EvaluateConfig, prompt: str, tasks: Sequence[Task]) -> dict[str, IntArray]:
     """Gives by task id the encoded plain prompts that leave room for a completion."""
     room = context_length(parts.policy) - config.max_completion_tokens
-    encoded = {
-        task.id: encode_plain_prompt(parts.tokenizer, prompt.replace(PROBLEM, problem_of(task.messages)))
-        for task in tasks
-    }
+    encode = encoder(parts.tokenizer, prompt)
+    encoded = {task.id: encode(task) for task in tasks}
     fitting = {id_: ids for id_, ids in encoded.items() if len(ids) <= room}
     if not fitting:
         shortest = min(map(len, encoded.values()))

@@ -139,7 +139,8 @@ def _within_reach(parts: Parts, config: IterateConfig, once: RlvrConfig, run: Ru
     if (run.path / CANDIDATES).is_file():
         return frozenset(run.read_json(CANDIDATES)["chosen"])
     by_source = tasks_by_source(parts, once)
-    intake = usable_tasks(parts, [t for tasks in by_source.values() for t in tasks], config.max_completion_tokens)
+    every = [task for tasks in by_source.values() for task in tasks]
+    intake = usable_tasks(parts, every, config.max_completion_tokens, prompt=config.prompt)
     drawn = stream_of(by_source, intake, once, parts.seed).draw(min(config.candidates, len(intake.tasks)))
     draws = list({draw.task.id: draw for draw in drawn}.values())
     place = run.child("candidates")

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rlvr.config.data import DataConfig, EvaluateConfig
+from rlvr.config.data import CHAT, PROBLEM, DataConfig, EvaluateConfig
 from rlvr.config.optimizer import OptimizerConfig
-from rlvr.data.chat import stop_token_ids
+from rlvr.data.chat import encode_plain_prompt, encode_prompt, stop_token_ids
 from rlvr.data.sources import Kind
+from rlvr.data.split import problem_of
 from rlvr.data.stream import Draw
 from rlvr.engines.base import Engine, Sampling
 from rlvr.models.checkpoint import latest_checkpoint, load_trainer_state, save_checkpoint
@@ -97,11 +98,18 @@ def save(parts: Parts, run: Run, step: int, state: Mapping[str, Any]) -> Path:
     )
 
 
-def usable_tasks(parts: Parts, tasks: Sequence[Task], max_completion_tokens: int) -> Intake:
-    """Gives the tasks that this policy can be asked, with their encoded prompts."""
+def encoder(tokenizer: Any, prompt: str) -> Callable[[Task], IntArray]:
+    """Gives the function that encodes a task as it is asked: by the chat template, or in a plain text."""
+    if prompt == CHAT:
+        return lambda task: encode_prompt(tokenizer, task.messages)
+    return lambda task: encode_plain_prompt(tokenizer, prompt.replace(PROBLEM, problem_of(task.messages)))
+
+
+def usable_tasks(parts: Parts, tasks: Sequence[Task], max_completion_tokens: int, *, prompt: str = CHAT) -> Intake:
+    """Gives the tasks that this policy can be asked in that way, with their encoded prompts."""
     return take_in(
         tasks,
-        parts.tokenizer,
+        encode=encoder(parts.tokenizer, prompt),
         context_tokens=context_length(parts.policy),
         max_completion_tokens=max_completion_tokens,
         check_references=parts.scores.check_references,

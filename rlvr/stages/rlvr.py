@@ -36,7 +36,8 @@ def rlvr(parts: Parts, config: RlvrConfig, run: Run, *, begin_with: Mapping[str,
     """
     row = _row(config)
     by_source = tasks_by_source(parts, config)
-    intake = usable_tasks(parts, [t for found in by_source.values() for t in found], config.max_completion_tokens)
+    every = [task for found in by_source.values() for task in found]
+    intake = usable_tasks(parts, every, config.max_completion_tokens, prompt=config.prompt)
     tasks = stream_of(by_source, intake, config, parts.seed)
     learner = _learner(parts, config, row)
     step_now, path, state = restore(run)

@@ -3,9 +3,7 @@
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from rlvr.data.chat import encode_prompt
 from rlvr.errors import DataError
 from rlvr.types import IntArray, Task
 
@@ -28,15 +26,15 @@ class Intake:
 
 def take_in(
     tasks: Sequence[Task],
-    tokenizer: Any,
     *,
+    encode: Callable[[Task], IntArray],
     context_tokens: int,
     max_completion_tokens: int,
     check_references: Callable[[Sequence[Task]], list[str | None]],
 ) -> Intake:
     """Keeps the tasks whose reference is in order and whose prompt leaves room for a completion.
 
-    `check_references` gives for each task what is wrong with its reference, or None.
+    `encode` gives a task's prompt; `check_references` for each task what is wrong with its reference, or None.
     Raises DataError when none is left.
     """
     limit = context_tokens - max_completion_tokens
@@ -48,7 +46,7 @@ def take_in(
         if complaint:
             broken.append(f"{task.id}: {complaint}")
             continue
-        ids = encode_prompt(tokenizer, task.messages)
+        ids = encode(task)
         if len(ids) > limit:
             long.append(f"{task.id}: {len(ids)} tokens")
             continue

@@ -334,3 +334,18 @@ def test_the_policy_of_every_nth_step_becomes_the_reference(base, tmp_path):
     far = [line["train/kl"] > 1e-9 for line in run.metrics()]
     # At steps 0, 2 and 4 the reference is the policy itself; one step later it is not.
     assert far == [False, True, False, True, False]
+
+
+def test_a_base_is_asked_in_plain_text_where_the_recipe_says_so(base, tmp_path):
+    run = make_run(tmp_path / "run")
+    rlvr(make_parts(base, {"task": tasks()}), config(prompt="w20 {problem} w21", steps=1), run)
+    rows = read_rollouts(run.path / "rollouts").to_pylist()
+    assert rows
+    for row in rows:
+        (said,) = json.loads(row["messages"])
+        assert row["prompt_ids"] == [20, int(said["content"].removeprefix("w")), 21]
+
+
+def test_a_prompt_without_the_problem_is_refused():
+    with pytest.raises(ValueError, match=r"neither \"chat\" nor a text with \{problem\} in it"):
+        config(prompt="Answer this:")

@@ -7,6 +7,7 @@ import pytest
 from tiny import task, words
 
 from rlvr.errors import DataError
+from rlvr.stages.parts import encoder
 from rlvr.training.intake import take_in
 
 
@@ -14,8 +15,14 @@ def check(found):
     return ["the answer is no number" if one.reference is None else None for one in found]
 
 
-def intake(tasks, tokenizer, *, context=24, completion=8):
-    return take_in(tasks, tokenizer, context_tokens=context, max_completion_tokens=completion, check_references=check)
+def intake(tasks, tokenizer, *, context=24, completion=8, prompt="chat"):
+    return take_in(
+        tasks,
+        encode=encoder(tokenizer, prompt),
+        context_tokens=context,
+        max_completion_tokens=completion,
+        check_references=check,
+    )
 
 
 def _with_prompt(index, length):
@@ -30,6 +37,11 @@ def test_usable_tasks_keep_their_order_and_get_their_prompts(tiny_tokenizer):
     assert found.prompts["task-2"].tolist() == [1, 3, 7, 2, 4]
     assert found.longest_prompt == 5
     assert found.left_out == ()
+
+
+def test_a_plain_prompt_is_the_text_alone_as_a_base_reads_it(tiny_tokenizer):
+    found = intake([task(2)], tiny_tokenizer, prompt="w5 {problem} w6")
+    assert found.prompts["task-2"].tolist() == [5, 7, 6]
 
 
 def test_a_prompt_must_leave_room_for_a_whole_completion(tiny_tokenizer):
