@@ -64,7 +64,18 @@ def add_verify(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--allow-unsafe-execution", action="store_true", help="for NAME code: run programs that nothing holds back"
     )
+    _add_packages(parser)
     parser.add_argument("--json", action="store_true", help="print the summary as JSON")
+
+
+def _add_packages(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--package",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a package, beside numpy, that programs may import where their reference asks for it",
+    )
 
 
 def _add_fields(parser: argparse.ArgumentParser, label: str) -> None:
@@ -123,6 +134,7 @@ def add_calibrate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split", default="all", metavar="SPLIT", help="which part of the source (default all)")
     parser.add_argument("--limit", type=positive, metavar="N", help="so many tasks at most")
     parser.add_argument("--option", action="append", default=[], metavar="K=V", help="of the source, as in a recipe")
+    _add_packages(parser)
     parser.add_argument(
         "--workers", type=count, default=0, metavar="N", help="worker processes (default: one per core)"
     )

@@ -3,7 +3,7 @@
 import json
 import sys
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,14 @@ class Calibration:
 
 
 def calibrate_source(
-    source: str, split: str, *, path: str, limit: int | None, options: Mapping[str, Any], workers: int
+    source: str,
+    split: str,
+    *,
+    path: str,
+    limit: int | None,
+    options: Mapping[str, Any],
+    workers: int,
+    packages: Sequence[str] = (),
 ) -> Calibration:
     """Judges the solutions of a source.
 
@@ -55,7 +62,7 @@ def calibrate_source(
             hint='rows {"prompt", "reference", "verifier", "solution"} in FILE.jsonl, and: rlvr calibrate FILE.jsonl',
         )
     configure_shared(workers)
-    code.configure(workers=workers)
+    code.configure(workers=workers, packages=(*code.PACKAGES, *packages))
     loaded = sources.load("solution", source, split, path=path or None, limit=limit, **options)
     if any(item.task.verifier == "code" for item in loaded.items):
         code.sandboxes()  # too weak an isolation is refused before the first program

@@ -194,6 +194,7 @@ def _verify(options: argparse.Namespace) -> int:
         judge=read_options(options.judge, "--judge"),
         sandbox=options.sandbox,
         allow_unsafe_execution=options.allow_unsafe_execution,
+        packages=options.package,
     )
     print_summary(summary, as_json=options.json)
     return 0
@@ -235,6 +236,7 @@ def _calibrate(options: argparse.Namespace) -> int:
         limit=options.limit,
         options=read_options(options.option, "--option"),
         workers=options.workers,
+        packages=options.package,
     )
     if options.output is not None:
         write_quarantine(found, options.output)

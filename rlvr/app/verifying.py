@@ -120,6 +120,7 @@ def verify_file(
     judge: Mapping[str, Any] | None = None,
     sandbox: str = "",
     allow_unsafe_execution: bool = False,
+    packages: Sequence[str] = (),
 ) -> Summary:
     """Judges every line of a JSON Lines file (plain or .gz) and gives the summary; `output` gets a row per line.
 
@@ -130,7 +131,12 @@ def verify_file(
         raise DataError(f"{path} is no file; JSON lines with completions were expected", hint="rlvr verify --help")
     configure_shared(workers)
     if verifier == "code":
-        code.configure(workers=workers, url=sandbox, allow_unsafe_execution=allow_unsafe_execution)
+        code.configure(
+            workers=workers,
+            url=sandbox,
+            allow_unsafe_execution=allow_unsafe_execution,
+            packages=(*code.PACKAGES, *packages),
+        )
         code.sandboxes()  # too weak an isolation is refused before the first row
     summary, scorer = Summary(verifier, threshold), make_scorer(judge or {})
     waiting: deque[tuple[Any, Any]] = deque()

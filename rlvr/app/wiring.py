@@ -38,6 +38,7 @@ from rlvr.stages.sft import sft
 from rlvr.training.reward_scores import RewardScores
 from rlvr.training.rollout import Scores, Shape
 from rlvr.types import Task
+from rlvr.verifiers import code
 from rlvr.verifiers.pool import configure_shared
 from rlvr.verifiers.scorer import Scorer, make_scorer
 
@@ -95,6 +96,7 @@ def open_house(recipe: Recipe) -> House:
     """Sets the threads of torch, picks the device and makes the scorer."""
     transformers_logging.disable_progress_bar()
     configure_shared(recipe.pool_workers)
+    code.configure(packages=recipe.sandbox_packages)
     if recipe.threads:
         torch.set_num_threads(recipe.threads)
     return House(recipe, pick_device(recipe.model.device), make_scorer(recipe.judge))

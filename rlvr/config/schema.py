@@ -89,6 +89,9 @@ class Recipe(Section):
     replace: bool = Field(False, description="Remove an earlier run of this name instead of refusing to start.")
     threads: int = Field(0, ge=0, le=4096, description="CPU threads of torch; 0: as many as cores.")
     pool_workers: int = Field(0, ge=0, le=1024, description="Verifier processes; 0: as many as cores.")
+    sandbox_packages: tuple[str, ...] = Field(
+        ("numpy",), description="Packages that model-written code may import where its task's reference asks for them."
+    )
     export: str = Field("", description="Directory that gets a copy of the last checkpoint's model; empty: none.")
     sinks: tuple[Literal["tensorboard", "wandb"], ...] = Field((), description="Where metrics go besides the run.")
     judge: dict[str, Any] = Field(

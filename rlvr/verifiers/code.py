@@ -15,6 +15,7 @@ could be had. The path is "calls", "stdin", "judged" (tests in a sandbox of thei
 import asyncio
 import os
 import threading
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -35,14 +36,19 @@ MAX_STDERR_CHARACTERS = 2000
 MAX_EXTRACTED_CHARACTERS = 200
 
 
+PACKAGES = ("numpy",)
+"""What programs may import beyond the standard library where a reference asks for it, unless `configure` says more."""
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How many programs run at once (None: one a core), the address of a sandbox service ("": this machine), and
-    whether isolation that is too weak is put up with."""
+    """How many programs run at once (None: one a core), the address of a sandbox service ("": this machine), whether
+    isolation that is too weak is put up with, and which packages a reference may ask for."""
 
     workers: int | None = None
     url: str = ""
     allow_unsafe_execution: bool = False
+    packages: tuple[str, ...] = PACKAGES
 
 
 _settings = Settings()
@@ -50,12 +56,18 @@ _lock = threading.Lock()
 _threads: dict[tuple[int, int], ThreadPoolExecutor] = {}
 
 
-def configure(*, workers: int = 0, url: str = "", allow_unsafe_execution: bool = False) -> None:
-    """Sets how programs are run from the next one on; `workers` 0 is one a core. Raises UsageError for no address."""
+def configure(
+    *, workers: int = 0, url: str = "", allow_unsafe_execution: bool = False, packages: Sequence[str] = PACKAGES
+) -> None:
+    """Sets how programs are run from the next one on; `workers` 0 is one a core.
+
+    A package is imported before the programs, outside of what holds them: name none that does more than define things.
+    Raises UsageError for no address.
+    """
     global _settings
     if url:
         RemoteSandbox(url)
-    _settings = Settings(workers or None, url, allow_unsafe_execution)
+    _settings = Settings(workers or None, url, allow_unsafe_execution, tuple(packages))
 
 
 def sandboxes(packages: tuple[str, ...] = ()) -> SandboxPool | RemoteSandbox:
@@ -67,8 +79,18 @@ def sandboxes(packages: tuple[str, ...] = ()) -> SandboxPool | RemoteSandbox:
 
 def check_reference(reference: Any) -> str | None:
     """Gives what is wrong with a reference, or None; whether its tests can be passed only a run can tell."""
-    question = read_question(reference)
+    question = _allowed_question(reference)
     return question if isinstance(question, str) else None
+
+
+def _allowed_question(reference: Any) -> Question | str:
+    """Gives the question of a reference, or in words what is wrong with it or not allowed here."""
+    question = read_question(reference)
+    if isinstance(question, str):
+        return question
+    refused = [name for name in question.packages if name not in _settings.packages]
+    allowed = ", ".join(_settings.packages) or "none"
+    return f"the package {refused[0]} is not allowed in the sandbox; allowed: {allowed}" if refused else question
 
 
 async def verify(task: Task, completion: Completion) -> Verdict:
@@ -82,7 +104,7 @@ async def verify(task: Task, completion: Completion) -> Verdict:
 
 def _judged(reference: Any, text: str) -> Verdict:
     """Gives the verdict, waiting for it; the reference is read only now, so that what waits in line stays small."""
-    question = read_question(reference)
+    question = _allowed_question(reference)
     if isinstance(question, str):
         return Verdict(None, "bad_reference", question[:MAX_EXTRACTED_CHARACTERS], version=VERSION)
     code, fault = fence.program(after_thinking(text) or "")

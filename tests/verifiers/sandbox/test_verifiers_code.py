@@ -176,8 +176,24 @@ def test_a_broken_reference_is_not_the_programs_fault() -> None:
         "bad_reference",
         "0 cases; expected 1 to 10000",
     )
+    code.configure(packages=["no_such_package"])
     verdict = verify(SOLVE, {**CALLS, "packages": ["no_such_package"]})
+    code.configure()
     assert (verdict.outcome, verdict.status) == (None, "bad_reference")
+
+
+def test_a_package_that_nobody_allowed_is_a_broken_reference_and_one_that_somebody_did_is_there() -> None:
+    program = "import markupsafe\ndef solve(x): return str(markupsafe.escape(x))"
+    reference = {"calls": [{"args": ["<"], "expected": "&lt;"}], "entry": "solve", "packages": ["markupsafe"]}
+    assert code.check_reference(reference) == ("the package markupsafe is not allowed in the sandbox; allowed: numpy")
+    refused = verify(program, reference)
+    assert (refused.outcome, refused.status) == (None, "bad_reference")
+    code.configure(packages=["numpy", "markupsafe"])
+    try:
+        allowed = verify(program, reference)
+    finally:
+        code.configure()
+    assert allowed.outcome == 1.0, allowed
 
 
 def test_a_test_that_hands_over_a_function_it_made_late_is_a_broken_reference() -> None:
