@@ -1,4 +1,4 @@
-"""Arguments of the command line: numbers in their ranges, and what `verify`, `audit` and others take."""
+"""Arguments of the command line: numbers in their ranges, and what the verbs take."""
 
 import argparse
 import math
@@ -48,6 +48,36 @@ def temperature(text: str) -> float:
     if not 0 <= value < math.inf:
         raise argparse.ArgumentTypeError(f'expected a number, at least 0, found "{text}"')
     return value
+
+
+def add_overrides(parser: argparse.ArgumentParser, examples: str) -> None:
+    """Adds `key=value` words."""
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help=f"change settings: {examples}")
+
+
+def add_evaluate(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of `rlvr evaluate`."""
+    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a model directory, or a checkpoint of a run")
+    add_overrides(parser, "samples=4, temperature=0.7")
+    parser.add_argument(
+        "--data", action="append", default=[], metavar="SOURCE:SPLIT", help="tasks to solve; may be given repeatedly"
+    )
+    parser.add_argument(
+        "--text", action="append", default=[], metavar="SOURCE:SPLIT", help="documents whose perplexity is measured"
+    )
+    parser.add_argument("--samples", type=positive, metavar="N", help="completions per task")
+    parser.add_argument("--limit", type=positive, metavar="N", help="tasks per source at most")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+
+
+def add_generate(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of `rlvr generate`."""
+    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a model directory, or a checkpoint of a run")
+    parser.add_argument("prompt", metavar="PROMPT", help="what the user says")
+    parser.add_argument("--samples", type=positive, default=1, metavar="N", help="completions (default 1)")
+    parser.add_argument("--temperature", type=temperature, default=1.0, metavar="T", help="0 is greedy (default 1)")
+    parser.add_argument("--max-tokens", type=positive, default=256, metavar="N", help="tokens at most (default 256)")
+    parser.add_argument("--seed", type=count, default=0, metavar="N", help="seed of the sampling (default 0)")
 
 
 def add_verify(parser: argparse.ArgumentParser) -> None:

@@ -12,11 +12,11 @@ from rlvr.app.arguments import (
     add_analyze,
     add_audit,
     add_calibrate,
+    add_evaluate,
+    add_generate,
+    add_overrides,
     add_sandbox,
     add_verify,
-    count,
-    positive,
-    temperature,
 )
 from rlvr.errors import RlvrError, UsageError
 
@@ -319,15 +319,15 @@ def _parser() -> argparse.ArgumentParser:
 
     train = verbs.add_parser("train", help="run the stages of a recipe", description="Runs the stages of a recipe.")
     train.add_argument("recipe", type=Path, metavar="RECIPE", help="a TOML file, for example recipes/laptop.toml")
-    _add_overrides(train, "seed=3, rlvr.steps=10, stage.2.epochs=1")
+    add_overrides(train, "seed=3, rlvr.steps=10, stage.2.epochs=1")
     train.add_argument("--dry-run", action="store_true", help="print what would run and how much memory it takes")
 
     resume = verbs.add_parser("resume", help="go on with a run", description="Goes on with a run that stopped.")
     resume.add_argument("run", type=Path, metavar="RUN", help="a run folder, for example runs/demo")
-    _add_overrides(resume, "steps=+200 goes on with the last stage, of kind rlvr, for so many steps more")
+    add_overrides(resume, "steps=+200 goes on with the last stage, of kind rlvr, for so many steps more")
 
-    _add_evaluate(verbs.add_parser("evaluate", help="measure a checkpoint", description="Measures a checkpoint."))
-    _add_generate(verbs.add_parser("generate", help="answer a prompt", description="Prints completions of a prompt."))
+    add_evaluate(verbs.add_parser("evaluate", help="measure a checkpoint", description="Measures a checkpoint."))
+    add_generate(verbs.add_parser("generate", help="answer a prompt", description="Prints completions of a prompt."))
 
     add_verify(
         verbs.add_parser("verify", help="judge a file of completions", description="Judges every row of a JSONL file.")
@@ -353,39 +353,11 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("run", type=Path, metavar="RUN", help="a run folder, for example runs/demo")
 
     add_analyze(verbs.add_parser("analyze", help="say what a run's lengths count for"))
-
     explain = verbs.add_parser("explain", help="say what a key of a recipe, an algorithm or a metric means")
     explain.add_argument("key", metavar="KEY", help="rlvr.steps, optimizer.learning_rate, dapo, clip_high, train/kl, …")
     verbs.add_parser("doctor", help="say what this machine can do and what is missing")
     add_sandbox(verbs.add_parser("sandbox", help="say how well model-written code is kept in"))
     return parser
-
-
-def _add_overrides(parser: argparse.ArgumentParser, examples: str) -> None:
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help=f"change settings: {examples}")
-
-
-def _add_evaluate(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a model directory, or a checkpoint of a run")
-    _add_overrides(parser, "samples=4, temperature=0.7")
-    parser.add_argument(
-        "--data", action="append", default=[], metavar="SOURCE:SPLIT", help="tasks to solve; may be given repeatedly"
-    )
-    parser.add_argument(
-        "--text", action="append", default=[], metavar="SOURCE:SPLIT", help="documents whose perplexity is measured"
-    )
-    parser.add_argument("--samples", type=positive, metavar="N", help="completions per task")
-    parser.add_argument("--limit", type=positive, metavar="N", help="tasks per source at most")
-    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
-
-
-def _add_generate(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a model directory, or a checkpoint of a run")
-    parser.add_argument("prompt", metavar="PROMPT", help="what the user says")
-    parser.add_argument("--samples", type=positive, default=1, metavar="N", help="completions (default 1)")
-    parser.add_argument("--temperature", type=temperature, default=1.0, metavar="T", help="0 is greedy (default 1)")
-    parser.add_argument("--max-tokens", type=positive, default=256, metavar="N", help="tokens at most (default 256)")
-    parser.add_argument("--seed", type=count, default=0, metavar="N", help="seed of the sampling (default 0)")
 
 
 if __name__ == "__main__":

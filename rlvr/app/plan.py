@@ -242,12 +242,7 @@ def _rlvr(recipe: Recipe, stage: RlvrConfig | IterateConfig, context: int) -> tu
         lines.append(
             f"critic from {start}, {stage.critic.optimizer.name} {stage.critic.optimizer.learning_rate:g}{warmup}"
         )
-    if isinstance(stage, IterateConfig):
-        if stage.candidates:
-            drawn = f"{stage.candidates} tasks × {stage.candidate_samples} completions"
-            lines.append(f"before each round {drawn}: those solved now and then are kept")
-    elif stage.conditions.tasks:
-        lines.append(f"before it, conditions on {stage.conditions.tasks} tasks of each domain")
+    lines += _before(stage)
     if updates < row.updates_per_step:
         lines[1] += f"; updates_per_step lowered from {row.updates_per_step} to {updates}, one for each prompt"
     width = _width(stage.max_completion_tokens, context)
@@ -257,6 +252,15 @@ def _rlvr(recipe: Recipe, stage: RlvrConfig | IterateConfig, context: int) -> tu
     reference = row.needs_reference or stage.kl_groups > 0
     scored = bool(stage.scorer.reward_model)
     return lines, Work(tokens, tokens, stage.optimizer.name, reference, slots, width, critic, reward_model=scored)
+
+
+def _before(stage: RlvrConfig | IterateConfig) -> list[str]:
+    """Says what is sampled before the steps."""
+    if isinstance(stage, RlvrConfig):
+        tasks = stage.conditions.tasks
+        return [f"before it, conditions on {tasks} tasks of each domain"] if tasks else []
+    drawn = f"{stage.candidates} tasks × {stage.candidate_samples} completions"
+    return [f"before each round {drawn}: those solved now and then are kept"] if stage.candidates else []
 
 
 def _refuse_idle_critic(stage: RlvrConfig | IterateConfig, row: Algorithm) -> None:

@@ -131,16 +131,11 @@ def verify_file(
         raise DataError(f"{path} is no file; JSON lines with completions were expected", hint="rlvr verify --help")
     configure_shared(workers)
     if verifier == "code":
-        code.configure(
-            workers=workers,
-            url=sandbox,
-            allow_unsafe_execution=allow_unsafe_execution,
-            packages=(*code.PACKAGES, *packages),
-        )
+        allowed = (*code.PACKAGES, *packages)
+        code.configure(workers=workers, url=sandbox, allow_unsafe_execution=allow_unsafe_execution, packages=allowed)
         code.sandboxes()  # too weak an isolation is refused before the first row
     summary, scorer = Summary(verifier, threshold), make_scorer(judge or {})
-    waiting: deque[tuple[Any, Any]] = deque()
-    started = time.monotonic()
+    waiting, started = deque[tuple[Any, Any]](), time.monotonic()
     verdicts = verify_many(
         _named(_rows_for(verifier, path, fields.answer, options), waiting),
         verifier,

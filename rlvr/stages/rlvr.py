@@ -42,12 +42,7 @@ def rlvr(parts: Parts, config: RlvrConfig, run: Run, *, begin_with: Mapping[str,
     learner = _learner(parts, config, row)
     step_now, path, state = restore(run)
     conditions = measure_conditions(parts, config, intake, run) if step_now == 0 else ()
-    if state or config.continues:
-        known = state or load_trainer_state(parts.origin)
-        learner.restore(known["learner"])
-        tasks.restore(known["stream"])
-    elif begin_with is not None:
-        learner.restore(begin_with)
+    _begin(learner, tasks, state or (load_trainer_state(parts.origin) if config.continues else {}), begin_with)
     if not state:
         learner.begin_schedule()
     parts.announce(config.steps, step_now)
@@ -82,6 +77,15 @@ def rlvr(parts: Parts, config: RlvrConfig, run: Run, *, begin_with: Mapping[str,
             path = save(parts, run, step + 1, {"learner": learner.state(), "stream": tasks.state()})
     assert path is not None, "there is at least one step, and the last one is saved"
     return Checkpoint(path, config.steps, domains_of(intake.tasks))
+
+
+def _begin(learner: Learner, tasks: TaskStream, state: Mapping[str, Any], begin_with: Mapping[str, Any] | None) -> None:
+    """Puts learner and stream where `state` was taken; without one, the learner where `begin_with` was."""
+    if state:
+        learner.restore(state["learner"])
+        tasks.restore(state["stream"])
+    elif begin_with is not None:
+        learner.restore(begin_with)
 
 
 def tasks_by_source(parts: Parts, config: RlvrConfig) -> dict[str, list[Task]]:
