@@ -185,12 +185,13 @@ def test_a_mistake_of_ours_keeps_its_traceback(recipe: Path, pipeline: Callable[
 def test_resume_needs_a_run_folder(
     tmp_path: Path, pipeline: Callable[..., None], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pipeline(resume=lambda path: path)
+    pipeline(resume=lambda path, *, more_steps: f"{path} +{more_steps}")
     assert cli.main(["resume", str(tmp_path / "none")]) == 2
     assert "is no folder; a run folder was expected" in capsys.readouterr().err
     (tmp_path / "config.json").write_text("{}")
     assert cli.main(["resume", str(tmp_path)]) == 0
-    assert capsys.readouterr().out == f"{tmp_path}\n"
+    assert cli.main(["resume", str(tmp_path), "steps=+20"]) == 0
+    assert capsys.readouterr().out == f"{tmp_path} +0\n{tmp_path} +20\n"
 
 
 def test_generate_prints_completions_only(pipeline: Callable[..., None], capsys: pytest.CaptureFixture[str]) -> None:
