@@ -64,7 +64,7 @@ def label(gain: Interval) -> str:
 
 
 def gain_lines(stages: Sequence[StageReport]) -> list[str]:
-    """Gives a line per stage and domain: how far pass@1 rose over the stage before, in points.
+    """Gives a line per stage and domain: how far pass@1 rose over the stage before, in points, and what it writes.
 
     After those of an RLVR stage follows, per trained domain, what its greedy answers have over the strongest readout,
     its label, and pass@16 of the stage before and its own, and what the mean gain cost; then, where it was measured,
@@ -73,7 +73,7 @@ def gain_lines(stages: Sequence[StageReport]) -> list[str]:
     lines = []
     for before, stage in pairwise(stages):
         lines += [
-            f"{stage.name} over {before.name}, {name}: pass@1 {_signed(found.gain)}"
+            f"{stage.name} over {before.name}, {name}: pass@1 {_signed(found.gain)}{_length(name, before, stage)}"
             for name, found in stage.domains.items()
             if found.gain is not None
         ]
@@ -97,6 +97,12 @@ def perplexity_change(before: StageReport, after: StageReport) -> str:
         return ""
     change = round(100 * (after.perplexity / before.perplexity - 1), 1)
     return f"{change + 0.0:+.1f}%"  # Never -0.0.
+
+
+def _length(name: str, before: StageReport, after: StageReport) -> str:
+    """Gives the mean length of an answer before and after, which is what pairs of style are about."""
+    old, new = (stage.domains.get(name) for stage in (before, after))
+    return "" if old is None or new is None else f"; {old.tokens:.0f} → {new.tokens:.0f} tokens"
 
 
 def _reach(name: str, before: StageReport, after: StageReport) -> str:

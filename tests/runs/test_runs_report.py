@@ -277,7 +277,7 @@ def test_gain_lines_say_the_rise_over_the_stage_before_and_over_the_strongest_re
     plain = beyond(0.1, 0.02, 0.18, prompt=PLAIN, temperature=0.0)
     found = [whole()[0], replace(whole()[1], beyond={"arithmetic": plain})]
     assert gain_lines(found) == [
-        "3-rlvr over base, arithmetic: pass@1 +10.0 points [-5.0, +25.0]",
+        "3-rlvr over base, arithmetic: pass@1 +10.0 points [-5.0, +25.0]; 123 → 123 tokens",
         '3-rlvr over the strongest readout (dpo, greedy, prompt "Q: {problem}\\nA:", 25.0%), arithmetic: '
         "greedy +10.0 points [+2.0, +18.0]: beyond; pass@16 100.0% → 100.0%",
         "3-rlvr over base, mean of the trained domains: pass@1 +10.0 points [-5.0, +25.0] in 12346 CPU-seconds: "
