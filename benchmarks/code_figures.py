@@ -22,7 +22,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from rlvr.data.sources import load
+from rlvr.data.sources import EVERY_SPLIT, load
 from rlvr.training.calibration import Calibrated, calibrate
 from rlvr.types import Solution
 from rlvr.verifiers.many import verify_many
@@ -46,8 +46,7 @@ class Killed:
 
 def solutions(name: str, folder: Path) -> list[Solution]:
     """Gives every task of a set with its published solution."""
-    splits = ("test",) if name == "humaneval" else ("few_shot", "test", "all")
-    loaded = [load("solution", name, split, path=folder) for split in splits]
+    loaded = [load("solution", name, split, path=folder) for split in EVERY_SPLIT[name]]
     if bad := next((one.skipped for one in loaded if one.skipped.count), None):
         raise SystemExit(f"{name}: {bad.count} rows cannot be read, the first: {bad.first}")
     return [with_limits(item, SOLUTION_LIMITS) for one in loaded for item in one.items]

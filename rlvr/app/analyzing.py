@@ -26,6 +26,8 @@ from rlvr.runs.rollouts import read_rollouts
 from rlvr.training.length import SIDES, Completions, LengthReport, length_report
 
 PAGE = "length.html"
+COLUMNS = ("step", "draw_index", "finish", "outcome", "threshold", "reward", "trainable")
+"""What is read of a rollout."""
 
 
 def analyze_length(path: Path, *, stage: str = "") -> tuple[Run, LengthReport]:
@@ -42,8 +44,9 @@ def analyze_length(path: Path, *, stage: str = "") -> tuple[Run, LengthReport]:
     names = [name for name, _ in found]
     fitting = [entry for entry in found if stage in ("", entry[0], entry[0].partition("-")[2])]
     if not fitting:
-        known = f"its stages of kind rlvr are {', '.join(names)}" if names else "it has none of kind rlvr"
-        raise RunError(f"{path} has no such stage {stage!r}: {known}", hint="rlvr analyze length RUN --stage NAME")
+        known = f"its stages of kind rlvr are {', '.join(names)}" if names else "none of its stages is of kind rlvr"
+        what = f"no stage {stage!r}" if stage else "no stage to analyze"
+        raise RunError(f"{path} has {what}: {known}", hint="rlvr analyze length RUN --stage NAME")
     name, config = fitting[-1]
     child = Run.open(run.path / name)
     row = resolve(config.algorithm.preset, **config.algorithm.cells)
@@ -59,25 +62,25 @@ def completions_of(run: Run, row: Algorithm) -> Completions:
     files = sorted((run.path / ROLLOUTS).glob("train-*.parquet"))
     if not files:
         raise RunError(f"{run.path} holds no training rollouts", hint="let the stage take a step first")
-    table = pa.concat_tables([read_rollouts(file) for file in files])
+    table = pa.concat_tables([read_rollouts(file, columns=COLUMNS) for file in files])
     table = table.filter(pc.is_valid(table["outcome"]))
     trainable = table["trainable"].combine_chunks()
     owners = pc.list_parent_indices(trainable).to_numpy()
     marks = pc.list_flatten(trainable).to_numpy(zero_copy_only=False)
     column = {name: table[name].to_numpy() for name in ("step", "draw_index", "outcome", "threshold", "reward")}
-    right, learned = column["outcome"] >= column["threshold"], np.ones(len(table), dtype=np.bool_)
+    right, group = column["outcome"] >= column["threshold"], column["draw_index"]
+    mixed = np.isin(group, np.intersect1d(group[right], group[~right]))
+    learned = mixed if row.refill else np.ones(len(table), dtype=np.bool_)
     if row.drop_truncated:
-        learned &= pc.not_equal(table["finish"], "length").to_numpy(zero_copy_only=False)
-    if row.refill:
-        group = column["draw_index"]
-        learned &= np.isin(group, np.intersect1d(group[right], group[~right]))
+        learned = learned & pc.not_equal(table["finish"], "length").to_numpy(zero_copy_only=False)
     return Completions(
         step=column["step"],
-        group=column["draw_index"],
+        group=group,
         tokens=np.bincount(owners, weights=marks, minlength=len(table)).astype(np.int64),
         right=right,
         reward=column["reward"],
         learned=learned,
+        kept=mixed if row.filter == "informative" else np.ones(len(table), dtype=np.bool_),
     )
 
 
@@ -88,20 +91,20 @@ def sentences(report: LengthReport) -> list[str]:
         known = [length for length in report.lengths[side] if math.isfinite(length)]
         if len(known) > 1:
             found.append(f"{side.capitalize()} answers went from {known[0]:.0f} to {known[-1]:.0f} tokens on average.")
-    low, high = report.bins[-1]
-    own = report.shares[report.own]["wrong"][-1]
-    if not math.isfinite(own):
+    filled = [place for place, count in enumerate(report.counts["wrong"]) if count]
+    if not filled or not math.isfinite(report.shares[report.own]["wrong"][filled[-1]]):
         return [*found, "No wrong answer stood beside a right one, so none was pushed down."]
+    first, last = filled[0], filled[-1]
+    own, (low, high) = report.shares[report.own]["wrong"][last], report.bins[last]
     found.append(
         f"This run uses {report.own}: of all that pushes wrong answers down, {100 * own:.0f} % falls on those of "
-        f"{low} to {high} tokens, the longest of {len(report.bins)} parts."
+        f"{low} to {high} tokens, the longest of them."
     )
     for name, shares in report.shares.items():
         if name != report.own:
-            other, weight = shares["wrong"][-1], report.weights[name]["wrong"]
-            effect = _effect(other - own)
-            ratio = f"; a token of the longest weighs {weight[-1] / weight[0]:.2f} of one of the shortest"
-            found.append(f"With {name} it would be {100 * other:.0f} %{effect}{ratio if weight[0] > 0 else ''}.")
+            other, weight = shares["wrong"][last], report.weights[name]["wrong"]
+            ratio = f"a token of the longest weighs {weight[last] / weight[first]:.2f} of one of the shortest"
+            found.append(f"With {name} it would be {100 * other:.0f} %{_effect(other - own)}; {ratio}.")
     return found
 
 

@@ -161,7 +161,7 @@ def add_calibrate(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of `rlvr calibrate`."""
     parser.add_argument("source", metavar="SOURCE", help="apps, mbpp, …, or a data file whose rows have a solution")
     parser.add_argument("--path", default="", metavar="PATH", help="the source's file or folder")
-    parser.add_argument("--split", default="all", metavar="SPLIT", help="which part of the source (default all)")
+    parser.add_argument("--split", default="", metavar="SPLIT", help="which part of the source (default: all of it)")
     parser.add_argument("--limit", type=positive, metavar="N", help="so many tasks at most")
     parser.add_argument("--option", action="append", default=[], metavar="K=V", help="of the source, as in a recipe")
     _add_packages(parser)

@@ -63,19 +63,23 @@ def calibrate_source(
         )
     configure_shared(workers)
     code.configure(workers=workers, packages=(*code.PACKAGES, *packages))
-    loaded = sources.load("solution", source, split, path=path or None, limit=limit, **options)
-    if any(item.task.verifier == "code" for item in loaded.items):
+    splits = (split,) if split else sources.EVERY_SPLIT.get(source, ("all",))
+    parts = [sources.load("solution", source, one, path=path or None, limit=limit, **options) for one in splits]
+    items = [item for part in parts for item in part.items][:limit]
+    if any(item.task.verifier == "code" for item in items):
         code.sandboxes()  # too weak an isolation is refused before the first program
     faults, statuses = [], Counter[str]()
     with progress_bar() as progress:
-        bar = progress.add_task("calibrate", total=len(loaded.items))
-        for one in calibrate(loaded.items):
+        bar = progress.add_task("calibrate", total=len(items))
+        for one in calibrate(items):
             statuses[one.verdict.status] += 1
             if one.reason:
                 faults.append(Fault(one.task.id, one.reason))
             progress.advance(bar)
-    skipped = loaded.skipped
-    return Calibration(source, len(loaded.items), tuple(faults), dict(statuses), skipped.count, skipped.first)
+    skipped = [part.skipped for part in parts]
+    first = next((one.first for one in skipped if one.first), "")
+    left_out = sum(one.count for one in skipped)
+    return Calibration(source, len(items), tuple(faults), dict(statuses), left_out, first)
 
 
 def write_quarantine(found: Calibration, path: Path) -> None:

@@ -7,7 +7,7 @@ import hashlib
 import logging
 import math
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from pathlib import Path
@@ -29,21 +29,22 @@ from rlvr.config.reading import Resolved, continued, from_json, resolved_json
 from rlvr.config.schema import NewModelConfig, Recipe
 from rlvr.config.supervised import PretrainConfig, RewardModelConfig
 from rlvr.data.rows import data_files
-from rlvr.errors import CheckpointError, ModelError
+from rlvr.errors import ModelError, RunError
 from rlvr.models.checkpoint import latest_checkpoint, save_checkpoint
 from rlvr.models.policy import create_model
 from rlvr.models.tokenizer import check_reload, train_tokenizer
-from rlvr.runs.folder import CONFIG, PROVENANCE, Run
+from rlvr.runs.folder import CHECKPOINTS, CONFIG, PROVENANCE, Run
 from rlvr.runs.lock import locked
 from rlvr.runs.page.page import PAGE, write_page
 from rlvr.runs.provenance import collect
-from rlvr.runs.publish import damages
 from rlvr.runs.report import REINFORCED, SEEN, DomainReport, StageReport, write_report
 from rlvr.runs.sinks import SINKS
 from rlvr.runs.summary import condition_table, gain_lines, headline, report_table
 from rlvr.stages.beyond import beyond_ancestors
 from rlvr.stages.conditions import problem_lines, read_conditions
 from rlvr.stages.evaluate import RESULT, Change, Measurement, changes_between, measure, read_measurement
+from rlvr.stages.iterate import ROUND, measuring_lines, round_lines
+from rlvr.stages.parts import last_checkpoint, whole
 from rlvr.stages.reward_model import accuracy_line, read_accuracy
 
 log = logging.getLogger(__name__)
@@ -73,7 +74,11 @@ def resume(path: Path, *, more_steps: int = 0) -> Path:
     run = Run.open(path.absolute())
     if more_steps:
         with locked(run.path):
-            run.write_json(CONFIG, resolved_json(continued(from_json(run.config()), more_steps)))
+            known = from_json(run.config())
+            last = known.recipe.stage[-1]
+            if not (run.path / f"{len(known.recipe.stage)}-{last.name or last.kind}" / DONE).is_file():
+                raise RunError(f"{path} has not ended: its last stage is not done", hint=f"first: rlvr resume {path}")
+            run.write_json(CONFIG, resolved_json(continued(known, more_steps)))
             run.event("continued", steps=more_steps)
     started_in = Path(str(run.read_json(PROVENANCE).get("folder", ".")))
     if started_in.is_dir():
@@ -111,6 +116,8 @@ def _all_stages(run: Run, resolved: Resolved) -> Path:
                     progress.note(f"{name}: {accuracy_line(accuracy)}")
             else:
                 current = made
+                for line in round_lines(child):
+                    progress.note(f"{name}: {line}")
                 config = stage if isinstance(stage, EvaluateConfig) else recipe.evaluation
                 results.append((name, _measured(house, child, config, checkpoint=current, parent=parent)))
             reports.append(_report(child, stage.kind, current, trained, results, goes_on))
@@ -178,7 +185,7 @@ def _trained(house: House, run: Run, progress: Progress, stage: Any, *, begin: P
     """
     if done := _done(run):
         return done
-    found = _last_checkpoint(run)
+    found = last_checkpoint(run)
     meter = Meter()
     start = begin if isinstance(stage, RewardModelConfig) else found or begin
     parts = make_parts(house, start=start, parent=parent, stage=stage)
@@ -187,7 +194,7 @@ def _trained(house: House, run: Run, progress: Progress, stage: Any, *, begin: P
     run.listeners += [listener, *(SINKS[name](run) for name in house.recipe.sinks)]
 
     def announce(steps: int, first: int) -> None:
-        meter.add(line for line in run.metrics() if line["step"] < first)
+        meter.add([*measuring_lines(run), *(line for line in run.metrics() if line["step"] < first)])
         listener.expect(steps, first)
         if first == 0 and (conditions := read_conditions(run)):
             progress.show(condition_table(conditions))
@@ -208,34 +215,15 @@ def _trained(house: House, run: Run, progress: Progress, stage: Any, *, begin: P
     return checkpoint.path
 
 
-def _last_checkpoint(run: Run) -> Path | None:
-    """Gives the stage's last whole checkpoint. Where all are damaged, they are set aside: the stage begins anew."""
-    try:
-        found = latest_checkpoint(run.checkpoints)
-    except CheckpointError as error:
-        log.warning("%s; the stage begins anew", error.message)
-        aside = run.path / f"damaged-{len(list(run.path.glob('damaged-*'))) + 1}"
-        run.checkpoints.rename(aside)
-        run.event("checkpoints_damaged", to=aside.name)
-        return None
-    return found[0] if found else None
-
-
 def _done(run: Run) -> Path | None:
     """Gives the checkpoint of a stage that ended; None when it did not, or when that checkpoint is no longer whole."""
     if not (run.path / DONE).is_file():
         return None
     path = Path(run.read_json(DONE)["checkpoint"])
-    inside = run.path / path
-    if not inside.is_relative_to(run.checkpoints):
-        return inside if inside.is_dir() else path
-    trouble = damages(run.path / path)
-    if not trouble:
-        return run.path / path
-    log.warning("%s is damaged (%s); the stage goes on from its last whole checkpoint", path, trouble[0])
-    run.event("checkpoint_damaged", checkpoint=path.name, damages=trouble)
-    (run.path / DONE).unlink()
-    return None
+    # A checkpoint that the stage only passed on is named from the working directory.
+    if not (path.parts[0] == CHECKPOINTS or path.parts[0].startswith(ROUND)):
+        return path
+    return run.path / path if whole(run, run.path / path, DONE) else None
 
 
 def _measured(
@@ -256,11 +244,11 @@ def _report(
     checkpoint: Path,
     trained: AbstractSet[str],
     results: Sequence[tuple[str, Measurement]],
-    continued: Collection[str],
+    goes_on: Sequence[str],
 ) -> StageReport:
     """Gives a stage's part of the report: the last of `results`, and what it gained over the ones before.
 
-    Those that it continues are no ancestors: what it is beyond is read out of the stages before them.
+    The last of those before, which it goes on from, are no ancestors: what it is beyond was known before them.
     """
     (*ancestors, (name, found)) = results
     changes = changes_between(ancestors[-1][1], found) if ancestors else {}
@@ -283,10 +271,11 @@ def _report(
         kl=found.kl,
         perplexity=found.perplexity,
         no_signal_rate=1 - informative / drawn if drawn else None,
-        beyond=beyond_ancestors([a for a in ancestors if a[0] not in continued], found, done["domains"])
+        beyond=beyond_ancestors(ancestors[: len(ancestors) - len(goes_on)], found, done["domains"])
         if kind in REINFORCED
         else {},
         conditions=read_conditions(run),
+        continues=tuple(goes_on),
     )
 
 
@@ -303,6 +292,7 @@ def _provenance(recipe: Recipe) -> dict[str, Any]:
     if recipe.model.new:
         named += recipe.model.new.tokenizer.data
     places = {Path(data.path or data.source) for data in named}
+    places |= {Path(data.options["quarantine"]) for data in named if "quarantine" in data.options}
     files = {file for place in places if place.exists() for file in data_files(place)}
     hashes = {str(file): hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(files)}
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None

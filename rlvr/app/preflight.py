@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rlvr.app.trust import check_audits
-from rlvr.config.data import DataConfig
+from rlvr.config.data import CHAT, DataConfig
 from rlvr.config.keys import nearest
 from rlvr.config.rlvr import REINFORCED, ShapingConfig
 from rlvr.config.schema import Recipe
@@ -172,4 +172,6 @@ def _check_model(recipe: Recipe) -> None:
 
 def _asks(stage: Any) -> bool:
     """Whether a stage writes messages, not plain documents."""
-    return bool(stage.data) if stage.kind == "evaluate" else stage.kind != "pretrain"
+    if stage.kind == "evaluate":
+        return bool(stage.data)
+    return stage.kind != "pretrain" and getattr(stage, "prompt", CHAT) == CHAT

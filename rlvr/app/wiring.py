@@ -30,7 +30,7 @@ from rlvr.runs.report import SEEN
 from rlvr.stages.dpo import dpo
 from rlvr.stages.evaluate import evaluate
 from rlvr.stages.iterate import iterate
-from rlvr.stages.parts import Checkpoint, Parts
+from rlvr.stages.parts import Checkpoint, Parts, encoder
 from rlvr.stages.pretrain import pretrain
 from rlvr.stages.reward_model import reward_model
 from rlvr.stages.rlvr import rlvr
@@ -155,7 +155,11 @@ def _rewards(house: House, stage: Any, tokenizer: Any) -> Scores:
     check_attention(model, packed=False)
     model.requires_grad_(False)
     return RewardScores(
-        house.scorer, model, tokenizer, microbatch_tokens=stage.microbatch_tokens, dtype=house.recipe.model.dtype
+        house.scorer,
+        model,
+        encoder(tokenizer, stage.prompt),
+        microbatch_tokens=stage.microbatch_tokens,
+        dtype=house.recipe.model.dtype,
     )
 
 
@@ -193,6 +197,8 @@ def _load_entry(kind: Kind, entry: DataConfig) -> list[Any]:
     )
     if loaded.skipped.count:
         log.warning("%s: %d bad rows left out; first: %s", entry.source, loaded.skipped.count, loaded.skipped.first)
+    if "quarantine" in entry.options and not loaded.skipped.count:
+        log.warning("%s: the quarantine %s names none of its tasks", entry.source, entry.options["quarantine"])
     items: list[Any] = list(loaded.items)
     seen = isinstance(entry, EvaluationDataConfig) and entry.seen
     return [replace(item, domain=item.domain + SEEN) for item in items] if seen else items

@@ -13,12 +13,14 @@ from rlvr.config.data import DataConfig, EvaluateConfig
 from rlvr.config.keys import nearest
 from rlvr.config.lines import KeyPath, key_lines
 from rlvr.config.overrides import apply, apply_to_section, expand
-from rlvr.config.rlvr import RlvrConfig
+from rlvr.config.rlvr import ConditionsConfig, RlvrConfig
 from rlvr.config.schema import Recipe
 from rlvr.config.section import Section
 from rlvr.errors import RecipeError
 
 ValueOrigin = Literal["default", "recipe", "override"]
+UNCONDITIONED = ConditionsConfig.model_validate({"tasks": 0})
+"""Of a stage that goes on: what there was to learn from was measured before the first of them."""
 AnySection = TypeVar("AnySection", bound=Section)
 
 
@@ -114,7 +116,8 @@ def continued(resolved: Resolved, steps: int) -> Resolved:
         chain.insert(0, former)
     name = f"{chain[0].name or chain[0].kind}-{sum(stage.steps for stage in chain) + steps}"
     critic = last.critic.model_copy(update={"warmup_steps": 0})
-    more = last.model_copy(update={"name": name, "steps": steps, "continues": True, "critic": critic})
+    changes = {"name": name, "steps": steps, "continues": True, "critic": critic, "conditions": UNCONDITIONED}
+    more = last.model_copy(update=changes)
     values = resolved.recipe.model_dump(exclude={"stage"}, exclude_none=True)
     recipe = _checked(Recipe, {**values, "stage": (*stages, more)}, Origin(None, {}, ()))
     number = len(stages)
@@ -123,7 +126,8 @@ def continued(resolved: Resolved, steps: int) -> Resolved:
         for key, origin in resolved.origins.items()
         if key.startswith(f"stage.{number}.")
     }
-    changed = {f"stage.{number + 1}.{key}": "override" for key in ("name", "steps", "continues", "critic.warmup_steps")}
+    keys = ("name", "steps", "continues", "critic.warmup_steps", "conditions.tasks", "conditions.required")
+    changed = {f"stage.{number + 1}.{key}": "override" for key in keys}
     return replace(resolved, recipe=recipe, origins={**resolved.origins, **origins, **changed})
 
 

@@ -78,8 +78,8 @@ class _Reinforced(Section):
     rest_steps: int = Field(
         0,
         ge=0,
-        description="Steps for which a task that was always or never solved is not drawn, times how often in a row it "
-        "was; 0: it is drawn like any other.",
+        description="A task that was always or never solved rests for so many times prompts_per_step draws, times how "
+        "often in a row it was; 0: it is drawn like any other.",
     )
     group_size: int = Field(
         8, ge=1, description="G: completions sampled per prompt; at least 2 where the algorithm compares them."

@@ -52,6 +52,12 @@ SOLUTIONS: dict[str, Source] = {
     "acecode": partial(code.solutions, "acecode"),
     "file": files.solutions,
 }
+EVERY_SPLIT: Mapping[str, tuple[str, ...]] = {
+    "humaneval": ("test",),
+    "mbpp": ("few_shot", "test", "all"),
+    "mbpp_sanitized": ("few_shot", "test", "all"),
+}
+"""The splits that together are the whole of a source whose published parts are not "all"."""
 DEMONSTRATIONS: dict[str, Source] = {
     "arithmetic": partial(items.demonstrations, "arithmetic"),
     "instructions": partial(items.demonstrations, "instructions"),
@@ -202,11 +208,11 @@ def load(
     if is_endless(kind, source) and limit is None:
         raise DataError(f"the source {source!r} has no end, so it needs a limit", hint="set limit to a number of items")
     given = {**options, **({} if path is None else {"path": path})}
+    named = {} if quarantine is None else read_quarantine(quarantine)
     if limit is not None and "limit" in inspect.signature(function).parameters:
-        given["limit"] = limit
+        given["limit"] = limit + len(named)
     _check_options(source, function, given)
     label = f"{source}:{split}" if path is None else f"{source}:{split} at {path}"
-    named = {} if quarantine is None else read_quarantine(quarantine)
     return _collect(function(split, **given), kind, label, limit, named)
 
 

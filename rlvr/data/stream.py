@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -122,6 +122,11 @@ class TaskStream:
             raise DataError(
                 f"the saved position belongs to the task stream {state['dataset']}, not to this one ({self._dataset})",
                 hint="resume with the data, weights and seed that the run began with, or start a new run",
+            )
+        if any(len(known) != len(fields(PassRate)) for known in state["memory"].values()):
+            raise DataError(
+                "the memory of the task stream was written by another version of rlvr",
+                hint="go on with that version (provenance.json names it), or start a new run from the checkpoint",
             )
         self._cursor = int(state["cursor"])
         self._positions = {name: int(state["positions"][name]) for name in self._names}

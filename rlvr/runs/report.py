@@ -140,6 +140,7 @@ class StageReport:
     no_signal_rate: float | None
     beyond: Mapping[str, Beyond]
     conditions: tuple[Condition, ...]
+    continues: tuple[str, ...] = ()
 
 
 def write_report(run: Run, stages: Sequence[StageReport]) -> Path:
@@ -167,6 +168,7 @@ def _read_stage(entry: Mapping[str, Any]) -> StageReport:
             "domains": {name: read_domain(domain) for name, domain in entry["domains"].items()},
             "beyond": {name: _read_beyond(found) for name, found in entry["beyond"].items()},
             "conditions": tuple(read_condition(found) for found in entry["conditions"]),
+            "continues": tuple(entry.get("continues", ())),
         }
     )
 

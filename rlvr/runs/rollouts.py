@@ -67,8 +67,8 @@ def write_rollouts(path: Path, groups: Sequence[Group], *, step: int, split: str
             sync(path.parent)
 
 
-def read_rollouts(path: Path) -> pa.Table:
-    """Gives the rows of one rollout file, or of all files in a folder in name order.
+def read_rollouts(path: Path, *, columns: Sequence[str] = ()) -> pa.Table:
+    """Gives the rows of one rollout file, or of all files in a folder in name order; all columns where none is named.
 
     Raises RunError when a file is missing or is no rollout file.
     """
@@ -76,7 +76,7 @@ def read_rollouts(path: Path) -> pa.Table:
     tables = []
     for file in files:
         try:
-            tables.append(pq.read_table(file, schema=SCHEMA, partitioning=None))
+            tables.append(pq.read_table(file, schema=SCHEMA, partitioning=None, columns=list(columns) or None))
         except (OSError, pa.ArrowInvalid) as error:
             raise RunError(
                 f"{file} cannot be read as rollouts: {error}",

@@ -32,14 +32,16 @@ def headline(stages: Sequence[StageReport]) -> str:
     with "Elicitation only". Every domain is named under its label. Empty where no RLVR stage was measured in a domain
     that it trained on.
     """
-    found = next((stage.beyond for stage in reversed(stages) if stage.beyond), {})
-    if not found:
+    last = next((stage for stage in reversed(stages) if stage.beyond), None)
+    if last is None:
         return ""
+    found = last.beyond
     points = {
         kind: ", ".join(f"{name} {100 * b.gain.mean:+.1f}" for name, b in found.items() if label(b.gain) == kind)
         for kind in LABELS
     }
-    unit = "(points of greedy accuracy over the strongest readout of any stage before)"
+    but = f", without {' and '.join(last.continues)}, which it continues" if last.continues else ""
+    unit = f"(points of greedy accuracy over the strongest readout of any stage before{but})"
     if not points[BEYOND] and not points[ABOVE]:
         return f"Elicitation only: {points[ELICITED]} {unit}"
     reached = sum(is_beyond(beyond.gain) for beyond in found.values())
@@ -112,8 +114,9 @@ def _reach(name: str, before: StageReport, after: StageReport) -> str:
 
 
 def _worth(stage: StageReport) -> str:
-    """Gives what an RLVR stage gained in the mean of the trained domains, and how much of it per CPU-second."""
-    gains = [found.gain for found in stage.domains.values() if found.trained and found.gain is not None]
+    """Gives what an RLVR stage gained in the mean of the domains that it trained on, and how much per CPU-second."""
+    named = [stage.domains[name].gain for name in stage.beyond if name in stage.domains]
+    gains = [gain for gain in named if gain is not None]
     if stage.kind not in REINFORCED or not gains or not stage.cpu_seconds:
         return ""
     gain = mean_of(gains)

@@ -6,30 +6,38 @@
       rlvr ──▶ held-out tasks ──▶ a gain that can be told from chance, or the end
 
 NAME/  metrics.jsonl (all rounds)  round-0/evaluation  round-1/{candidates,checkpoints,rollouts,evaluation,…}  round-2 …
+
+The held-out tasks that decide when to stop are those of the report; what they favour by chance, the report shows too.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from rlvr import keyed
-from rlvr.config.data import CHAT, EvaluateConfig
+from rlvr.config.data import EvaluateConfig
 from rlvr.config.rlvr import IterateConfig, RlvrConfig
 from rlvr.errors import TrainingError
-from rlvr.models.checkpoint import latest_checkpoint, load_trainer_state
+from rlvr.models.checkpoint import load_trainer_state
+from rlvr.models.heads import create_value_model
 from rlvr.models.policy import load_policy, load_reference
 from rlvr.runs.folder import Run
-from rlvr.stages.evaluate import RESULT, Measurement, changes_between, measure, read_measurement
-from rlvr.stages.parts import Checkpoint, Parts, sample_groups, usable_tasks
+from rlvr.stages.evaluate import Way, held_out_groups, solved_rates
+from rlvr.stages.parts import Checkpoint, Parts, last_checkpoint, sample_groups, usable_tasks, whole
 from rlvr.stages.rlvr import rlvr, stream_of, tasks_by_source
-from rlvr.statistics.intervals import Interval, mean_of
+from rlvr.statistics.intervals import Interval, mean_of, paired_difference_interval
 from rlvr.training.rollout import refuse_unscored
 from rlvr.types import Group
 
+ROUND = "round-"
 DONE = "round.json"
 CANDIDATES = "candidates.json"
+RATES = "rates.json"
+
+Rates = Mapping[str, Mapping[str, float]]
+"""Domain -> task -> share of its samples that solve it."""
 
 
 def iterate(parts: Parts, config: IterateConfig, run: Run) -> Checkpoint:
@@ -38,72 +46,128 @@ def iterate(parts: Parts, config: IterateConfig, run: Run) -> Checkpoint:
     Gives the last round's checkpoint, or the one before where the last one lost. Without an [evaluation] all rounds
     are run. Raises TrainingError where no task is within reach before the first round.
     """
-    evaluation = parts.evaluation and parts.evaluation.model_copy(update={"prompts": (CHAT,), "low_temperature": 0.0})
-    ended, announce = Checkpoint(parts.origin, 0, ()), parts.announce
-    told: list[int] = []
-
-    def go_on(steps: int, first: int) -> None:
-        # What the stage noted of steps that are made again is set aside; where it goes on is said once.
-        run.rewind(first)
-        if not told:
-            announce(steps, first)
-        told.append(first)
-
-    parts = replace(parts, announce=go_on)
-    before = _measured(parts, evaluation, run.child("round-0"), parts.origin)
+    now = _steps_so_far(config, run)
+    run.rewind(now)
+    parts.announce(config.rounds * config.steps, now)
+    ended = Checkpoint(parts.origin, 0, ())
+    before = _measured(parts, config, run.child(f"{ROUND}0"), parts.origin)
+    verdicts: list[str] = []
     for number in range(1, config.rounds + 1):
-        child = run.child(f"round-{number}")
-        made = _round(parts, config, run, child, number=number, begin=ended.path)
+        made = _round(parts, config, run, number=number, begin=ended.path)
         if made is None:
-            run.event("no_task_within_reach", round=number)
+            verdicts.append(f"round {number}: no task is within reach")
             break
-        after = _measured(parts, evaluation, child, made.path)
+        after = _measured(parts, config, run.child(f"{ROUND}{number}"), made.path)
         gain = _gain(before, after, made.domains)
-        run.event("round", number=number, gain=None if gain is None else asdict(gain))
+        verdicts.append(f"round {number}: {_said(gain, last=number == config.rounds)}")
         if gain is not None and gain.high < 0:
+            ended = replace(ended, domains=made.domains)
             break
         ended, before = made, after
         if gain is not None and gain.low <= 0:
             break
+    run.write_json("rounds.json", {"rounds": verdicts})
     return ended
 
 
-def _round(parts: Parts, config: IterateConfig, run: Run, child: Run, *, number: int, begin: Path) -> Checkpoint | None:
+def round_lines(run: Run) -> list[str]:
+    """Gives a line for each round that a stage's run holds; none for a stage of another kind."""
+    return list(run.read_json("rounds.json")["rounds"]) if (run.path / "rounds.json").is_file() else []
+
+
+def measuring_lines(run: Run) -> list[Mapping[str, float]]:
+    """Gives the metrics of all that was sampled around the rounds, which is part of what the stage costs."""
+    rounds = [child for child in run.children if child.path.name.startswith(ROUND)]
+    places = [place for child in rounds for place in child.children if place.path.name in ("evaluation", "candidates")]
+    return [line for place in places for line in place.metrics()]
+
+
+def _said(gain: Interval | None, *, last: bool) -> str:
+    if gain is None:
+        return "not measured"
+    told = f"{100 * gain.mean:+.1f} points [{100 * gain.low:+.1f}, {100 * gain.high:+.1f}] on held-out tasks"
+    if gain.high < 0:
+        return f"{told}: given up"
+    return f"{told}: not to be told from chance, so the last one" if gain.low <= 0 and not last else told
+
+
+def _steps_so_far(config: IterateConfig, run: Run) -> int:
+    for number in range(1, config.rounds + 1):
+        child = Run(run.path / f"{ROUND}{number}")
+        if not (child.path / DONE).is_file():
+            found = last_checkpoint(child) if child.checkpoints.is_dir() else None
+            here = int(load_trainer_state(found)["step"]) if found else 0
+            return (number - 1) * config.steps + here
+    return config.rounds * config.steps
+
+
+def _round(parts: Parts, config: IterateConfig, run: Run, *, number: int, begin: Path) -> Checkpoint | None:
     """Runs one round from the weights in `begin`, or gives what it made; None where no task is within reach."""
+    child, first = run.child(f"{ROUND}{number}"), (number - 1) * config.steps
     if (child.path / DONE).is_file():
         done = child.read_json(DONE)
-        return Checkpoint(child.path / done["checkpoint"], done["step"], tuple(done["domains"]))
-    found = latest_checkpoint(child.checkpoints)
+        if whole(child, child.path / done["checkpoint"], DONE):
+            _note_again(run, child, first)
+            return Checkpoint(child.path / done["checkpoint"], first + config.steps, tuple(done["domains"]))
     _load_weights(parts, begin)
-    inner = replace(
-        parts,
-        origin=begin,
-        seed=int(keyed.bits(parts.seed, "iterate/round", number)) % 2**31,
-        make_reference=partial(load_reference, begin, device=parts.policy.device),
-        announce=lambda steps, first: parts.announce(config.rounds * steps, (number - 1) * steps + first),
-    )
-    once = _once(config)
+    inner, once = _parts_of_round(parts, begin, number=number), _once(config)
     if config.candidates:
         chosen = _within_reach(inner, config, once, child)
+        if not chosen and number == 1:
+            raise TrainingError(
+                f"of {config.candidates} candidates none is solved now and then: there is nothing to begin with",
+                hint="easier tasks, more candidate_samples, or SFT first",
+            )
         if not chosen:
-            if number == 1:
-                raise TrainingError(
-                    f"of {config.candidates} candidates none is solved now and then: there is nothing to begin with",
-                    hint="easier tasks, more candidate_samples, or SFT first",
-                )
             return None
         inner = replace(inner, load=_only(parts.load, chosen))
-    if found is not None:
-        _load_weights(parts, found[0])
-    first = (number - 1) * config.steps
-    child.listeners = [lambda step, metrics: run.add_step(first + step, metrics)]
+    if found := last_checkpoint(child):
+        _load_weights(parts, found)
+    # What the stage noted of steps that are made again is set aside.
+    inner = replace(inner, announce=lambda steps, step: _rewind(run, first + step))
+    child.listeners = [lambda step, metrics: _note(run, first + step, metrics, config)]
     carried = number > 1 and config.keep_optimizer
     # The reference is the round's own, also where the row had renewed that of the round before.
     learner = {**load_trainer_state(begin)["learner"], "reference": {}} if carried else None
     made = rlvr(inner, once, child, begin_with=learner)
-    place = str(made.path.relative_to(child.path))
-    child.write_json(DONE, {"checkpoint": place, "step": first + made.step, "domains": made.domains})
+    child.write_json(DONE, {"checkpoint": str(made.path.relative_to(child.path)), "domains": made.domains})
     return replace(made, step=first + made.step)
+
+
+def _rewind(run: Run, step: int) -> None:
+    run.rewind(step)
+
+
+def _note(run: Run, step: int, metrics: Mapping[str, float], config: IterateConfig) -> None:
+    run.add_step(step, metrics)
+    if (step + 1) % config.checkpoint_every == 0 or (step + 1) % config.steps == 0:
+        run.sync()  # The round's checkpoint counts on these lines too.
+
+
+def _note_again(run: Run, child: Run, first: int) -> None:
+    """Writes what the stage lacks of a whole round: its lines were set aside when one before it was made again."""
+    known = {int(line["step"]) for line in run.metrics()}
+    for line in child.metrics():
+        step = first + int(line["step"])
+        if step not in known:
+            run.add_step(step, {key: value for key, value in line.items() if key != "step"})
+
+
+def _parts_of_round(parts: Parts, begin: Path, *, number: int) -> Parts:
+    seed = int(keyed.bits(parts.seed, "iterate/round", number)) % 2**31
+
+    def critic(path: str) -> Any:
+        if path:
+            return parts.make_critic(path)
+        return create_value_model(begin, head="zero", seed=seed, device=parts.policy.device)
+
+    return replace(
+        parts,
+        origin=begin,
+        seed=seed,
+        make_reference=partial(load_reference, begin, device=parts.policy.device),
+        make_critic=critic,
+    )
 
 
 def _once(config: IterateConfig) -> RlvrConfig:
@@ -116,21 +180,30 @@ def _load_weights(parts: Parts, path: Path) -> None:
     parts.policy.load_state_dict(load_policy(path, device=parts.policy.device).model.state_dict())
 
 
-def _measured(parts: Parts, config: EvaluateConfig | None, run: Run, path: Path) -> Measurement:
-    """Measures the weights in `path`, or reads what was measured; nothing where there is no evaluation."""
-    if config is None:
-        return Measurement({}, (), None, None)
-    place = run.child("evaluation")
-    if (place.path / RESULT).is_file():
-        return read_measurement(place)
+def _measured(parts: Parts, config: IterateConfig, run: Run, path: Path) -> Rates:
+    """Gives the rates of the weights in `path` on held-out tasks, asked as in training; measured once a round."""
+    evaluation: EvaluateConfig | None = parts.evaluation
+    if evaluation is None or not evaluation.data:
+        return {}
+    if (run.path / RATES).is_file() and (stored := run.read_json(RATES))["checkpoint"] == path.name:
+        return dict(stored["rates"])
     _load_weights(parts, path)
-    return measure(parts, config, place)
+    place = run.child("evaluation")
+    place.rewind(0)
+    with place.step(0) as record:
+        way = Way(config.prompt, evaluation.temperature, evaluation.samples, "evaluate")
+        rates = solved_rates(held_out_groups(parts, evaluation, [way], record)[way])
+    run.write_json(RATES, {"checkpoint": path.name, "rates": rates})
+    return rates
 
 
-def _gain(before: Measurement, after: Measurement, domains: Sequence[str]) -> Interval | None:
+def _gain(before: Rates, after: Rates, domains: Sequence[str]) -> Interval | None:
     """Gives the mean rise of pass@1 over the domains that were trained on and measured; None where there is none."""
-    changes = changes_between(before, after)
-    gains = [changes[domain].gain for domain in domains if domain in changes]
+    gains = []
+    for domain in domains:
+        old, new = before.get(domain, {}), after.get(domain, {})
+        if common := [task for task in old if task in new]:
+            gains.append(paired_difference_interval([old[t] for t in common], [new[t] for t in common]))
     return mean_of(gains) if gains else None
 
 

@@ -108,8 +108,7 @@ def _sampled_once(
         record.rollouts(groups, split="pairs")
         refuse_unscored(groups, MAX_UNSCORED_RATE)
     found = choose(groups, parts.seed)
-    cut = sum(completion.finish == "length" for group in groups for completion in group.completions)
-    sampling_run.write_json(f"{what}.json", {what: found, "tasks": len(groups), "cut": cut})
+    sampling_run.write_json(f"{what}.json", {what: found, "tasks": len(groups), "cut": _num_cut(groups)})
     return found
 
 
@@ -133,8 +132,8 @@ def _pairs_of(groups: list[Group], seed: int) -> list[dict[str, Any]]:
     if not pairs:
         raise DataError(
             f"no preference pair: on none of {len(groups)} tasks were the policy's {len(groups[0].completions)} "
-            "whole samples partly right and partly wrong",
-            hint='easier tasks, a larger group_size, or pairs = "data"',
+            f"samples partly right and partly wrong{_cut_line(groups)}",
+            hint='easier tasks, a larger group_size, a larger max_completion_tokens, or pairs = "data"',
         )
     return pairs
 
@@ -147,12 +146,27 @@ def _pair(group: Group, told: Sequence[tuple[str, bool]], seed: int) -> dict[str
     return {**_prompt(group), "chosen": chosen, "rejected": rejected, "domain": group.task.domain}
 
 
+def _num_cut(groups: list[Group]) -> int:
+    return sum(completion.finish == "length" for group in groups for completion in group.completions)
+
+
+def _cut_line(groups: list[Group]) -> str:
+    cut, every = _num_cut(groups), sum(len(group.completions) for group in groups)
+    return f"; the length limit cut {cut} of {every} samples, which are left out" if cut else ""
+
+
 def _completions_of(groups: list[Group], seed: int) -> list[dict[str, Any]]:
-    return [
+    found = [
         {**_prompt(group), "completion": text, "desirable": solved, "domain": group.task.domain}
         for group in groups
         for text, solved in _told_apart(group)
     ]
+    if not found:
+        raise DataError(
+            f"no completion of the policy can be learned from{_cut_line(groups)}",
+            hint="a larger max_completion_tokens, or tasks that the verifier can tell",
+        )
+    return found
 
 
 def _told_apart(group: Group) -> list[tuple[str, bool]]:

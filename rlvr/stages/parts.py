@@ -1,5 +1,6 @@
 """What a stage works with. Whether these are local objects or handles is decided where they are made."""
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,13 +13,17 @@ from rlvr.data.sources import Kind
 from rlvr.data.split import problem_of
 from rlvr.data.stream import Draw
 from rlvr.engines.base import Engine, Sampling
+from rlvr.errors import CheckpointError
 from rlvr.models.checkpoint import latest_checkpoint, load_trainer_state, save_checkpoint
 from rlvr.models.optim import Optimizer
 from rlvr.models.policy import context_length
 from rlvr.runs.folder import Run
+from rlvr.runs.publish import damages
 from rlvr.training.intake import Intake, take_in
 from rlvr.training.rollout import Scores, Shape, complete_groups
 from rlvr.types import Check, Group, IntArray, Task
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +72,29 @@ class Parts:
 def domains_of(items: Sequence[Any]) -> tuple[str, ...]:
     """Gives the domains of tasks, demonstrations, preferences or documents, each once, in order."""
     return tuple(sorted({item.domain for item in items}))
+
+
+def last_checkpoint(run: Run) -> Path | None:
+    """Gives the run's last whole checkpoint. Where all are damaged, they are set aside: the run begins anew."""
+    try:
+        found = latest_checkpoint(run.checkpoints)
+    except CheckpointError as error:
+        log.warning("%s; %s begins anew", error.message, run.path.name)
+        aside = run.path / f"damaged-{len(list(run.path.glob('damaged-*'))) + 1}"
+        run.checkpoints.rename(aside)
+        run.event("checkpoints_damaged", to=aside.name)
+        return None
+    return found[0] if found else None
+
+
+def whole(run: Run, checkpoint: Path, done: str) -> bool:
+    """Says whether a checkpoint of the run is whole; where it is not, `done`, the file that names it, is removed."""
+    trouble = damages(checkpoint)
+    if trouble:
+        log.warning("%s is damaged (%s); going on from the last whole checkpoint", checkpoint, trouble[0])
+        run.event("checkpoint_damaged", checkpoint=checkpoint.name, damages=trouble)
+        (run.path / done).unlink()
+    return not trouble
 
 
 def restore(run: Run) -> tuple[int, Path | None, dict[str, Any]]:

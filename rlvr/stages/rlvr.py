@@ -42,7 +42,10 @@ def rlvr(parts: Parts, config: RlvrConfig, run: Run, *, begin_with: Mapping[str,
     learner = _learner(parts, config, row)
     step_now, path, state = restore(run)
     conditions = measure_conditions(parts, config, intake, run) if step_now == 0 else ()
-    _begin(learner, tasks, state or (load_trainer_state(parts.origin) if config.continues else {}), begin_with)
+    known = state or (load_trainer_state(parts.origin) if config.continues else {})
+    _begin(learner, tasks, known, begin_with)
+    # Steps that the stages made which this one continues: what is done every so many steps counts them too.
+    before = int(known.get("steps_before", 0)) + (0 if state else int(known.get("step", 0)))
     if not state:
         learner.begin_schedule()
     parts.announce(config.steps, step_now)
@@ -52,14 +55,14 @@ def rlvr(parts: Parts, config: RlvrConfig, run: Run, *, begin_with: Mapping[str,
     parent = parts.make_reference() if config.kl_groups and not row.needs_reference else None
     rollout_of = partial(_rollout, parts=parts, config=config, row=row, intake=intake, tasks=tasks)
     for step in range(step_now, config.steps):
-        if row.reference_every and step and step % row.reference_every == 0:
+        if row.reference_every and before + step and (before + step) % row.reference_every == 0:
             learner.renew_reference()
         with run.step(step) as record:
             engine.load_weights(parts.policy, version=step)
             rollout = rollout_of(engine=engine)
             record.rollouts(rollout.groups, split="train")
             refuse_unscored(rollout.groups, config.max_unscored_rate)
-            lesson = _lesson(rollout, config, row, seed=parts.seed, step=step)
+            lesson = _lesson(rollout, config, row, seed=parts.seed, step=before + step)
             samples = to_samples(lesson.kept if row.refill else lesson.groups, drop_truncated=row.drop_truncated)
             measured = learner.measure(samples)
             weights = {group.draw_index: parts.weights.get(group.task.check, 1.0) for group in lesson.kept}
@@ -74,7 +77,7 @@ def rlvr(parts: Parts, config: RlvrConfig, run: Run, *, begin_with: Mapping[str,
             if parts.evaluation and config.evaluate_every and (step + 1) % config.evaluate_every == 0:
                 record.metrics(held_out(parts, parts.evaluation, record, version=step + 1))
         if (step + 1) % config.checkpoint_every == 0 or step + 1 == config.steps:
-            path = save(parts, run, step + 1, {"learner": learner.state(), "stream": tasks.state()})
+            path = save(parts, run, step + 1, _state(learner, tasks, before))
     assert path is not None, "there is at least one step, and the last one is saved"
     return Checkpoint(path, config.steps, domains_of(intake.tasks))
 
@@ -86,6 +89,10 @@ def _begin(learner: Learner, tasks: TaskStream, state: Mapping[str, Any], begin_
         tasks.restore(state["stream"])
     elif begin_with is not None:
         learner.restore(begin_with)
+
+
+def _state(learner: Learner, tasks: TaskStream, before: int) -> dict[str, Any]:
+    return {"learner": learner.state(), "stream": tasks.state(), "steps_before": before}
 
 
 def tasks_by_source(parts: Parts, config: RlvrConfig) -> dict[str, list[Task]]:

@@ -4,13 +4,12 @@ A task whose own solution fails would punish right answers. Its tests may be bro
 have, or ask for what cannot be compared.
 """
 
-import itertools
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from rlvr.types import Solution, Task, Verdict
-from rlvr.verifiers.many import verify_many
-from rlvr.verifiers.table import REFERENCE_CHECKS
+from rlvr.types import Completion, Solution, Task, Verdict
+from rlvr.verifiers.many import text_completion, verify_tasks
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,24 +22,22 @@ class Calibrated:
 
 
 def calibrate(solutions: Iterable[Solution]) -> Iterator[Calibrated]:
-    """Yields every task in its order with the verdict of its own verifier on its solution."""
-    for verifier, run in itertools.groupby(solutions, key=lambda solution: solution.task.verifier):
-        waiting: list[Task] = []
-        for number, verdict in enumerate(verify_many(_rows(run, waiting), verifier)):
-            task = waiting[number]
-            yield Calibrated(task, verdict, _reason(task, verdict))
+    """Yields every task in its order with its own verifier's verdict on its solution, as training would judge it."""
+    waiting: deque[Task] = deque()
 
+    def pairs() -> Iterator[tuple[Task, Completion]]:
+        for solution in solutions:
+            waiting.append(solution.task)
+            yield solution.task, text_completion(solution.text)
 
-def _rows(solutions: Iterable[Solution], waiting: list[Task]) -> Iterator[dict[str, object]]:
-    for solution in solutions:
-        waiting.append(solution.task)
-        yield {"id": solution.id, "completion": solution.text, "reference": solution.task.reference}
+    for verdict in verify_tasks(pairs()):
+        task = waiting.popleft()
+        yield Calibrated(task, verdict, _reason(task, verdict))
 
 
 def _reason(task: Task, verdict: Verdict) -> str:
     if verdict.outcome is not None and verdict.outcome >= task.threshold:
         return ""
-    check = REFERENCE_CHECKS.get(task.verifier)
-    fault = check(task.reference) if check is not None and verdict.status == "bad_reference" else None
-    told = [fault or "", *(str(verdict.parts.get(name, "")) for name in ("failed", "error"))]
+    fault = verdict.extracted if verdict.status == "bad_reference" else ""
+    told = [fault, *(str(verdict.parts.get(name, "")) for name in ("failed", "error"))]
     return f"{verdict.status}: {'; '.join(dict.fromkeys(part for part in told if part))}"[:300]

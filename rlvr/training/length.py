@@ -29,7 +29,7 @@ class Completions:
 
     `step` and `group` number their step and prompt, `tokens` are those that can be trained, `right` says whether the
     task is solved, `reward` is what the advantage reads. `learned` is False for those that are in no update and yet
-    in their group's baseline.
+    in their group's baseline, `kept` for those whose group has no advantage, and counts all the same.
     """
 
     step: Numbers
@@ -38,6 +38,7 @@ class Completions:
     right: Numbers
     reward: Numbers
     learned: Numbers
+    kept: Numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ def length_report(found: Completions, row: Algorithm, *, max_completion_tokens: 
     """
     if not found.learned.any():
         raise DataError("no completion that is learned from, so no length to analyse")
-    pull = np.abs(_advantages(found, row))[found.learned]
+    pull = np.where(found.kept, np.abs(_advantages(found, row)), 0.0)[found.learned]
     found = Completions(**{item.name: getattr(found, item.name)[found.learned] for item in fields(found)})
     highest = np.unique(np.quantile(found.tokens, np.linspace(0, 1, BINS + 1)[1:], method="nearest"))
     place, num_bins = np.searchsorted(highest, found.tokens), len(highest)

@@ -5,14 +5,13 @@ So the reward that is trained on can be held against what is true: reward reads 
 
 import asyncio
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from torch import Tensor
 
-from rlvr.data.chat import encode_prompt
 from rlvr.errors import VerifierError
 from rlvr.models.heads import token_values
 from rlvr.models.policy import context_length
@@ -56,13 +55,15 @@ class RewardScores:
 
     The reward model reads the very tokens that the policy read and wrote, and its reward is its number at the last one:
     the stop token, or where the length limit cut, whatever stands there. Groups that are finished at the same time
-    share its batches.
+    share its batches. `encode` gives a task's prompt as the policy was asked it.
     """
 
-    def __init__(self, verifiers: Scores, model: Any, tokenizer: Any, *, microbatch_tokens: int, dtype: str) -> None:
+    def __init__(
+        self, verifiers: Scores, model: Any, encode: Callable[[Task], IntArray], *, microbatch_tokens: int, dtype: str
+    ) -> None:
         self._verifiers = verifiers
         self._model = model
-        self._tokenizer = tokenizer
+        self._encode = encode
         self._microbatch_tokens = microbatch_tokens
         self._dtype = dtype
         self._waiting: list[_Waiting] = []
@@ -90,7 +91,7 @@ class RewardScores:
         return self._verifiers.check_references(tasks)
 
     async def _rewards(self, task: Task, completions: Sequence[Completion]) -> tuple[float, ...]:
-        prompt = encode_prompt(self._tokenizer, task.messages)
+        prompt = self._encode(task)
         rows = [self._row(task, np.concatenate([prompt, completion.token_ids])) for completion in completions]
         loop = asyncio.get_running_loop()
         waiting = _Waiting(task, rows, loop.create_future())

@@ -68,7 +68,22 @@ def verify_many(
     """
     scorer = scorer or Scorer()
     scorer.resolve(verifier)
-    return _verdicts(scorer, rows, verifier, dict(options or {}), completion_field, answer_field)
+    settings = verifier, dict(options or {}), completion_field, answer_field
+    return _verdicts(scorer, (_read(row, *settings) for row in rows))
+
+
+def verify_tasks(pairs: Iterable[tuple[Task, Completion]], *, scorer: Scorer | None = None) -> Iterator[Verdict]:
+    """Gives one verdict per task and completion, in their order, as they become known: by each task's own verifier.
+
+    As in training: a task whose reference its verifier does not take has outcome None and status "bad_reference".
+    """
+    scorer = scorer or Scorer()
+
+    def checked(task: Task, completion: Completion) -> tuple[Task, Completion] | Verdict:
+        (fault,) = scorer.check_references([task])
+        return (task, completion) if fault is None else Verdict(None, "bad_reference", fault[:200])
+
+    return _verdicts(scorer, (checked(*pair) for pair in pairs))
 
 
 def reference_fault(row: Row, verifier: str, *, options: Mapping[str, Any], answer_field: str = "") -> str | None:
@@ -78,18 +93,15 @@ def reference_fault(row: Row, verifier: str, *, options: Mapping[str, Any], answ
     return None if check is None or isinstance(read, Verdict) else check(read[0].reference)
 
 
-def _verdicts(
-    scorer: Scorer, rows: Iterable[Row], verifier: str, options: dict[str, Any], completion: str, answer: str
-) -> Iterator[Verdict]:
-    at_once = AT_ONCE.get(verifier)
+def _verdicts(scorer: Scorer, pairs: Iterable[tuple[Task, Completion] | Verdict]) -> Iterator[Verdict]:
     pending: deque[Verdict | Future[Verdict]] = deque()
     loop = _Loop(scorer)
     try:
-        for row in rows:
-            read = _read(row, verifier, options, completion, answer)
+        for read in pairs:
             if isinstance(read, Verdict):
                 pending.append(read)
             else:
+                at_once = AT_ONCE.get(read[0].verifier)
                 known = _now(at_once, *read) if at_once else None
                 pending.append(known or loop.submit(*read))
             while pending and (len(pending) > WINDOW or not isinstance(pending[0], Future) or pending[0].done()):

@@ -84,7 +84,9 @@ def test_the_page_is_drawn_beside_the_stage_and_needs_nothing_else(
     run = write_run(tmp_path)
     assert main(["analyze", "length", str(run), "--stage", "1-rlvr"]) == 0
     said = capsys.readouterr().out
-    assert "This run uses constant: of all that pushes wrong answers down, 80 % falls on those of 16 to 16" in said
+    assert (
+        "This run uses constant: of all that pushes wrong answers down, 80 % falls on those of 16 to 16 tokens" in said
+    )
     assert "With sequence_mean it would be 50 %: long wrong answers would be held back less, and could grow" in said
     page = (run / "1-rlvr" / "length.html").read_text()
     assert page.count("<svg") == 5
@@ -96,7 +98,7 @@ def test_a_stage_that_is_not_there_or_took_no_step_is_a_clear_error(
 ) -> None:
     run = write_run(tmp_path)
     assert main(["analyze", "length", str(run), "--stage", "dpo"]) != 0
-    assert "no such stage 'dpo': its stages of kind rlvr are 1-rlvr, 2-later" in capsys.readouterr().err
+    assert "has no stage 'dpo': its stages of kind rlvr are 1-rlvr, 2-later" in capsys.readouterr().err
     Run.open(run).child("2-later")
     assert main(["analyze", "length", str(run)]) != 0
     assert "holds no training rollouts" in capsys.readouterr().err

@@ -15,7 +15,8 @@ ROWS = [
     {"id": "right", "prompt": "2 + 2?", "answer": "4", "verifier": "exact", "solution": "4"},
     {"id": "wrong", "prompt": "2 + 3?", "answer": "6", "verifier": "exact", "solutions": ["5", "6"]},
     {"id": "none", "prompt": "2 + 4?", "answer": "6", "verifier": "exact"},
-    {"id": "number", "prompt": "2 + 5?", "answer": "7", "verifier": "numeric", "solution": "\\boxed{7}"},
+    {"id": "number", "prompt": "2 + 5?", "reference": {"answer": "7"}, "verifier": "numeric", "solution": "\\boxed{7}"},
+    {"id": "bare", "prompt": "2 + 6?", "answer": "8", "verifier": "numeric", "solution": "\\boxed{8}"},
 ]
 PROGRAMS = [
     {"id": "adds", "prompt": "Add.", "reference": ADD, "verifier": "code", "solution": "def add(a, b): return a + b"},
@@ -34,13 +35,31 @@ def test_a_task_that_its_solution_does_not_solve_is_named_and_then_left_out(
     data, out = write(tmp_path / "rows.jsonl", ROWS), tmp_path / "out.jsonl"
     assert main(["calibrate", str(data), "--output", str(out)]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "file: 2 of 3 solutions pass (66.67 %)"
+    assert lines[0] == "file: 2 of 4 solutions pass (50.00 %)"
     assert lines[1].startswith("  wrong: ok")
-    assert lines[2] == "1 rows left out, the first: rows.jsonl:3: no solution"
-    assert [json.loads(line)["id"] for line in out.read_text().splitlines()] == ["wrong"]
+    assert lines[2].startswith("  bare: bad_reference: expected"), "training would not take it either"
+    assert lines[3] == "1 rows left out, the first: rows.jsonl:3: no solution"
+    assert [json.loads(line)["id"] for line in out.read_text().splitlines()] == ["wrong", "bare"]
     left = load("task", "file", "all", path=data, quarantine=out)
     assert [task.id for task in left.items] == ["right", "none", "number"]
     assert left.skipped.first.endswith("wrong is quarantined: ok: ")
+    assert [task.id for task in load("task", "file", "all", path=data, quarantine=out, limit=2).items] == [
+        "right",
+        "none",
+    ]
+
+
+def test_a_source_is_calibrated_in_all_of_its_parts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    try:
+        code.sandboxes()
+    except VerifierError as error:
+        pytest.skip(error.message)
+    row = {"text": "Add one.", "code": "def f(x): return x + 1", "test_list": ["assert f(1) == 2"]}
+    data = write(tmp_path / "mbpp.jsonl", [{**row, "task_id": number, "text": f"{number}"} for number in (3, 30, 700)])
+    assert main(["calibrate", "mbpp", "--path", str(data), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["tasks"] == 3
+    assert main(["calibrate", "mbpp", "--path", str(data), "--split", "test", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["tasks"] == 1
 
 
 def test_programs_are_run_against_their_tests(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,6 +1,7 @@
 """A run goes on for more steps: with its learner, its reference and its place in the data, as one stage more."""
 
 from pathlib import Path
+from shutil import copytree
 
 import pyarrow.parquet as pq
 import pytest
@@ -10,7 +11,7 @@ from tiny import write_base
 from rlvr.app.cli import main
 from rlvr.app.pipeline import resume, start
 from rlvr.config.reading import read_recipe
-from rlvr.errors import RecipeError
+from rlvr.errors import RecipeError, RunError
 from rlvr.runs.compare import differences
 from rlvr.runs.folder import Run
 from rlvr.runs.report import read_report
@@ -101,6 +102,7 @@ def test_the_report_has_both_and_reads_no_ancestor_out_of_what_is_continued(cook
     assert [base.name, first.name, more.name] == ["base", "rlvr", "rlvr-7"]
     assert more.domains["words"].gain is not None
     assert {found.stage for found in more.beyond.values()} == {"base"}
+    assert (first.continues, more.continues) == ((), ("rlvr",))
     assert more.cpu_seconds > 0
     config = Run.open(cooked).config()
     assert [entry["steps"] for entry in config["recipe"]["stage"]] == [4, 3]
@@ -120,6 +122,26 @@ def test_a_third_time_counts_all_steps_in_its_name(cooked: Path, tmp_path: Path)
     resume(run, more_steps=1)
     resume(run, more_steps=2)
     assert sorted(path.name for path in run.iterdir() if path.is_dir()) == ["0-base", "1-rlvr", "2-rlvr-2", "3-rlvr-4"]
+
+
+def test_a_run_that_has_not_ended_does_not_go_on_for_more_steps(cooked: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    copytree(cooked, run)
+    (run / "2-rlvr-7" / "done.json").unlink()
+    before = (run / "config.json").read_text()
+    with pytest.raises(RunError, match="has not ended: its last stage is not done"):
+        resume(run, more_steps=2)
+    assert (run / "config.json").read_text() == before
+
+
+def test_what_is_done_every_so_many_steps_counts_those_of_the_stages_before(tmp_path: Path) -> None:
+    cells = '{ preset = "r1_zero", reference_every = 3, updates_per_step = 1, kl_coefficient = 0.5 }'
+    grpo = '{ preset = "grpo", kl_place = "loss", kl_coefficient = 0.05 }'
+    two = [stage("rlvr", 4), stage("more", 4, continues=True)]
+    run = start(read_recipe(write_recipe(tmp_path, *(one.replace(grpo, cells) for one in two)), [f"runs={tmp_path}"]))
+    kl = [line["train/kl"] for name in ("1-rlvr", "2-more") for line in Run.open(run / name).metrics()]
+    # after a renewal, at steps 3 and 6, the policy is its own reference
+    assert [step for step, value in enumerate(kl) if value == pytest.approx(0.0, abs=1e-7)] == [0, 3, 6]
 
 
 @pytest.mark.parametrize("word", ["steps=200", "steps=+0", "steps=+-3", "steps=+x", "seed=3", "rlvr.steps=+3"])

@@ -208,3 +208,12 @@ def test_an_unknown_task_and_an_impossible_rate_are_our_own_mistakes() -> None:
         stream().record("nowhere", 0.5)
     with pytest.raises(AssertionError, match=r"\[0, 1\]"):
         stream().record("a/1", 1.5)
+
+
+def test_a_memory_of_another_version_is_one_clear_error() -> None:
+    subject = stream()
+    subject.record("a/1", 0.5)
+    state = subject.state()
+    state["memory"] = {"a/1": [1, 0.5, 0.5]}
+    with pytest.raises(DataError, match="written by another version"):
+        stream().restore(state)

@@ -112,7 +112,7 @@ def test_the_report_has_the_published_shape_with_the_base_first(tmp_path):
         "perplexity": 5.5,
         "no_signal_rate": 0.4,
     }
-    assert set(data["stages"][1]) - set(flat) == {"domains", "beyond", "conditions"}
+    assert set(data["stages"][1]) - set(flat) == {"domains", "beyond", "conditions", "continues"}
 
 
 def test_a_domain_has_the_published_shape(tmp_path):
@@ -290,14 +290,24 @@ def test_gain_lines_say_the_rise_over_the_stage_before_and_over_the_strongest_re
 
 def test_what_the_mean_gain_cost_stands_after_the_gains():
     base, learned = stages()
-    sums = replace(whole()[1].domains["arithmetic"], trained=True, gain=Interval(0.2, 0.12, 0.28))
-    found = replace(learned, domains={"sums": sums, "words": replace(sums, gain=Interval(0.1, 0.04, 0.16))})
-    # (20 + 10) / 2; half widths 8 and 6: sqrt(64 + 36) / 2; 15 points in 50 CPU-seconds
-    (line,) = [line for line in gain_lines([base, replace(found, cpu_seconds=50.0)]) if "mean of" in line]
+    sums = replace(whole()[1].domains["arithmetic"], gain=Interval(0.2, 0.12, 0.28))
+    words, seen = replace(sums, gain=Interval(0.1, 0.04, 0.16)), replace(sums, gain=Interval(0.9, 0.8, 1.0))
+    trained = {"sums": beyond(0.1, 0.0, 0.2), "words": beyond(0.1, 0.0, 0.2)}
+    found = replace(
+        learned, domains={"sums": sums, "words": words, "sums-seen": seen}, beyond=trained, cpu_seconds=50.0
+    )
+    # (20 + 10) / 2, the domain that was trained on to the letter apart; half widths 8 and 6: sqrt(64 + 36) / 2
+    (line,) = [line for line in gain_lines([base, found]) if "mean of" in line]
     assert line.endswith("pass@1 +15.0 points [+10.0, +20.0] in 50 CPU-seconds, +30.00 in a hundred")
-    untrained = {name: replace(domain, trained=False) for name, domain in found.domains.items()}
-    assert not any("mean of" in line for line in gain_lines([base, replace(found, domains=untrained)]))
+    assert not any("mean of" in line for line in gain_lines([base, replace(found, beyond={})]))
     assert not any("mean of" in line for line in gain_lines([base, replace(found, kind="dpo")]))
+
+
+def test_the_headline_of_a_stage_that_goes_on_names_what_it_was_not_held_against():
+    found = stage(beyond={"sums": beyond(0.123, 0.05, 0.2)})
+    assert headline([replace(found, continues=("rlvr", "rlvr-7"))]).endswith(
+        "of any stage before, without rlvr and rlvr-7, which it continues)"
+    )
 
 
 def test_a_line_of_perplexity_names_both_references():

@@ -1,6 +1,7 @@
 """Rounds of RLVR: on the tasks within reach, from a new reference, until one brings nothing."""
 
 import json
+import re
 
 import pytest
 import torch
@@ -68,7 +69,7 @@ def parts_of(base, found=None, **changes):
 
 
 def rounds(run):
-    return [event for event in run.events() if event["kind"] == "round"]
+    return json.loads((run.path / "rounds.json").read_text())["rounds"]
 
 
 def state(run, number):
@@ -81,11 +82,11 @@ def test_each_round_learns_and_its_steps_are_counted_through(base, tmp_path):
     made = iterate(parts_of(base), config(steps=6), run)
     assert [line["step"] for line in run.metrics()] == list(range(12))
     first, second = rounds(run)
-    assert first["gain"]["mean"] > 0.1
+    assert re.fullmatch(r"round 1: \+\d\d\.\d points \[\+\d+\.\d, \+\d\d\.\d\] on held-out tasks", first), first
     assert made.path.parent.parent.name == "round-2"
     assert (made.step, made.domains) == (12, ("tiny",))
     assert run.metrics()[-1]["rollout/outcome_mean"] > run.metrics()[0]["rollout/outcome_mean"] + 0.2
-    assert second["number"] == 2
+    assert second.startswith("round 2: ")
 
 
 @pytest.mark.usefixtures("each_round_gains")
@@ -120,24 +121,29 @@ def test_the_optimizer_is_kept_or_begins_anew_and_its_schedule_always_does(kept,
 
 
 @pytest.mark.parametrize(
-    ("gain", "last", "given"),
-    [((0.1, -0.1, 0.3), 1, "round-1"), ((-0.2, -0.3, -0.1), 1, "base"), ((0.2, 0.1, 0.3), 2, "round-2")],
+    ("gain", "said", "given"),
+    [
+        ((0.1, -0.1, 0.3), ["not to be told from chance, so the last one"], "round-1"),
+        ((-0.2, -0.3, -0.1), ["given up"], "base"),
+        ((0.2, 0.1, 0.3), ["tasks", "tasks"], "round-2"),
+    ],
 )
 def test_a_round_within_the_noise_is_the_last_one_and_one_that_lost_is_given_up(
-    gain, last, given, base, tmp_path, monkeypatch
+    gain, said, given, base, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(module, "_gain", lambda before, after, domains: Interval(*gain))
     run = make_run(tmp_path / "run")
     made = iterate(parts_of(base), config(steps=1), run)
-    assert [event["number"] for event in rounds(run)] == list(range(1, last + 1))
+    assert [line.endswith(end) for line, end in zip(rounds(run), said, strict=True)] == [True] * len(said)
     assert made.path == base if given == "base" else made.path.parent.parent.name == given
+    assert made.domains == ("tiny",), "it was trained on, whatever came of it"
 
 
 def test_without_an_evaluation_all_rounds_are_run(base, tmp_path):
     run = make_run(tmp_path / "run")
     parts = make_parts(base, {"task": items()}, scores=Scorer({"emit": verdict}))
     iterate(parts, config(steps=1, rounds=3), run)
-    assert [(event["number"], event["gain"]) for event in rounds(run)] == [(1, None), (2, None), (3, None)]
+    assert rounds(run) == ["round 1: not measured", "round 2: not measured", "round 3: not measured"]
 
 
 def test_where_no_task_is_within_reach_it_does_not_begin(base, tmp_path):
@@ -146,11 +152,38 @@ def test_where_no_task_is_within_reach_it_does_not_begin(base, tmp_path):
         iterate(parts_of(base, never), config(), make_run(tmp_path / "run"))
 
 
-@pytest.mark.parametrize("deadly", [2, 4])
+def differing(one, other):
+    """What differs between two stages' runs and between their rounds."""
+    found = differences(one.path, other.path)
+    for number in (1, 2):
+        for place in (f"round-{number}", f"round-{number}/candidates", f"round-{number}/evaluation"):
+            found += differences(one.path / place, other.path / place)
+    return found
+
+
+@pytest.fixture(scope="module")
+def undisturbed(base, tmp_path_factory):
+    run = make_run(tmp_path_factory.mktemp("whole") / "run")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_gain", lambda before, after, domains: Interval(0.2, 0.1, 0.3))
+        made = iterate(parts_of(base), config(), run)
+    return run, made
+
+
+def resumed(base, run, undisturbed):
+    told = []
+    made = iterate(parts_of(base, announce=lambda steps, first: told.append((steps, first))), config(), run)
+    whole, expected = undisturbed
+    assert made.path.relative_to(run.path) == expected.path.relative_to(whole.path)
+    assert (made.step, made.domains) == (expected.step, expected.domains)
+    assert differing(whole, run) == []
+    return told
+
+
 @pytest.mark.usefixtures("each_round_gains")
-def test_a_stage_that_was_killed_ends_as_an_undisturbed_one(deadly, base, tmp_path):
-    whole, broken = make_run(tmp_path / "whole"), make_run(tmp_path / "broken")
-    expected = iterate(parts_of(base), config(), whole)
+@pytest.mark.parametrize("deadly", [2, 4])
+def test_a_stage_that_was_killed_in_a_step_ends_as_an_undisturbed_one(deadly, base, tmp_path, undisturbed):
+    broken = make_run(tmp_path / "broken")
 
     def kill(step, metrics):
         if step == deadly:
@@ -160,10 +193,74 @@ def test_a_stage_that_was_killed_ends_as_an_undisturbed_one(deadly, base, tmp_pa
     with pytest.raises(KeyboardInterrupt):
         iterate(parts_of(base), config(), broken)
     broken.listeners.clear()
-    told = []
-    made = iterate(parts_of(base, announce=lambda steps, first: told.append((steps, first))), config(), broken)
-    assert told == [(6, deadly)], "the step that was written and not yet in a checkpoint is made again"
-    assert made.path.relative_to(broken.path) == expected.path.relative_to(whole.path)
-    assert differences(whole.path, broken.path) == []
-    for number in (1, 2):
-        assert differences(whole.path / f"round-{number}", broken.path / f"round-{number}") == []
+    # the step that was written and is not in a checkpoint is made again
+    assert resumed(base, broken, undisturbed) == [(6, deadly)]
+
+
+@pytest.mark.usefixtures("each_round_gains")
+@pytest.mark.parametrize(
+    ("what", "time", "first"),
+    [
+        ("sample_groups", 1, 0),
+        ("sample_groups", 2, 3),
+        ("held_out_groups", 1, 0),
+        ("held_out_groups", 2, 3),
+        ("held_out_groups", 3, 6),
+        ("solved_rates", 3, 6),
+        ("nothing", 1, 6),
+    ],
+)
+def test_a_stage_that_was_killed_around_a_round_ends_as_an_undisturbed_one(
+    what, time, first, base, tmp_path, undisturbed, monkeypatch
+):
+    broken, calls, function = make_run(tmp_path / "broken"), [], getattr(module, what, None)
+
+    def deadly(*arguments, **options):
+        calls.append(what)
+        if len(calls) == time:
+            raise KeyboardInterrupt
+        return function(*arguments, **options)
+
+    if function is None:  # killed after its end, before the pipeline knew
+        iterate(parts_of(base), config(), broken)
+    else:
+        monkeypatch.setattr(module, what, deadly)
+        with pytest.raises(KeyboardInterrupt):
+            iterate(parts_of(base), config(), broken)
+        monkeypatch.setattr(module, what, function)
+    assert resumed(base, broken, undisturbed) == [(6, first)]
+
+
+@pytest.mark.usefixtures("each_round_gains")
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_damaged_checkpoint_of_a_round_is_made_again(number, base, tmp_path, undisturbed, caplog):
+    broken = make_run(tmp_path / "broken")
+    iterate(parts_of(base), config(), broken)
+    checkpoints = broken.path / f"round-{number}" / "checkpoints"
+    (*_, last) = sorted(checkpoints.glob("step-*"))
+    (last / "model.safetensors").write_bytes(b"nothing")
+    resumed(base, broken, undisturbed)
+    assert "is damaged" in caplog.text
+    for folder in checkpoints.glob("step-*"):
+        (folder / "model.safetensors").write_bytes(b"nothing")
+    resumed(base, broken, undisturbed)
+    assert len(list(checkpoints.parent.glob("damaged-*"))) == 1
+
+
+def test_the_gain_is_measured_as_tasks_are_asked_in_training(base, tmp_path):
+    run = make_run(tmp_path / "run")
+    iterate(parts_of(base), config(prompt="w20 {problem} w21", steps=1, rounds=1), run)
+    rows = read_rollouts(run.path / "round-1" / "evaluation" / "rollouts").to_pylist()
+    assert rows
+    assert all((row["prompt_ids"][0], row["prompt_ids"][-1]) == (20, 21) for row in rows)
+
+
+@pytest.mark.usefixtures("each_round_gains")
+def test_a_critic_of_a_later_round_begins_with_that_round_s_weights(base, tmp_path, monkeypatch):
+    begun, make = [], module.create_value_model
+    monkeypatch.setattr(
+        module, "create_value_model", lambda path, **options: begun.append(path) or make(path, **options)
+    )
+    run = make_run(tmp_path / "run")
+    iterate(parts_of(base), config(algorithm="ppo", steps=1), run)
+    assert begun == [base, run.path / "round-1" / "checkpoints" / "step-000001"]

@@ -33,6 +33,7 @@ def test_tasks_whose_solution_fails_their_own_tests_are_named_with_the_reason() 
 
 
 def test_each_task_s_own_verifier_judges_and_the_order_is_kept() -> None:
-    tasks = [Task(f"made/{verifier}", (), "4", verifier, "made", "made") for verifier in ("exact", "numeric", "exact")]
+    asked = (("exact", "4"), ("numeric", {"answer": "4"}), ("exact", "4"))
+    tasks = [Task(f"made/{verifier}", (), reference, verifier, "made", "made") for verifier, reference in asked]
     found = list(calibrate([Solution(task, text) for task, text in zip(tasks, ("4", r"\boxed{4}", "5"), strict=True)]))
     assert [(one.task.verifier, one.reason) for one in found] == [("exact", ""), ("numeric", ""), ("exact", "ok: ")]

@@ -10,11 +10,12 @@ from rlvr.errors import DataError
 from rlvr.training.length import Completions, length_report
 
 
-def completions(*rows, learned=None):
+def completions(*rows, learned=None, kept=None):
     """Rows of (step, group, tokens, right); the reward is 1 where right."""
     step, group, tokens, right = (np.array(column) for column in zip(*rows, strict=True))
     learned = np.ones(len(rows), dtype=bool) if learned is None else np.array(learned)
-    return Completions(step, group, tokens, right.astype(bool), right.astype(float), learned)
+    kept = np.ones(len(rows), dtype=bool) if kept is None else np.array(kept)
+    return Completions(step, group, tokens, right.astype(bool), right.astype(float), learned, kept)
 
 
 # One step, one group: right answers of 2 and 4 tokens, wrong ones of 4 and 10; 20 tokens, 4 sequences.
@@ -85,6 +86,15 @@ def test_what_is_not_learned_from_is_in_the_baseline_and_nowhere_else():
     assert report.weights["sequence_mean"]["wrong"] == pytest.approx((16 / 12, 16 / 24))
 
 
+def test_a_group_that_a_filter_refused_pushes_nothing_even_where_its_rewards_differ():
+    rows = [(0, 0, 4, 1), (0, 0, 4, 0), (0, 1, 8, 1), (0, 1, 8, 0)]
+    report = length_report(
+        completions(*rows, kept=[True, True, False, False]), resolve("dr_grpo"), max_completion_tokens=16
+    )
+    assert report.shares["constant"]["wrong"] == (1.0, 0.0)
+    assert report.counts["wrong"] == (1, 1)
+
+
 def test_mean_lengths_follow_the_steps():
     rows = [(step, step, 4 + step, right) for step in range(40) for right in (0, 1)]
     report = length_report(completions(*rows), resolve("grpo"), max_completion_tokens=64)
@@ -97,6 +107,6 @@ def test_one_length_is_one_bin_and_no_completion_is_a_clear_error():
     report = length_report(completions((0, 0, 3, 0), (0, 0, 3, 1)), resolve("ppo"), max_completion_tokens=4)
     assert report.bins == ((3, 3),)
     assert report.shares["token_mean"] == {"right": (1.0,), "wrong": (1.0,)}
-    nothing = Completions(*(np.array([], dtype=kind) for kind in (int, int, int, bool, float, bool)))
+    nothing = Completions(*(np.array([], dtype=kind) for kind in (int, int, int, bool, float, bool, bool)))
     with pytest.raises(DataError, match="no completion"):
         length_report(nothing, resolve("grpo"), max_completion_tokens=4)

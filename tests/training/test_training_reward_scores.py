@@ -23,9 +23,13 @@ def model(tmp_path_factory):
     return create_value_model(base, head="drawn", seed=1, device=CPU)
 
 
+def encode(given):
+    return encode_prompt(make_tokenizer(), given.messages)
+
+
 def scores_of(model, *, verifiers=None, microbatch_tokens=1000):
     verifiers = verifiers or Scorer({"emit": emit})
-    return RewardScores(verifiers, model, make_tokenizer(), microbatch_tokens=microbatch_tokens, dtype="float32")
+    return RewardScores(verifiers, model, encode, microbatch_tokens=microbatch_tokens, dtype="float32")
 
 
 GROUPS = [
