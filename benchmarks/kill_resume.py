@@ -63,7 +63,7 @@ name = "own-pairs"
 pairs = "policy"
 data = ["kill_resume:tasks:train"]
 group_size = 4
-max_completion_tokens = 8
+max_completion_tokens = 56
 sequences_per_update = 4
 max_length = 64
 checkpoint_every = 1
@@ -91,6 +91,19 @@ group_size = 4
 max_completion_tokens = 8
 checkpoint_every = 1
 conditions = {{ tasks = 0 }}
+optimizer = {{ learning_rate = 1e-3 }}
+[[stage]]
+kind = "iterate"
+algorithm = {{ preset = "grpo", updates_per_step = 1 }}
+data = ["kill_resume:tasks:train"]
+rounds = 2
+steps = 1
+candidates = 6
+candidate_samples = 8
+prompts_per_step = 2
+group_size = 4
+max_completion_tokens = 8
+checkpoint_every = 1
 optimizer = {{ learning_rate = 1e-3 }}
 """
 SETTINGS = {

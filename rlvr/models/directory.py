@@ -74,8 +74,9 @@ def check_reward_model(path: Path) -> None:
 
 
 def _last_checkpoint(path: Path) -> Path | None:
-    """Gives the last whole checkpoint of a run: its own, else that of the last of its stages that has one."""
-    by_number = sorted(Run(path).children, key=lambda run: (_number(run.path.name), run.path.name))
+    """Gives the last whole checkpoint of a run: its own, else that of the last of its stages or rounds that has one."""
+    stages = sorted(Run(path).children, key=lambda run: (_number(run.path.name), run.path.name))
+    by_number = [run for stage in stages for run in (stage, *stage.children)]
     for run in (Run(path), *reversed(by_number)):
         try:
             found = latest_whole(run.checkpoints)

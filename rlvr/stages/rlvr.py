@@ -42,12 +42,7 @@ def rlvr(parts: Parts, config: RlvrConfig, run: Run, *, begin_with: Mapping[str,
     learner = _learner(parts, config, row)
     step_now, path, state = restore(run)
     conditions = measure_conditions(parts, config, intake, run) if step_now == 0 else ()
-    known = state or (load_trainer_state(parts.origin) if config.continues else {})
-    _begin(learner, tasks, known, begin_with)
-    # Steps that the stages made which this one continues: what is done every so many steps counts them too.
-    before = int(known.get("steps_before", 0)) + (0 if state else int(known.get("step", 0)))
-    if not state:
-        learner.begin_schedule()
+    before = _begin(parts, config, learner, tasks, state, begin_with)
     parts.announce(config.steps, step_now)
     if config.conditions.required:
         require(conditions)
@@ -82,13 +77,28 @@ def rlvr(parts: Parts, config: RlvrConfig, run: Run, *, begin_with: Mapping[str,
     return Checkpoint(path, config.steps, domains_of(intake.tasks))
 
 
-def _begin(learner: Learner, tasks: TaskStream, state: Mapping[str, Any], begin_with: Mapping[str, Any] | None) -> None:
-    """Puts learner and stream where `state` was taken; without one, the learner where `begin_with` was."""
-    if state:
-        learner.restore(state["learner"])
-        tasks.restore(state["stream"])
+def _begin(
+    parts: Parts,
+    config: RlvrConfig,
+    learner: Learner,
+    tasks: TaskStream,
+    state: Mapping[str, Any],
+    begin_with: Mapping[str, Any] | None,
+) -> int:
+    """Puts learner and stream where they were, and gives the steps of the stages that this one continues.
+
+    What is done every so many steps counts those too.
+    """
+    known = state or (load_trainer_state(parts.origin) if config.continues else {})
+    if known:
+        learner.restore(known["learner"])
+        tasks.restore(known["stream"])
     elif begin_with is not None:
         learner.restore(begin_with)
+    if state:
+        return int(state.get("steps_before", 0))
+    learner.begin_schedule()
+    return int(known.get("steps_before", 0)) + int(known.get("step", 0))
 
 
 def _state(learner: Learner, tasks: TaskStream, before: int) -> dict[str, Any]:

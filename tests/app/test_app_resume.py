@@ -57,5 +57,14 @@ def test_a_run_of_all_stages_killed_again_and_again_ends_bit_for_bit_as_an_undis
     assert done.returncode == 0, done.stderr[-3000:]
     found = json.loads(done.stdout.splitlines()[-1])
     assert found["differences"] == []
-    assert found["children"] == ["0-base", "1-pretrain", "2-sft", "3-dpo", "4-own-pairs", "5-rlvr", "6-more"]
+    assert found["children"] == [
+        "0-base",
+        "1-pretrain",
+        "2-sft",
+        "3-dpo",
+        "4-own-pairs",
+        "5-rlvr",
+        "6-more",
+        "7-iterate",
+    ]
     assert len(set(found["places"])) >= 2

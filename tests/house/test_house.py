@@ -319,7 +319,7 @@ def metric_names() -> Iterator[tuple[str, str]]:
 
     A name that ends in {…} stands for one metric a domain; the sums of a loss become train/NAME.
     """
-    literal = re.compile(r"(train|rollout|eval|time|memory)/[a-z0-9_]+")
+    literal = re.compile(r"(train|rollout|candidates|eval|time|memory)/[a-z0-9_]+")
     for path in SOURCES:
         if room(path) not in {"stages", "training", "runs"} or relative(path) == "runs/glossary.py":
             continue

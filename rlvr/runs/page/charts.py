@@ -102,7 +102,8 @@ def curves(stage: Stage) -> list[Panel]:
             chart = _over_steps(curve.heading, curve.y_label, curve.scale, x, y, window)
             caption = f"{curve.caption}{_kl_sample(stage)}" if curve is KL else curve.caption
             panels.append(Panel(curve.heading, caption, (), (chart,)))
-    return [*panels, *_proxy_and_truth(lines, window)]
+    # In rounds the KL begins again and again, so that nothing can be drawn over it.
+    return panels if stage.kind == "iterate" else [*panels, *_proxy_and_truth(lines, window)]
 
 
 def _proxy_and_truth(lines: Sequence[Mapping[str, float]], window: int) -> list[Panel]:
@@ -128,13 +129,15 @@ def _proxy_and_truth(lines: Sequence[Mapping[str, float]], window: int) -> list[
 
 
 def _kl_sample(stage: Stage) -> str:
-    """Gives the sentence that says on how few groups the KL rests; empty where it was measured on all tokens."""
+    """Gives the sentences that say from where the KL counts in rounds, and on how few groups it rests."""
+    anew = " Each round begins again at 0." if stage.kind == "iterate" else ""
     groups, prompts = stage.settings.get("kl_groups", 0), stage.settings.get("prompts_per_step", 0)
     if not 0 < groups < prompts:
-        return ""
+        return anew
+    answers = groups * stage.settings["group_size"]
     return (
-        f" Each point rests on {groups} of the {prompts} groups of its step, {groups * stage.settings['group_size']} "
-        "answers, so single points jump; read the bold line."
+        f"{anew} Each point rests on {groups} of the {prompts} groups of its step, {answers} answers, so single points "
+        "jump; read the bold line."
     )
 
 
