@@ -18,7 +18,7 @@ from rlvr.app.memory import ModelSize, Work, bytes_text, estimate, size_from_num
 from rlvr.app.preflight import check_verifiers, preflight
 from rlvr.app.sandboxing import fitted, left_out_line
 from rlvr.app.trust import weights_of, with_named_verifiers
-from rlvr.config.data import DataConfig, EvaluateConfig
+from rlvr.config.data import CHAT, DataConfig, EvaluateConfig
 from rlvr.config.preference import LOSS_ROWS, describe_loss
 from rlvr.config.reading import Resolved
 from rlvr.config.rlvr import REINFORCED, CriticConfig, IterateConfig, RlvrConfig
@@ -233,7 +233,7 @@ def _rlvr(recipe: Recipe, stage: RlvrConfig | IterateConfig, context: int) -> tu
         f"({_names(stage.data)}: {_number(count)} tasks)",
         f"algorithm {describe(row)}{scorer}{shaping}",
         f"at most {stage.steps * completions * stage.max_completion_tokens:,} sampled tokens{refill}, "
-        f"temperature {stage.temperature:g}",
+        f"temperature {stage.temperature:g}{'' if stage.prompt == CHAT else f', asked as {stage.prompt!r}'}",
         f"{_optimizer(stage)}, checkpoint every {stage.checkpoint_every} steps{held_out}",
     ]
     if row.needs_values:
