@@ -237,7 +237,8 @@ def _rlvr(recipe: Recipe, stage: RlvrConfig | IterateConfig, context: int) -> tu
         f"{_optimizer(stage)}, checkpoint every {stage.checkpoint_every} steps{held_out}",
     ]
     if row.needs_values:
-        start = stage.critic.path or "the stage's first weights"
+        shared = "a head on the policy" if stage.critic.shared else "the stage's first weights"
+        start = stage.critic.path or shared
         warmup = f", alone for the first {stage.critic.warmup_steps} steps" if stage.critic.warmup_steps else ""
         lines.append(
             f"critic from {start}, {stage.critic.optimizer.name} {stage.critic.optimizer.learning_rate:g}{warmup}"
@@ -248,7 +249,7 @@ def _rlvr(recipe: Recipe, stage: RlvrConfig | IterateConfig, context: int) -> tu
     width = _width(stage.max_completion_tokens, context)
     tokens = min(stage.microbatch_tokens, math.ceil(completions / updates) * width)
     slots = min(MAX_SLOTS, completions)
-    critic = stage.critic.optimizer.name if row.needs_values else ""
+    critic = stage.critic.optimizer.name if row.needs_values and not stage.critic.shared else ""
     reference = row.needs_reference or stage.kl_groups > 0
     scored = bool(stage.scorer.reward_model)
     return lines, Work(tokens, tokens, stage.optimizer.name, reference, slots, width, critic, reward_model=scored)

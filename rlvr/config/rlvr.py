@@ -53,7 +53,14 @@ class ConditionsConfig(Section):
 
 
 class CriticConfig(Section):
-    """The value model of an algorithm with `advantage = "gae"`; others have none."""
+    """The critic of an algorithm with `advantage = "gae"`: a value model, or a head on the policy; others have none."""
+
+    shared: bool = Field(
+        False, description="A head on the policy's own trunk, trained in the policy's updates; false: a model apart."
+    )
+    value_coefficient: float = Field(
+        0.1, gt=0, description="shared: weight of the value loss beside the policy's; TRL's."
+    )
 
     path: str = Field(
         "",
@@ -62,6 +69,15 @@ class CriticConfig(Section):
     )
     warmup_steps: int = Field(0, ge=0, description="First steps of the stage in which only the critic learns.")
     optimizer: Annotated[OptimizerConfig, over(CRITIC_OPTIMIZER)] = optimizer_field(CRITIC_OPTIMIZER)
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> "CriticConfig":
+        if self.shared and (self.path or self.warmup_steps):
+            key = "path" if self.path else "warmup_steps"
+            raise ValueError(f"a shared critic has the policy's trunk and learns with it; {key} is for a model apart")
+        if self.shared and self.optimizer.name != "adamw":
+            raise ValueError("a shared critic is one linear map, which learns with adamw")
+        return self
 
 
 class _Reinforced(Section):

@@ -94,6 +94,15 @@ def load_value_model(path: str | Path, *, tokenizer: Any, device: torch.device) 
     return without_dropout(model).to(device)
 
 
+def value_map(policy: Any) -> torch.nn.Linear:
+    """Gives a linear map from the policy's hidden states to one number, in float32 or the policy's float64, all 0."""
+    weight = policy.get_output_embeddings().weight
+    dtype = torch.float64 if weight.dtype == torch.float64 else torch.float32
+    head = torch.nn.Linear(policy.config.hidden_size, 1, bias=False, device=weight.device, dtype=dtype)
+    torch.nn.init.zeros_(head.weight)
+    return head
+
+
 def token_values(model: Any, token_ids: Tensor, position_ids: Tensor, wanted: Tensor) -> Tensor:
     """Gives the network's number at each wanted position, made from the hidden state after that token; 0 elsewhere.
 

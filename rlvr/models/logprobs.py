@@ -16,10 +16,14 @@ _SCALED_HEADS = ("logit_scale", "logits_scaling")
 
 
 class TokenLogprobs(NamedTuple):
-    """`logprobs` [B,T] with 0 where not trainable; `entropy` [B,T] likewise, in nats."""
+    """`logprobs` [B,T] with 0 where not trainable; `entropy` [B,T] likewise, in nats.
+
+    `states` [N,H] are the hidden states that the trainable tokens were predicted from, row by row.
+    """
 
     logprobs: Tensor
     entropy: Tensor
+    states: Tensor
 
 
 def token_logprobs(
@@ -50,7 +54,8 @@ def token_logprobs(
     targets = token_ids[rows, columns]
     logprobs, entropy = _head_in_chunks(model, picked, targets, temperature, entropy_gradient)
     blank = torch.zeros(token_ids.shape, dtype=logprobs.dtype, device=token_ids.device)
-    return TokenLogprobs(blank.index_put((rows, columns), logprobs), blank.index_put((rows, columns), entropy))
+    places = rows, columns
+    return TokenLogprobs(blank.index_put(places, logprobs), blank.index_put(places, entropy), picked)
 
 
 def _head_in_chunks(

@@ -14,6 +14,7 @@ from rlvr.data.chat import stop_token_ids
 from rlvr.data.stream import TaskStream
 from rlvr.engines.base import Engine, Sampling
 from rlvr.models.checkpoint import load_trainer_state
+from rlvr.models.heads import value_map
 from rlvr.runs.folder import Run
 from rlvr.stages.conditions import measure_conditions, require
 from rlvr.stages.evaluate import held_out, kl_of_samples
@@ -25,6 +26,7 @@ from rlvr.training.learner import Learner
 from rlvr.training.reward_scores import score_metrics
 from rlvr.training.rollout import Rollout, Shape, generate_groups, refuse_unscored
 from rlvr.training.samples import to_samples, with_advantages
+from rlvr.training.value_head import ValueHead
 from rlvr.types import Task
 from rlvr.verifiers.shaping import missing_end, scale, soft_overlong
 
@@ -205,16 +207,19 @@ def _learner(parts: Parts, config: RlvrConfig, row: Algorithm) -> Learner:
     )
 
 
-def _critic(parts: Parts, config: RlvrConfig, row: Algorithm, updates: int) -> Critic:
-    model = parts.make_critic(config.critic.path)
-    return Critic(
-        model,
-        parts.make_optimizer(model, config.critic.optimizer, updates),
-        value_clip=row.value_clip,
-        microbatch_tokens=config.microbatch_tokens,
-        layout=config.batching,
-        dtype=parts.dtype,
-    )
+def _critic(parts: Parts, config: RlvrConfig, row: Algorithm, updates: int) -> Critic | ValueHead:
+    shared = config.critic.shared
+    model = value_map(parts.policy) if shared else parts.make_critic(config.critic.path)
+    optimizer = parts.make_optimizer(model, config.critic.optimizer, updates)
+    settings: dict[str, Any] = {
+        "value_clip": row.value_clip,
+        "microbatch_tokens": config.microbatch_tokens,
+        "layout": config.batching,
+        "dtype": parts.dtype,
+    }
+    if shared:
+        return ValueHead(parts.policy, model, optimizer, coefficient=config.critic.value_coefficient, **settings)
+    return Critic(model, optimizer, **settings)
 
 
 def _rollout(

@@ -79,7 +79,6 @@ class Critic:
         return {
             "train/value_loss": float(np.mean(losses)) if losses else 0.0,
             "train/value_grad_norm": float(np.mean(norms)) if norms else 0.0,
-            "train/value_explained": explained(samples, measured),
         }
 
     def state(self) -> dict[str, Any]:

@@ -19,10 +19,11 @@ from rlvr.algorithms.ratios import RATIOS
 from rlvr.models.logprobs import token_logprobs
 from rlvr.models.optim import Optimizer
 from rlvr.training.batching import Batch, Row, make_batches
-from rlvr.training.critic import Critic
+from rlvr.training.critic import Critic, explained
 from rlvr.training.measure import measure_tokens
 from rlvr.training.samples import Measured, token_kl
 from rlvr.training.update import accumulate
+from rlvr.training.value_head import ValueHead
 from rlvr.types import FloatArray, Sample, StepReport
 
 
@@ -36,7 +37,7 @@ class Learner:
         *,
         row: Algorithm,
         reference: Any | None,
-        critic: Critic | None,
+        critic: Critic | ValueHead | None,
         max_completion_tokens: int,
         temperature: float,
         microbatch_tokens: int,
@@ -95,8 +96,10 @@ class Learner:
         stats["train/learning_rate"] = rate
         stats["train/learned_tokens"] = totals.get("tokens", 0.0)
         stats["train/idle_updates"] = float(idle)
-        if self._critic is not None:
+        if isinstance(self._critic, Critic):
             stats |= self._critic.update(samples, measured, parts)
+        if self._critic is not None:
+            stats["train/value_explained"] = explained(samples, measured)
         if self._row.kl_place == "reward":
             stats |= self._kl_in_reward(samples, measured, adapt=policy)
         return StepReport(float(np.mean(losses)) if losses else 0.0, stats, time.perf_counter() - start)
@@ -154,7 +157,8 @@ class Learner:
     def _one_update(
         self, samples: Sequence[Sample], measured: Measured, indices: Sequence[int]
     ) -> tuple[float, float | None, dict[str, float]]:
-        everywhere = self._row.kl_place == "loss" or self._row.entropy_coefficient > 0
+        head = self._critic if isinstance(self._critic, ValueHead) else None
+        everywhere = self._row.kl_place == "loss" or self._row.entropy_coefficient > 0 or head is not None
         pulls = (self._row.kl_place == "loss" and self._row.kl_coefficient > 0) or self._row.entropy_coefficient > 0
         rows = [
             Row(
@@ -164,13 +168,16 @@ class Learner:
                     "logprobs": sample.logprobs,
                     "advantages": sample.advantages,
                     **{name: arrays[i] for name, arrays in measured.columns.items() if name != "values"},
+                    **({"old_values": measured.columns["values"][i], "returns": sample.returns} if head else {}),
                 },
             )
             for i, sample in zip(indices, samples, strict=True)
             if sample.trainable.any() and (everywhere or sample.advantages.any())
         ]
-        if not rows or not (pulls or any(sample.advantages.any() for sample in samples)):
+        if not rows or not (pulls or head or any(sample.advantages.any() for sample in samples)):
             self.optimizer.skip()
+            if head is not None:
+                head.optimizer.skip()
             return 0.0, None, {}
         batches = make_batches(
             rows,
@@ -181,7 +188,10 @@ class Learner:
             sequences_in_update=sum(bool(sample.trainable.any()) for sample in samples),
         )
         loss, sums = accumulate(batches, self._loss, device=self.model.device, dtype=self._dtype)
-        return loss, self.optimizer.step(), sums
+        norm = self.optimizer.step()
+        if head is not None:
+            head.optimizer.step()
+        return loss, norm, sums
 
     def _loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         row, mask = self._row, batch.trainable
@@ -224,7 +234,11 @@ class Learner:
             sequences_in_update=batch.sequences_in_update,
             max_completion_tokens=self._max_completion_tokens,
         )
-        return (loss * weights).sum(), sums
+        total = (loss * weights).sum()
+        if isinstance(self._critic, ValueHead):
+            added, sums["value_loss"] = self._critic.loss(found.states, batch)
+            total = total + added
+        return total, sums
 
     def _logprobs(self, model: Any, samples: Sequence[Sample]) -> tuple[FloatArray, ...]:
         return measure_logprobs(
