@@ -39,7 +39,8 @@ def test_a_short_name_lists_all_places_and_joins_those_that_agree() -> None:
 
 
 def test_the_spelling_of_an_override_is_understood() -> None:
-    assert explain_key("stage.2.steps") == explain_key("stage.rlvr.steps") == explain_key("rlvr.steps")
+    assert explain_key("stage.2.continues") == explain_key("stage.rlvr.continues") == explain_key("rlvr.continues")
+    assert explain_key("stage.2.steps").startswith("rlvr.steps, iterate.steps\n")
 
 
 def test_a_kind_lists_its_keys() -> None:
