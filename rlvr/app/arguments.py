@@ -88,17 +88,17 @@ def add_verify(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--output", type=Path, metavar="OUT", help="where a JSON line per row goes")
     _add_fields(parser, "what is known of each row, for the error rates")
-    parser.add_argument(
-        "--sandbox", default="", metavar="URL", help="for NAME code: a sandbox service, not this machine"
-    )
-    parser.add_argument(
-        "--allow-unsafe-execution", action="store_true", help="for NAME code: run programs that nothing holds back"
-    )
-    _add_packages(parser)
+    _add_programs(parser)
     parser.add_argument("--json", action="store_true", help="print the summary as JSON")
 
 
-def _add_packages(parser: argparse.ArgumentParser) -> None:
+def _add_programs(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--sandbox", default="", metavar="URL", help="for programs: a sandbox service, not this machine"
+    )
+    parser.add_argument(
+        "--allow-unsafe-execution", action="store_true", help="for programs: run them although nothing holds them back"
+    )
     parser.add_argument(
         "--package",
         action="append",
@@ -164,7 +164,7 @@ def add_calibrate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split", default="", metavar="SPLIT", help="which part of the source (default: all of it)")
     parser.add_argument("--limit", type=positive, metavar="N", help="so many tasks at most")
     parser.add_argument("--option", action="append", default=[], metavar="K=V", help="of the source, as in a recipe")
-    _add_packages(parser)
+    _add_programs(parser)
     parser.add_argument(
         "--workers", type=count, default=0, metavar="N", help="worker processes (default: one per core)"
     )

@@ -3,14 +3,14 @@
 import json
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from rlvr.app.verifying import progress_bar
+from rlvr.app.verifying import Programs, progress_bar
 from rlvr.data import sources
 from rlvr.data.rows import is_data_file
 from rlvr.errors import DataError
@@ -48,7 +48,7 @@ def calibrate_source(
     limit: int | None,
     options: Mapping[str, Any],
     workers: int,
-    packages: Sequence[str] = (),
+    programs: Programs,
 ) -> Calibration:
     """Judges the solutions of a source.
 
@@ -62,7 +62,7 @@ def calibrate_source(
             hint='rows {"prompt", "reference", "verifier", "solution"} in FILE.jsonl, and: rlvr calibrate FILE.jsonl',
         )
     configure_shared(workers)
-    code.configure(workers=workers, packages=(*code.PACKAGES, *packages))
+    programs.configure(workers)
     splits = (split,) if split else sources.EVERY_SPLIT.get(source, ("all",))
     parts = [sources.load("solution", source, one, path=path or None, limit=limit, **options) for one in splits]
     items = [item for part in parts for item in part.items][:limit]

@@ -181,7 +181,7 @@ def _report(options: argparse.Namespace) -> int:
 
 def _verify(options: argparse.Namespace) -> int:
     from rlvr.app.importing import import_from
-    from rlvr.app.verifying import Fields, print_summary, read_options, verify_file
+    from rlvr.app.verifying import Fields, Programs, print_summary, read_options, verify_file
 
     import_from(Path())
     summary = verify_file(
@@ -192,9 +192,7 @@ def _verify(options: argparse.Namespace) -> int:
         output=options.output,
         workers=options.workers,
         judge=read_options(options.judge, "--judge"),
-        sandbox=options.sandbox,
-        allow_unsafe_execution=options.allow_unsafe_execution,
-        packages=options.package,
+        programs=Programs(options.sandbox, options.allow_unsafe_execution, options.package),
     )
     print_summary(summary, as_json=options.json)
     return 0
@@ -226,7 +224,7 @@ def _audit(options: argparse.Namespace) -> int:
 def _calibrate(options: argparse.Namespace) -> int:
     from rlvr.app.calibrating import calibrate_source, print_calibration, write_quarantine
     from rlvr.app.importing import import_from
-    from rlvr.app.verifying import read_options
+    from rlvr.app.verifying import Programs, read_options
 
     import_from(Path())
     found = calibrate_source(
@@ -236,7 +234,7 @@ def _calibrate(options: argparse.Namespace) -> int:
         limit=options.limit,
         options=read_options(options.option, "--option"),
         workers=options.workers,
-        packages=options.package,
+        programs=Programs(options.sandbox, options.allow_unsafe_execution, options.package),
     )
     if options.output is not None:
         write_quarantine(found, options.output)
@@ -268,12 +266,9 @@ def _doctor(options: argparse.Namespace) -> int:
 
 
 def _sandbox(options: argparse.Namespace) -> int:
-    from rlvr.app.sandboxing import print_check
-    from rlvr.verifiers.sandbox.levels import assess
+    from rlvr.app.sandboxing import check
 
-    found = assess()
-    print_check(found, as_json=options.json)
-    return 0 if found.is_allowed else 1
+    return 0 if check(as_json=options.json) else 1
 
 
 VERBS = {

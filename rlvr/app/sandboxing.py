@@ -8,12 +8,20 @@ from rlvr.config.reading import Resolved
 from rlvr.errors import VerifierError
 from rlvr.verifiers.sandbox.levels import LOWEST_ALLOWED, Assessment, assess
 
+KEYS = (
+    "level", "name", "allowed", "statement", "mechanisms", "not_enforced", "kernel", "landlock_abi", "uid", "python",
+    "self_test", "reasons", "hint",
+)  # fmt: skip
+"""Of the check as JSON; null where no sandbox can be started."""
+
 
 def fitted(resolved: Resolved) -> Resolved:
     """Gives the recipe with data marked `where_sandboxed` left out where model-written code cannot be kept in.
 
-    What was left out already stays so.
+    What was left out already stays so. A sandbox service, or leave to run it unsafely, leaves nothing out.
     """
+    if resolved.recipe.sandbox.url or resolved.recipe.sandbox.allow_unsafe_execution:
+        return resolved
     return replace(resolved, left_out=resolved.left_out or _weakness()) if resolved.marked else resolved
 
 
@@ -32,6 +40,23 @@ def _weakness() -> str:
         return ""
     need = f"sandbox level {LOWEST_ALLOWED} is needed for model-written code and this machine has {found.level}"
     return f"{need}; {found.hint}" if found.hint else need
+
+
+def check(*, as_json: bool) -> bool:
+    """Attacks the sandbox of this machine, prints what was found and gives whether it is allowed.
+
+    Raises VerifierError where none can be started; as JSON that is an object too.
+    """
+    try:
+        found = assess()
+    except VerifierError as error:
+        if not as_json:
+            raise
+        nothing = {"level": 0, "allowed": False, "statement": error.message, "hint": error.hint}
+        print(json.dumps({**dict.fromkeys(KEYS), **nothing}, indent=1))
+        return False
+    print_check(found, as_json=as_json)
+    return found.is_allowed
 
 
 def print_check(found: Assessment, *, as_json: bool) -> None:

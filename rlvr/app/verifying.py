@@ -41,6 +41,24 @@ class Fields:
     label: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Programs:
+    """Where programs run ("": this machine), whether they may where nothing holds them, and what they may import."""
+
+    sandbox: str = ""
+    allow_unsafe_execution: bool = False
+    packages: Sequence[str] = ()
+
+    def configure(self, workers: int) -> None:
+        """Sets it for this process; so many run at once."""
+        code.configure(
+            workers=workers,
+            url=self.sandbox,
+            allow_unsafe_execution=self.allow_unsafe_execution,
+            packages=(*code.PACKAGES, *self.packages),
+        )
+
+
 @dataclass(slots=True)
 class Summary:
     """What became of all rows. An outcome counts as right from `threshold` on.
@@ -118,9 +136,7 @@ def verify_file(
     workers: int = 0,
     threshold: float = 1.0,
     judge: Mapping[str, Any] | None = None,
-    sandbox: str = "",
-    allow_unsafe_execution: bool = False,
-    packages: Sequence[str] = (),
+    programs: Programs | None = None,
 ) -> Summary:
     """Judges every line of a JSON Lines file (plain or .gz) and gives the summary; `output` gets a row per line.
 
@@ -131,8 +147,7 @@ def verify_file(
         raise DataError(f"{path} is no file; JSON lines with completions were expected", hint="rlvr verify --help")
     configure_shared(workers)
     if verifier == "code":
-        allowed = (*code.PACKAGES, *packages)
-        code.configure(workers=workers, url=sandbox, allow_unsafe_execution=allow_unsafe_execution, packages=allowed)
+        (programs or Programs()).configure(workers)
         code.sandboxes()  # too weak an isolation is refused before the first row
     summary, scorer = Summary(verifier, threshold), make_scorer(judge or {})
     waiting, started = deque[tuple[Any, Any]](), time.monotonic()

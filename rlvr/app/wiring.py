@@ -96,7 +96,7 @@ def open_house(recipe: Recipe) -> House:
     """Sets the threads of torch, picks the device and makes the scorer."""
     transformers_logging.disable_progress_bar()
     configure_shared(recipe.pool_workers)
-    code.configure(packages=recipe.sandbox_packages)
+    code.configure(**recipe.sandbox.model_dump())
     if recipe.threads:
         torch.set_num_threads(recipe.threads)
     return House(recipe, pick_device(recipe.model.device), make_scorer(recipe.judge))

@@ -56,6 +56,18 @@ StageConfig = Annotated[
 ]
 
 
+class SandboxConfig(Section):
+    """Where model-written code runs, and what it may import."""
+
+    url: str = Field("", description="Address of a sandbox service (docs/sandbox.md); empty: this machine's sandbox.")
+    packages: tuple[str, ...] = Field(
+        ("numpy",), description="What programs may import where their task's reference asks for it."
+    )
+    allow_unsafe_execution: bool = Field(
+        False, description="Run programs although this machine's sandbox is too weak to hold them."
+    )
+
+
 class VerifierConfig(Section):
     """Who judges the tasks whose answers can be checked in one way, and how much its word weighs in RLVR."""
 
@@ -89,8 +101,8 @@ class Recipe(Section):
     replace: bool = Field(False, description="Remove an earlier run of this name instead of refusing to start.")
     threads: int = Field(0, ge=0, le=4096, description="CPU threads of torch; 0: as many as cores.")
     pool_workers: int = Field(0, ge=0, le=1024, description="Verifier processes; 0: as many as cores.")
-    sandbox_packages: tuple[str, ...] = Field(
-        ("numpy",), description="Packages that model-written code may import where its task's reference asks for them."
+    sandbox: SandboxConfig = Field(
+        default_factory=lambda: SandboxConfig.model_validate({}), description="Where model-written code runs."
     )
     export: str = Field("", description="Directory that gets a copy of the last checkpoint's model; empty: none.")
     sinks: tuple[Literal["tensorboard", "wandb"], ...] = Field((), description="Where metrics go besides the run.")

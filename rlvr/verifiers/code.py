@@ -9,7 +9,7 @@ process ended by itself), "sandbox_failure" (the sandbox broke twice under this 
 "no_answer" and "wrong_format" (another language, or far too long); "host_error" with outcome None, where no sandbox
 could be had. The path is "calls", "stdin", "judged" (tests in a sandbox of their own) or "in_process". The parts tell
 `passed`, `cases`, `cpu_seconds`, and as texts, where there is something to tell, `error`, `stderr` (its end) and
-`failed` (the first case that did not pass).
+`failed` (the first case that did not pass); and `sandbox_level` where the isolation was too weak and run all the same.
 """
 
 import asyncio
@@ -26,6 +26,7 @@ from rlvr.verifiers.extract import after_thinking
 from rlvr.verifiers.pool import usable_cores
 from rlvr.verifiers.sandbox import fence
 from rlvr.verifiers.sandbox.forms import Question, read_question
+from rlvr.verifiers.sandbox.levels import LOWEST_ALLOWED
 from rlvr.verifiers.sandbox.pool import SandboxPool, shared
 from rlvr.verifiers.sandbox.remote import RemoteSandbox
 from rlvr.verifiers.sandbox.result import Result
@@ -147,6 +148,8 @@ def _parts(result: Result) -> dict[str, float | str]:
         "cases": float(result.cases),
         "cpu_seconds": result.cpu_seconds,
     }
+    if _settings.allow_unsafe_execution and not _settings.url and (level := sandboxes().level) < LOWEST_ALLOWED:
+        parts["sandbox_level"] = float(level)
     texts = {"error": result.error, "failed": result.failed, "stderr": result.stderr[-MAX_STDERR_CHARACTERS:]}
     return {**parts, **{name: text for name, text in texts.items() if text}}
 

@@ -8,10 +8,12 @@ import pytest
 
 from rlvr.app import cli
 from rlvr.app.sandboxing import fitted, left_out_line
+from rlvr.app.wiring import open_house
 from rlvr.config.reading import Resolved, from_json, read_recipe, resolved_json
 from rlvr.errors import RecipeError
 from rlvr.runs.folder import Run
 from rlvr.runs.report import read_report
+from rlvr.verifiers import code
 from rlvr.verifiers.sandbox import levels
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -67,6 +69,22 @@ def test_on_a_strong_machine_nothing_is_left_out(recipe: Path) -> None:
     found = fitted(read_recipe(recipe))
     assert sources(found) == [["arithmetic", "functions"]] * 2
     assert (found.left_out, left_out_line(found)) == ("", "")
+
+
+@pytest.mark.usefixtures("weak")
+@pytest.mark.parametrize("word", ['sandbox.url="http://localhost:8080"', "sandbox.allow_unsafe_execution=true"])
+def test_a_sandbox_service_or_leave_to_run_it_unsafely_leaves_nothing_out_and_is_what_programs_run_in(
+    word: str, recipe: Path
+) -> None:
+    found = fitted(read_recipe(recipe, [word, 'sandbox.packages=["numpy", "scipy"]']))
+    assert sources(found) == [["arithmetic", "functions"]] * 2
+    open_house(found.in_force).scorer.close()
+    told = code._settings
+    code.configure()
+    assert (told.url, told.allow_unsafe_execution) == (
+        ("http://localhost:8080", False) if "url" in word else ("", True)
+    )
+    assert told.packages == ("numpy", "scipy")
 
 
 def test_without_a_mark_the_sandbox_is_not_asked(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -160,10 +160,14 @@ def without_namespaces(python: Interpreter, *, level: int) -> Launch:
             hint=f"chmod o+x {closed}, or another interpreter",
         )
     box = tempfile.mkdtemp(prefix="rlvr-box-")
-    settings = _settings(python, [*_system_folders(), *python.folders, *python.package_paths, *DEVICES], box, level)
-    settings["uid"] = 0 if closed else settings["uid"]
-    if settings["uid"]:
-        os.chown(box, settings["uid"], settings["uid"])
+    try:
+        settings = _settings(python, [*_system_folders(), *python.folders, *python.package_paths, *DEVICES], box, level)
+        settings["uid"] = 0 if closed else settings["uid"]
+        if settings["uid"]:
+            os.chown(box, settings["uid"], settings["uid"])
+    except BaseException:
+        os.rmdir(box)
+        raise
     command = (*FIRST_TO_GO, python.executable, *FLAGS, str(HERE / "zygote.py"))
     headroom = 2 if settings["uid"] else _num_tasks() + SHARED_USER_HEADROOM
     return Launch(command, settings, _environment(), box, headroom)

@@ -20,10 +20,15 @@ pytestmark = [
 each = pytest.mark.parametrize("attack", ATTACKS, ids=[attack["file"] for attack in ATTACKS])
 
 
+@pytest.fixture(scope="module", params=[3, 2], ids=["level 3", "level 2"])
+def level(request: pytest.FixtureRequest) -> int:
+    return int(request.param)
+
+
 @pytest.fixture(scope="module")
-def pool() -> Iterator[SandboxPool]:
+def pool(level: int) -> Iterator[SandboxPool]:
     try:
-        made = SandboxPool(1)
+        made = SandboxPool(1, level=level, python="" if level == 3 else "/usr/bin/python3")
     except VerifierError as error:
         pytest.skip(error.message)
     yield made
@@ -37,8 +42,8 @@ def there() -> Iterator[dict[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def found_by_nobody() -> dict[str, Any]:
-    done = run_as_nobody([python_of_nobody(), str(Path(corpus.__file__)), "3"], timeout=600)
+def found_by_nobody(level: int) -> dict[str, Any]:
+    done = run_as_nobody([python_of_nobody(), str(Path(corpus.__file__)), str(level)], timeout=600)
     assert done.returncode == 0, done.stderr
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     return {"level": lines[0]["level"], **{line["file"]: line for line in lines[1:]}}

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from users import environment, python_of_nobody, run_as_nobody
 
-from rlvr.verifiers.sandbox import driver
+from rlvr.errors import VerifierError
+from rlvr.verifiers.sandbox import driver, launch
 
 FIRST_TO_GO = """
 import sys
@@ -21,6 +22,17 @@ with pool.session("", Limits()):
     (child,) = Path(f"/proc/{box.pid}/task/{box.pid}/children").read_text().split()
     print(score("self") == before, *map(score, {box._process.pid, box.pid, int(child)}), pool.level)
 """
+
+
+def test_a_sandbox_that_cannot_be_set_up_leaves_no_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def missing(**_: object) -> bytes:
+        raise VerifierError("libseccomp is not installed")
+
+    monkeypatch.setattr(launch.policy, "compiled", missing)
+    monkeypatch.setattr(launch.tempfile, "tempdir", str(tmp_path))
+    with pytest.raises(VerifierError, match="libseccomp"):
+        launch.without_namespaces(launch.interpreter("/usr/bin/python3", ()), level=2)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("level", [3, 2])
