@@ -8,7 +8,7 @@ import difflib
 import importlib
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar, overload
@@ -133,6 +133,7 @@ def load(
     path: str | Path | None = None,
     limit: int | None = None,
     quarantine: str | Path | None = None,
+    reference: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> Loaded[Task]: ...
 @overload
@@ -144,6 +145,7 @@ def load(
     path: str | Path | None = None,
     limit: int | None = None,
     quarantine: str | Path | None = None,
+    reference: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> Loaded[Solution]: ...
 @overload
@@ -155,6 +157,7 @@ def load(
     path: str | Path | None = None,
     limit: int | None = None,
     quarantine: str | Path | None = None,
+    reference: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> Loaded[Demonstration]: ...
 @overload
@@ -166,6 +169,7 @@ def load(
     path: str | Path | None = None,
     limit: int | None = None,
     quarantine: str | Path | None = None,
+    reference: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> Loaded[Preference]: ...
 @overload
@@ -177,6 +181,7 @@ def load(
     path: str | Path | None = None,
     limit: int | None = None,
     quarantine: str | Path | None = None,
+    reference: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> Loaded[Document]: ...
 def load(
@@ -187,13 +192,15 @@ def load(
     path: str | Path | None = None,
     limit: int | None = None,
     quarantine: str | Path | None = None,
+    reference: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> Loaded[Any]:
     """Gives the first `limit` items (all where None) of a split of a source, and counts the rows it had to skip.
 
     `source` is a name of the kind's table, "gym/GENERATOR", the path of a data file, or "package.module:function".
     Rows that are bad, repeat an id, or whose item `quarantine` names (a file that `rlvr calibrate` wrote) are skipped
-    and counted up to the last item that is taken.
+    and counted up to the last item that is taken. `reference` is added to the reference of every task, such as
+    {"limits": {"cpu_seconds": 10}, "packages": ["numpy"]} to those of programs.
 
     Raises: DataError where the source or an option is unknown, a file is missing, an endless source has no limit, or
     no item is left.
@@ -213,7 +220,20 @@ def load(
         given["limit"] = limit + len(named)
     _check_options(source, function, given)
     label = f"{source}:{split}" if path is None else f"{source}:{split} at {path}"
-    return _collect(function(split, **given), kind, label, limit, named)
+    loaded = _collect(function(split, **given), kind, label, limit, named)
+    if not reference:
+        return loaded
+    return Loaded(tuple(_with_reference(item, reference, label) for item in loaded.items), loaded.skipped)
+
+
+def _with_reference(item: Any, added: Mapping[str, Any], label: str) -> Any:
+    """Gives a task, or a solution's task, with more in its reference; tests beside the program are a check apart."""
+    if isinstance(item, Solution):
+        return replace(item, task=_with_reference(item.task, added, label))
+    if not isinstance(item, Task) or not isinstance(item.reference, Mapping):
+        raise DataError(f"{label}: the option reference is for tasks whose reference is an object")
+    check = "in_process" if added.get("in_process") and item.verifier == "code" else item.check
+    return replace(item, reference={**item.reference, **added}, check=check)
 
 
 def read_quarantine(path: str | Path) -> dict[str, str]:

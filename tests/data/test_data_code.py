@@ -302,3 +302,16 @@ def test_every_published_row_becomes_a_task(name: str, count: int) -> None:
     tasks: list[Task] = [task for split in splits for task in load("task", name, split, path=SHARED).items]
     assert len(tasks) == count
     assert all(task.reference["entry"].isidentifier() for task in tasks)
+
+
+def test_a_source_s_option_adds_to_every_task_s_reference(tmp_path: Path) -> None:
+    path = write(tmp_path, "mbpp.jsonl", [MBPP])
+    added = {"limits": {"cpu_seconds": 10}, "packages": ["numpy"]}
+    (plain,) = load("task", "mbpp", "all", path=path).items
+    (task,) = load("task", "mbpp", "all", path=path, reference=added).items
+    assert task.reference == {**plain.reference, **added}
+    assert (task.check, task.id) == ("tested", plain.id)
+    (solution,) = load("solution", "mbpp", "all", path=path, reference={"in_process": True}).items
+    assert (solution.task.reference["in_process"], solution.task.check) == (True, "in_process")
+    with pytest.raises(DataError, match="whose reference is an object"):
+        load("demonstration", "mbpp", "all", path=path, reference=added)
