@@ -154,7 +154,7 @@ def _introduction(true: Sequence[Finished], control: Sequence[Finished], second_
         f"shuffled rewards on the shipped base, each with {steps} steps of RLVR. "
         f"Tasks evaluated: {counted}; all held out but those named -seen, which "
         "are recalled. Per cent; intervals are 95%, over tasks. The second base is recipes/laptop-base.toml with "
-        f"another seed ({sum(s.cpu_seconds for s in second_base):.0f} CPU-seconds of pretraining)."
+        f"another seed ({sum(s.cpu_seconds for s in second_base[1:]):.0f} CPU-seconds of pretraining)."
     )
 
 

@@ -83,6 +83,9 @@ PREFERENCES: dict[str, Source] = {
 }
 DOCUMENTS: dict[str, Source] = {
     "corpus": corpus.documents,
+    "arithmetic": partial(items.documents, "arithmetic"),
+    "instructions": partial(items.documents, "instructions"),
+    "functions": partial(items.documents, "functions"),
     "stories": stories.documents,
     "facts": facts.documents,
     "gsm8k": gsm8k.documents,

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
+from statistics import mean as exact_mean
 
 import numpy as np
 import numpy.typing as npt
@@ -81,7 +82,7 @@ def mean_of(intervals: Sequence[Interval]) -> Interval:
     """
     if not intervals:
         raise ValueError("no interval, so no mean")
-    mean = sum(interval.mean for interval in intervals) / len(intervals)
+    mean = exact_mean(interval.mean for interval in intervals)
     low = sum((interval.mean - interval.low) ** 2 for interval in intervals) ** 0.5 / len(intervals)
     high = sum((interval.high - interval.mean) ** 2 for interval in intervals) ** 0.5 / len(intervals)
     return Interval(mean, mean - low, mean + high)

@@ -50,7 +50,7 @@ def test_a_level_that_is_too_weak_is_refused_with_exit_code_1(capsys: pytest.Cap
 def test_a_verdict_of_a_sandbox_that_is_too_weak_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     row = {"completion": "def f(x): return x", "reference": {"calls": [{"args": [1], "expected": 1}], "entry": "f"}}
     (tmp_path / "rows.jsonl").write_text(json.dumps(row) + "\n")
-    words = ["verify", "code", str(tmp_path / "rows.jsonl"), "--output", str(tmp_path / "out.jsonl"), "--json"]
+    words = ["verify", "code", str(tmp_path / "rows.jsonl"), "--output", str(tmp_path / "out.jsonl"), "--workers", "3"]
     assert cli.main(words) != 0
     assert "allow_unsafe_execution" in capsys.readouterr().err
     assert cli.main([*words, "--allow-unsafe-execution"]) == 0

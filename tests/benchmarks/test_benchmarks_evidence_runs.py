@@ -132,7 +132,7 @@ def test_the_second_base_is_done_only_when_its_export_is_that_of_its_last_checkp
     checkpoint = tmp_path / "checkpoint"
     checkpoint.mkdir()
     (checkpoint / "model.safetensors").write_bytes(b"second")
-    store(job, stages=("base", "pretrain"), checkpoint=checkpoint)
+    store(job, stages=("base", "pretrain", "firmer"), checkpoint=checkpoint)
     assert (evidence.is_done(job), evidence.mismatch(job)) == (False, "")
     for weights, done in ((b"older", False), (b"second", True)):
         content = json.dumps({"weights_sha256": hashlib.sha256(weights).hexdigest()})

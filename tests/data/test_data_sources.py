@@ -122,3 +122,15 @@ def test_the_example_of_an_own_verifier_counts_letters(monkeypatch: pytest.Monke
         ids = read_only([], "int64")
         said = Completion(ids, np.zeros(0, "float32"), np.zeros(0, "bool"), text, "stop", 0)
         assert count(task, said).outcome == outcome
+
+
+def test_documents_of_a_domain_may_all_be_of_one_form() -> None:
+    found = load("document", "instructions", "train", limit=30, form="bare_chat").items
+    assert all(d.prompt.startswith("<|user|>") and d.prompt.endswith("<|assistant|>") for d in found)
+    assert not any("<think>" in d.text for d in found)
+    mixed = load("document", "instructions", "train", limit=30).items
+    assert {d.prompt.split(" ", 1)[0] for d in mixed} > {"Q:"}
+    with pytest.raises(DataError, match="no form 'verse'"):
+        load("document", "instructions", "train", limit=1, form="verse")
+    with pytest.raises(DataError, match="needs a limit"):
+        load("document", "facts", "train")

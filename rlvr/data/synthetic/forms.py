@@ -41,9 +41,9 @@ def conversation(question: str, answer: str) -> Parts:
     return f"<|user|>{question}<|end|><|assistant|>", answer
 
 
-def write_down(exercise: Exercise, dice: Dice) -> Parts:
-    """Gives the exercise in one of the forms of written text, as likely as the tables say."""
-    return dice.weighted(_FORMS)(exercise, dice)
+def write_down(exercise: Exercise, dice: Dice, form: str = "") -> Parts:
+    """Gives the exercise in that form of FORMS; without a name in one of them, as likely as written text has it."""
+    return (FORMS[form] if form else dice.weighted(_OFTEN))(exercise, dice)
 
 
 def _thought(lines: list[str], end: str) -> str:
@@ -102,12 +102,14 @@ def _set_off(exercise: Exercise) -> str:
     return ("\n" if exercise.frame == "fence" else " ") + answer_only(exercise)
 
 
-_FORMS = (
-    (0.40, _chat),
-    (0.06, _untidy_chat),
-    (0.24, _bare_chat),
-    (0.18, _question_answer),
-    (0.08, _solution),
-    (0.04, _bare_answer),
-)
-"""How often written text has each form: some show their working, some only say the answer, as people do."""
+FORMS = {
+    "chat": _chat,
+    "untidy_chat": _untidy_chat,
+    "bare_chat": _bare_chat,
+    "question_answer": _question_answer,
+    "solution": _solution,
+    "bare_answer": _bare_answer,
+}
+"""Ways to write an exercise down, by name; a bare one only says the answer."""
+_OFTEN = tuple(zip((0.40, 0.06, 0.24, 0.18, 0.08, 0.04), FORMS.values(), strict=True))
+"""How often written text has each: some show their working, some only say the answer, as people do."""

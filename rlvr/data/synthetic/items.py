@@ -97,11 +97,13 @@ def preferences(
         )
 
 
-def documents(name: str, split: str, *, seed: int = 0, limit: int | None = None) -> Iterator[Document]:
-    """Gives exercises as they stand in written text: worked, answered and as conversations."""
+def documents(name: str, split: str, *, seed: int = 0, limit: int | None = None, form: str = "") -> Iterator[Document]:
+    """Gives exercises as they stand in written text: worked, answered and as conversations; or all in one `form`."""
+    if form and form not in forms.FORMS:
+        raise DataError(f"there is no form {form!r}", hint=f"use one of {', '.join(forms.FORMS)}")
     found = _exercises(name, split, "document", seed, 1, 0, written=True)
     for index, exercise in itertools.islice(found, limit):
-        prompt, text = forms.write_down(exercise, Dice(seed, f"{name}/document/form", index))
+        prompt, text = forms.write_down(exercise, Dice(seed, f"{name}/document/form", index), form)
         yield Document(f"{name}-document-{seed}-{index}", text, name, prompt=prompt)
 
 
