@@ -15,7 +15,7 @@ from rich.table import Table
 
 from rlvr.app.verifying import Fields, progress_bar, read_rows
 from rlvr.errors import DataError, UsageError
-from rlvr.runs.atomic import encode, replace_file, replaceable, strict_json, writing
+from rlvr.runs.atomic import encode, strict_json, write_output
 from rlvr.statistics.intervals import Interval
 from rlvr.verifiers.audit.audit import audit
 from rlvr.verifiers.audit.result import Audit, Finding, Limits, error_rate, excerpt
@@ -124,11 +124,7 @@ def _read(
 def write_audit(found: Audit, limits: Limits, path: Path) -> None:
     """Writes the audit as JSON: a file is whole or as it was. Raises RunError where it cannot be written."""
     content = encode(strict_json(found.as_json(limits), indent=2)) + b"\n"
-    if file := replaceable(path):
-        replace_file(file, content)
-    else:
-        with writing(path):
-            path.write_bytes(content)
+    write_output(path, content)
 
 
 def print_audit(found: Audit, limits: Limits, *, as_json: bool) -> None:

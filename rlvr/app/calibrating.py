@@ -14,7 +14,7 @@ from rlvr.app.verifying import Programs, progress_bar
 from rlvr.data import sources
 from rlvr.data.rows import is_data_file
 from rlvr.errors import DataError
-from rlvr.runs.atomic import encode, replace_file, replaceable, strict_json, writing
+from rlvr.runs.atomic import encode, strict_json, write_output
 from rlvr.training.calibration import calibrate
 from rlvr.verifiers import code
 from rlvr.verifiers.pool import configure_shared
@@ -85,11 +85,7 @@ def calibrate_source(
 def write_quarantine(found: Calibration, path: Path) -> None:
     """Writes a JSON line per fault, which `options.quarantine` of a recipe's data reads. The file appears whole."""
     content = b"".join(encode(strict_json(asdict(fault))) + b"\n" for fault in found.faults)
-    if file := replaceable(path):
-        replace_file(file, content)
-    else:
-        with writing(path):
-            path.write_bytes(content)
+    write_output(path, content)
 
 
 def print_calibration(found: Calibration, *, as_json: bool) -> None:

@@ -55,6 +55,18 @@ def replaceable(path: Path) -> Path | None:
     return None if path.exists() and not path.is_file() else path.resolve()
 
 
+def write_output(path: Path, content: bytes) -> None:
+    """Writes what a user asked for: a file is whole or as it was, a device or a pipe is written to at once.
+
+    Raises RunError where it cannot be written.
+    """
+    if file := replaceable(path):
+        replace_file(file, content)
+    else:
+        with writing(path):
+            path.write_bytes(content)
+
+
 def replace_file(path: Path, content: bytes) -> None:
     """Makes `path` hold `content`, durably: a reader finds the old bytes or the new, whatever happens.
 
