@@ -26,7 +26,7 @@ def one_update(model, rows, loss_of, *, layout, budget, unit=1):
         unit=unit,
     )
     model.zero_grad()
-    loss, _ = accumulate(batches, loss_of, device=CPU, dtype="float32")
+    loss, _ = accumulate(batches, loss_of, networks=[model], dtype="float32")
     return len(batches), loss, gradients(model)
 
 

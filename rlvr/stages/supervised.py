@@ -127,7 +127,7 @@ def _one_update(
 ) -> dict[str, float]:
     """Takes one optimizer step and gives its metrics."""
     rate = optimizer.learning_rate
-    loss, sums = accumulate(batches, loss_of, device=parts.policy.device, dtype=parts.dtype)
+    loss, sums = accumulate(batches, loss_of, networks=[parts.policy], dtype=parts.dtype)
     return {
         "train/loss": loss,
         "train/grad_norm": optimizer.step(),

@@ -73,7 +73,7 @@ class Critic:
                 tokens_in_update=sum(int(row.trainable.sum()) for row in rows),
                 sequences_in_update=len(rows),
             )
-            loss, _ = accumulate(batches, self._loss, device=self.model.device, dtype=self._dtype)
+            loss, _ = accumulate(batches, self._loss, networks=[self.model], dtype=self._dtype)
             losses.append(loss)
             norms.append(self.optimizer.step())
         return {

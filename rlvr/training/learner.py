@@ -187,7 +187,8 @@ class Learner:
             tokens_in_update=sum(int(sample.trainable.sum()) for sample in samples),
             sequences_in_update=sum(bool(sample.trainable.any()) for sample in samples),
         )
-        loss, sums = accumulate(batches, self._loss, device=self.model.device, dtype=self._dtype)
+        networks = [self.model, *([head.head] if head else [])]
+        loss, sums = accumulate(batches, self._loss, networks=networks, dtype=self._dtype)
         norm = self.optimizer.step()
         if head is not None:
             head.optimizer.step()

@@ -81,7 +81,7 @@ def one_update(model, rows, loss_of, *, layout, budget):
         unit=2,
     )
     model.zero_grad()
-    loss, stats = accumulate(batches, loss_of, device=CPU, dtype="float32")
+    loss, stats = accumulate(batches, loss_of, networks=[model], dtype="float32")
     return len(batches), loss, gradients(model), stats
 
 
