@@ -196,7 +196,7 @@ class Sample:
 
     All arrays are [T]: `token_ids`, `trainable`, the sampler's `logprobs`, the `advantages` and, for a critic, the
     `returns` that it should have foreseen (0 where not trainable). `group_id` is the draw index of its group; `reward`
-    is NaN where the verifier could not tell.
+    is NaN where the verifier could not tell. `domain` is that of its task.
     """
 
     token_ids: IntArray
@@ -207,6 +207,7 @@ class Sample:
     reward: float
     group_id: int
     policy_version: int
+    domain: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,8 @@ tables in `advantages`, `losses`, `ratios`, `aggregate`, `kl`, `mismatch` and `f
 """
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Value = str | float | int | bool
@@ -14,7 +14,10 @@ Value = str | float | int | bool
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Algorithm:
-    """One row: a name, its paper, and one value per cell; a cell that a row does not name is off or usual."""
+    """One row: a name, its paper, and one value per cell; a cell that a row does not name is off or usual.
+
+    `domains` has by name the rows of domains that have cells of their own.
+    """
 
     name: str
     paper: str
@@ -51,6 +54,16 @@ class Algorithm:
     missing_end_penalty: float = 0.0
     updates_per_step: int = 1
     epochs_per_step: int = 1
+    domains: Mapping[str, "Algorithm"] = field(default_factory=dict)
+
+    def of(self, domain: str) -> "Algorithm":
+        """The row of the domain's tasks."""
+        return self.domains.get(domain, self)
+
+    @property
+    def rows(self) -> tuple["Algorithm", ...]:
+        """This row, and after it those of the domains."""
+        return (self, *self.domains.values())
 
     @property
     def needs_reference(self) -> bool:

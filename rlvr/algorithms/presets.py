@@ -1,7 +1,7 @@
 """Algorithms by name: the rows of the field, and how a recipe changes their cells."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import fields, replace
 from typing import Any, cast
 
@@ -186,13 +186,53 @@ def _checked(name: str, value: object) -> Any:
     return float(cast("float", value)) if cell.kind is float else value
 
 
-def resolve(name: str, /, **cells: object) -> Algorithm:
-    """Gives the row of that name with `cells` overridden.
+BY_DOMAIN = (
+    "advantage", "loss", "ratio", "clip_low", "clip_high", "dual_clip", "weight_max", "aggregation", "kl_estimator",
+    "kl_coefficient", "entropy_coefficient", "mismatch", "mismatch_low", "mismatch_high", "reward_scale",
+    "overlong_buffer_share", "missing_end_penalty",
+)  # fmt: skip
+"""The cells that a domain may have of its own: those of one completion. The others are of the step as a whole."""
+
+
+def resolve(name: str, /, *, domains: object = None, **cells: object) -> Algorithm:
+    """Gives the row of that name with `cells` overridden, and with further ones for single `domains`, by their names.
 
     A cell of the preset that the others make useless becomes what it usually is: with `kl_place = "none"` there is no
     coefficient. Raises RecipeError on an unknown name or cell (with the nearest one), a value that the cell does not
     take, a given cell that would do nothing, and combinations that cannot work (with the reason).
     """
+    row = _resolved(name, cells)
+    if domains is None:
+        return row
+    if not isinstance(domains, Mapping):
+        raise RecipeError(f"algorithm.domains is {domains!r}", hint="domains = { functions = { clip_high = 0.3 } }")
+    found = {domain: _of_domain(row, cells, domain, own) for domain, own in domains.items()}
+    return replace(row, domains=found)
+
+
+def _of_domain(row: Algorithm, cells: Mapping[str, object], domain: str, own: object) -> Algorithm:
+    """Gives the row of one domain; raises RecipeError for a cell that all domains share."""
+    where = f"algorithm.domains.{domain}"
+    if not isinstance(own, Mapping) or not own:
+        raise RecipeError(f"{where} is {own!r}; cells were expected", hint=f"{where}.clip_high=0.3")
+    if shared := [cell for cell in own if cell in CELLS and cell not in BY_DOMAIN]:
+        raise RecipeError(
+            f"{where} has {shared[0]}, which is of the step as a whole and the same for all domains",
+            hint="a domain may have: " + ", ".join(BY_DOMAIN),
+        )
+    found = _resolved(row.name, {**cells, **own})
+    if "advantage" in own and not (row.per_completion and found.per_completion):
+        raise RecipeError(
+            f"{where} has advantage {found.advantage}, but that of the row is {row.advantage}: only advantages of "
+            "whole completions can differ by domain",
+            hint="advantage = centred, group_std, batch_std or leave_one_out, in both",
+        )
+    if "kl_coefficient" in own and row.kl_place != "loss":
+        raise RecipeError(f"{where} has kl_coefficient, but kl_place is {row.kl_place}", hint="kl_place = loss")
+    return found
+
+
+def _resolved(name: str, cells: Mapping[str, object]) -> Algorithm:
     given = {cell: _checked(cell, value) for cell, value in cells.items()}
     row = replace(preset(name), **given)
     # Twice: a cell may be of no use because another is.
@@ -211,14 +251,16 @@ def resolve(name: str, /, **cells: object) -> Algorithm:
 def describe(algorithm: Algorithm) -> str:
     """Gives the row in a few words: its name and the cells that differ, as in "dapo, with clip_high 0.25"."""
     original = preset(algorithm.name)
+    said = f"{algorithm.name}{_with(algorithm, original)}"
+    return said + "".join(f"; for {name}{_with(row, algorithm)}" for name, row in algorithm.domains.items())
+
+
+def _with(row: Algorithm, other: Algorithm) -> str:
+    """Says in which cells a row differs from another one: "", ", with clip_high 0.25", …"""
     differing = [
         f"{cell} {cell_text(value)}"
-        for cell, value in cell_values(algorithm).items()
-        if value != getattr(original, cell) and CELLS[cell].used(algorithm)
+        for cell, value in cell_values(row).items()
+        if value != getattr(other, cell) and CELLS[cell].used(row)
     ]
-    if not differing:
-        return algorithm.name
-    last = differing.pop()
-    return (
-        f"{algorithm.name}, with {', '.join(differing)} and {last}" if differing else f"{algorithm.name}, with {last}"
-    )
+    last = differing[-1:]
+    return f", with {' and '.join([*filter(None, [', '.join(differing[:-1])]), *last])}" if last else ""

@@ -50,6 +50,11 @@ def analyze_length(path: Path, *, stage: str = "") -> tuple[Run, LengthReport]:
     name, config = fitting[-1]
     child = Run.open(run.path / name)
     row = resolve(config.algorithm.preset, **config.algorithm.cells)
+    if any((own.advantage, own.aggregation) != (row.advantage, row.aggregation) for own in row.rows):
+        raise RunError(
+            f"{child.path} has domains with another advantage or aggregation than the rest",
+            hint="rlvr analyze length reads stages with one of each",
+        )
     report = length_report(completions_of(child, row), row, max_completion_tokens=config.max_completion_tokens)
     return child, report
 

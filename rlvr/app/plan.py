@@ -206,7 +206,8 @@ def _supervised(
 
 def _rlvr(recipe: Recipe, stage: RlvrConfig | IterateConfig, context: int) -> tuple[list[str], Work]:
     row = resolve(stage.algorithm.preset, **stage.algorithm.cells)
-    refuse_lone_completions(row, stage.group_size)
+    for own in row.rows:
+        refuse_lone_completions(own, stage.group_size)
     _refuse_idle_critic(stage, row)
     if stage.max_completion_tokens >= context:
         raise RecipeError(

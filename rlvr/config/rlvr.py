@@ -85,7 +85,9 @@ class _Reinforced(Section):
 
     name: str = Field("", pattern=STAGE_NAME, description="Name of the stage in the run folder; empty: its kind.")
     data: tuple[DataConfig, ...] = Field(description="Tasks to learn from.")
-    algorithm: AlgorithmConfig = Field(description="A preset, or {preset = …, cell = value, …}.")
+    algorithm: AlgorithmConfig = Field(
+        description="A preset, or {preset = …, cell = value, …}; domains = {NAME = {cell = value}} for single domains."
+    )
     steps: int = Field(
         ge=1,
         description="Rollouts; each is followed by the algorithm's updates_per_step updates, epochs_per_step times.",

@@ -1,8 +1,8 @@
 """Reinforcement learning with verifiable rewards: generate, verify, compare within the group, learn."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import partial, wraps
 from typing import Any
 
 from rlvr.algorithms.algorithm import Algorithm
@@ -13,6 +13,7 @@ from rlvr.config.rlvr import RlvrConfig
 from rlvr.data.chat import stop_token_ids
 from rlvr.data.stream import TaskStream
 from rlvr.engines.base import Engine, Sampling
+from rlvr.errors import RecipeError
 from rlvr.models.checkpoint import load_trainer_state
 from rlvr.models.heads import value_map
 from rlvr.runs.folder import Run
@@ -27,7 +28,7 @@ from rlvr.training.reward_scores import score_metrics
 from rlvr.training.rollout import Rollout, Shape, generate_groups, refuse_unscored
 from rlvr.training.samples import to_samples, with_advantages
 from rlvr.training.value_head import ValueHead
-from rlvr.types import Task
+from rlvr.types import Completion, Task, Verdict
 from rlvr.verifiers.shaping import missing_end, scale, soft_overlong
 
 
@@ -39,6 +40,7 @@ def rlvr(parts: Parts, config: RlvrConfig, run: Run, *, begin_with: Mapping[str,
     row = _row(config)
     by_source = tasks_by_source(parts, config)
     every = [task for found in by_source.values() for task in found]
+    _refuse_unknown_domains(row, every)
     intake = usable_tasks(parts, every, config.max_completion_tokens, prompt=config.prompt)
     tasks = stream_of(by_source, intake, config, parts.seed)
     learner = _learner(parts, config, row)
@@ -163,8 +165,18 @@ def _mean(values: Sequence[float]) -> float:
 def _row(config: RlvrConfig) -> Algorithm:
     """The recipe's row; groups are never torn apart, so there are no more updates in an epoch than groups."""
     row = resolve(config.algorithm.preset, **config.algorithm.cells)
-    refuse_lone_completions(row, config.group_size)
+    for of_domain in row.rows:
+        refuse_lone_completions(of_domain, config.group_size)
     return replace(row, updates_per_step=min(row.updates_per_step, config.prompts_per_step))
+
+
+def _refuse_unknown_domains(row: Algorithm, tasks: Sequence[Task]) -> None:
+    known = sorted({task.domain for task in tasks})
+    if other := sorted(row.domains.keys() - known):
+        raise RecipeError(
+            f"algorithm.domains names {other[0]!r}, and no task of the stage is of that domain",
+            hint="its tasks are of " + ", ".join(known),
+        )
 
 
 def stream_of(by_source: Mapping[str, Sequence[Task]], intake: Intake, config: RlvrConfig, seed: int) -> TaskStream:
@@ -180,14 +192,31 @@ def _shaping(parts: Parts, config: RlvrConfig, row: Algorithm) -> list[Shape]:
     """The recipe's shaping, and after it what the row does to a reward: its scale, and what length costs."""
     limit = config.max_completion_tokens
     shaping = list(parts.shaping)
-    if row.reward_scale != 1:
-        shaping.append(partial(scale, factor=row.reward_scale))
-    if row.overlong_buffer_share > 0:
-        buffer = max(1, round(limit * row.overlong_buffer_share))
-        shaping.append(partial(soft_overlong, limit_tokens=limit, buffer_tokens=buffer))
-    if row.missing_end_penalty > 0:
-        shaping.append(partial(missing_end, penalty=row.missing_end_penalty))
+    if any(own.reward_scale != 1 for own in row.rows):
+        shaping.append(_by_domain(scale, lambda task: {"factor": row.of(task.domain).reward_scale}))
+    if any(own.overlong_buffer_share > 0 for own in row.rows):
+        shaping.append(_by_domain(soft_overlong, lambda task: _buffer(limit, row.of(task.domain))))
+    if any(own.missing_end_penalty > 0 for own in row.rows):
+        shaping.append(_by_domain(missing_end, lambda task: {"penalty": row.of(task.domain).missing_end_penalty}))
     return shaping
+
+
+def _buffer(limit: int, row: Algorithm) -> dict[str, int] | None:
+    """Gives the options of soft_overlong; None where the row has no buffer."""
+    if row.overlong_buffer_share == 0:
+        return None
+    return {"limit_tokens": limit, "buffer_tokens": max(1, round(limit * row.overlong_buffer_share))}
+
+
+def _by_domain(function: Callable[..., float], options_of: Callable[[Task], Mapping[str, Any] | None]) -> Shape:
+    """Gives the shaping with the options of each task, by its own name; None leaves the reward as it is."""
+
+    @wraps(function)
+    def shape(task: Task, completion: Completion, verdict: Verdict, reward: float) -> float:
+        options = options_of(task)
+        return reward if options is None else function(task, completion, verdict, reward, **options)
+
+    return shape
 
 
 def _learner(parts: Parts, config: RlvrConfig, row: Algorithm) -> Learner:

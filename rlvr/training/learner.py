@@ -158,35 +158,31 @@ class Learner:
         self, samples: Sequence[Sample], measured: Measured, indices: Sequence[int]
     ) -> tuple[float, float | None, dict[str, float]]:
         head = self._critic if isinstance(self._critic, ValueHead) else None
-        everywhere = self._row.kl_place == "loss" or self._row.entropy_coefficient > 0 or head is not None
-        pulls = (self._row.kl_place == "loss" and self._row.kl_coefficient > 0) or self._row.entropy_coefficient > 0
-        rows = [
-            Row(
-                sample.token_ids,
-                sample.trainable,
-                {
-                    "logprobs": sample.logprobs,
-                    "advantages": sample.advantages,
-                    **{name: arrays[i] for name, arrays in measured.columns.items() if name != "values"},
-                    **({"old_values": measured.columns["values"][i], "returns": sample.returns} if head else {}),
-                },
-            )
-            for i, sample in zip(indices, samples, strict=True)
-            if sample.trainable.any() and (everywhere or sample.advantages.any())
-        ]
+        rows: dict[str, list[Row]] = {}
+        for i, sample in zip(indices, samples, strict=True):
+            own = self._row.of(sample.domain)
+            everywhere = own.kl_place == "loss" or own.entropy_coefficient > 0 or head is not None
+            if sample.trainable.any() and (everywhere or sample.advantages.any()):
+                domain = sample.domain if sample.domain in self._row.domains else ""
+                rows.setdefault(domain, []).append(_row(sample, measured, i, with_values=head is not None))
+        pulls = any(self._pulls(self._row.of(domain)) for domain in rows)
         if not rows or not (pulls or head or any(sample.advantages.any() for sample in samples)):
             self.optimizer.skip()
             if head is not None:
                 head.optimizer.skip()
             return 0.0, None, {}
-        batches = make_batches(
-            rows,
-            microbatch_tokens=self._microbatch_tokens,
-            layout=self._layout,
-            device=self.model.device,
-            tokens_in_update=sum(int(sample.trainable.sum()) for sample in samples),
-            sequences_in_update=sum(bool(sample.trainable.any()) for sample in samples),
-        )
+        batches = [
+            (self._row.of(domain), batch)
+            for domain, lines in rows.items()
+            for batch in make_batches(
+                lines,
+                microbatch_tokens=self._microbatch_tokens,
+                layout=self._layout,
+                device=self.model.device,
+                tokens_in_update=sum(int(sample.trainable.sum()) for sample in samples),
+                sequences_in_update=sum(bool(sample.trainable.any()) for sample in samples),
+            )
+        ]
         networks = [self.model, *([head.head] if head else [])]
         loss, sums = accumulate(batches, self._loss, networks=networks, dtype=self._dtype)
         norm = self.optimizer.step()
@@ -194,8 +190,14 @@ class Learner:
             head.optimizer.step()
         return loss, norm, sums
 
-    def _loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        row, mask = self._row, batch.trainable
+    @staticmethod
+    def _pulls(row: Algorithm) -> bool:
+        """Whether a row moves the weights where no token has an advantage."""
+        return (row.kl_place == "loss" and row.kl_coefficient > 0) or row.entropy_coefficient > 0
+
+    def _loss(self, part: tuple[Algorithm, Batch]) -> tuple[Tensor, dict[str, Tensor]]:
+        row, batch = part
+        mask = batch.trainable
         found = token_logprobs(
             self.model,
             batch.token_ids,
@@ -250,6 +252,16 @@ class Learner:
             layout=self._layout,
             dtype=self._dtype,
         )
+
+
+def _row(sample: Sample, measured: Measured, index: int, *, with_values: bool) -> Row:
+    """Gives the sample's line of a microbatch, with what was measured of it."""
+    columns = {name: arrays[index] for name, arrays in measured.columns.items() if name != "values"}
+    if with_values:
+        columns |= {"old_values": measured.columns["values"][index], "returns": sample.returns}
+    return Row(
+        sample.token_ids, sample.trainable, {"logprobs": sample.logprobs, "advantages": sample.advantages, **columns}
+    )
 
 
 def measure_logprobs(

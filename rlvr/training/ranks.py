@@ -5,11 +5,12 @@ denominators; only the forward and backward passes are shared out. Without a pro
 """
 
 from collections.abc import Iterable, Sequence
+from typing import TypeVar
 
 import torch
 from torch import distributed, nn
 
-from rlvr.training.batching import Batch
+Part = TypeVar("Part")
 
 Totals = tuple[float, dict[str, float]]
 """A loss, and named sums over tokens or sequences."""
@@ -20,7 +21,7 @@ def num_ranks() -> int:
     return distributed.get_world_size() if distributed.is_available() and distributed.is_initialized() else 1
 
 
-def own_share(batches: Iterable[Batch]) -> list[Batch]:
+def own_share(batches: Iterable[Part]) -> list[Part]:
     """Gives every num_ranks-th microbatch, so that each rank has long and short ones; it may be none."""
     ranks = num_ranks()
     return [batch for place, batch in enumerate(batches) if ranks == 1 or place % ranks == distributed.get_rank()]

@@ -55,6 +55,7 @@ def _sample(group: Group, index: int, drop_truncated: bool) -> Sample:
         reward=group.rewards[index],
         group_id=group.draw_index,
         policy_version=completion.policy_version,
+        domain=group.task.domain,
     )
 
 
@@ -112,14 +113,19 @@ def with_advantages(
 
 
 def _against_the_group(samples: Sequence[Sample], row: Algorithm, penalties: Sequence[Tensor] | None) -> Tensor:
-    """Gives one advantage [B] per sample; a KL in the reward counts with its sum over the completion."""
+    """Gives one advantage [B] per sample, that of its domain; a KL in the reward counts with its sum."""
     size = sum(sample.group_id == samples[0].group_id for sample in samples)
     rewards = torch.tensor([sample.reward for sample in samples], dtype=torch.float64)
     if penalties is not None:
         rewards = rewards - torch.stack([penalty.sum() for penalty in penalties])
     rewards = rewards.reshape(-1, size)
-    valid = ~rewards.isnan()
-    return GROUP_ADVANTAGES[row.advantage](rewards.nan_to_num(0.0), valid).reshape(-1)
+    names = [row.of(sample.domain).advantage for sample in samples[::size]]
+    advantages = torch.zeros_like(rewards)
+    for name in dict.fromkeys(names):
+        its = torch.tensor([of_group == name for of_group in names])
+        valid = ~rewards[its].isnan()
+        advantages[its] = GROUP_ADVANTAGES[name](rewards[its].nan_to_num(0.0), valid)
+    return advantages.reshape(-1)
 
 
 def _forward_looking(

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from rlvr.errors import TrainingError
 from rlvr.training.batching import Batch
 from rlvr.training.ranks import own_share, sum_gradients, sum_totals
+
+Part = TypeVar("Part")
 
 LossFunction = Callable[[Batch], tuple[Tensor, dict[str, Tensor]]]
 """Gives a microbatch's share of the update's loss, and named sums over its tokens or sequences."""
@@ -22,7 +24,11 @@ def autocast(device: torch.device, dtype: str) -> AbstractContextManager[Any]:
 
 
 def accumulate(
-    batches: Iterable[Batch], loss_of: LossFunction, *, networks: Sequence[nn.Module], dtype: str
+    batches: Iterable[Part],
+    loss_of: Callable[[Part], tuple[Tensor, dict[str, Tensor]]],
+    *,
+    networks: Sequence[nn.Module],
+    dtype: str,
 ) -> tuple[float, dict[str, float]]:
     """Adds the gradients of all microbatches to those of the networks; gives the summed loss and the summed statistics.
 

@@ -82,7 +82,7 @@ def test_every_cell_that_takes_part_in_a_preset_is_the_published_one_and_no_othe
 
 
 def test_every_field_of_a_row_is_a_cell_in_the_same_order():
-    assert [field.name for field in fields(Algorithm)] == ["name", "paper", *CELLS]
+    assert [field.name for field in fields(Algorithm)] == ["name", "paper", *CELLS, "domains"]
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from rlvr import keyed
 from rlvr.algorithms.presets import PRESETS as ALGORITHMS
 from rlvr.config.data import EvaluateConfig
 from rlvr.config.rlvr import RlvrConfig
-from rlvr.errors import DataError, VerifierError
+from rlvr.errors import DataError, RecipeError, VerifierError
 from rlvr.models.checkpoint import latest_checkpoint
 from rlvr.runs.compare import differences
 from rlvr.runs.rollouts import read_rollouts
@@ -349,3 +349,24 @@ def test_a_base_is_asked_in_plain_text_where_the_recipe_says_so(base, tmp_path):
 def test_a_prompt_without_the_problem_is_refused():
     with pytest.raises(ValueError, match=r"neither \"chat\" nor a text with \{problem\} in it"):
         config(prompt="Answer this:")
+
+
+def two_domains():
+    return [task(i, domain="code" if i % 2 else "mathematics") for i in range(12)]
+
+
+def test_a_domain_is_rewarded_as_its_own_cells_say(base, tmp_path):
+    run = make_run(tmp_path / "run")
+    own = {"mathematics": {"reward_scale": 3.0}, "code": {"missing_end_penalty": 0.5}}
+    rlvr(make_parts(base, {"task": two_domains()}), config(algorithm={"preset": "dr_grpo", "domains": own}), run)
+    rows = read_rollouts(run.path / "rollouts").to_pylist()
+    assert {row["domain"] for row in rows} == {"code", "mathematics"}
+    for row in rows:
+        cut = 0.5 * (row["finish"] == "length")
+        assert row["reward"] == (3 * row["outcome"] if row["domain"] == "mathematics" else row["outcome"] - cut)
+
+
+def test_cells_for_a_domain_without_a_task_are_refused(base, tmp_path):
+    algorithm = {"preset": "dr_grpo", "domains": {"cooking": {"clip_high": 0.3}}}
+    with pytest.raises(RecipeError, match=r"'cooking', and no task .* of that domain"):
+        rlvr(make_parts(base, {"task": two_domains()}), config(algorithm=algorithm), make_run(tmp_path / "run"))
