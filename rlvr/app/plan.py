@@ -315,8 +315,8 @@ def _evaluation(recipe: Recipe, config: EvaluateConfig) -> str:
     text = f"; perplexity of {_names(config.text)}" if config.text else ""
     if not config.data:
         return text.removeprefix("; ")
-    plain = len(config.prompts) - 1
-    more = f", {plain} plain prompt{'' if plain == 1 else 's'}" if plain else ""
+    others = len(config.prompts) - 1
+    more = f", {others} other prompt{'' if others == 1 else 's'}" if others else ""
     more += f", temperature {config.low_temperature:g}" if config.low_temperature else ""
     also = f"; read out too: {more.removeprefix(', ')}" if more else ""
     return f"{_number(count)} tasks × ({config.samples} samples + greedy) ({_names(config.data)}){also}{text}"

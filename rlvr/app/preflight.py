@@ -173,5 +173,5 @@ def _check_model(recipe: Recipe) -> None:
 def _asks(stage: Any) -> bool:
     """Whether a stage writes messages, not plain documents."""
     if stage.kind == "evaluate":
-        return bool(stage.data)
+        return bool(stage.data) and CHAT in stage.prompts
     return stage.kind != "pretrain" and getattr(stage, "prompt", CHAT) == CHAT

@@ -67,7 +67,10 @@ class EvaluateConfig(Section):
     samples: int = Field(16, ge=1, description="Completions per task for pass@1 and pass@k.")
     temperature: float = Field(1.0, ge=0.01, description="Temperature of the samples; greedy decoding is measured too.")
     prompts: tuple[str, ...] = Field(
-        (CHAT,), description='How tasks are asked: "chat", and any plain texts with {problem} in them, as a base reads.'
+        (CHAT,),
+        min_length=1,
+        description='How tasks are asked: "chat", or plain texts with {problem} in them, as a base reads. The first is '
+        "sampled for pass@k; the others are read out greedily and with a few samples.",
     )
     low_temperature: float = Field(
         0.0, ge=0, description="Each prompt is read out at this temperature too, below `temperature`; 0: it is not."
@@ -81,8 +84,8 @@ class EvaluateConfig(Section):
     def _chat_and_templates(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for prompt in value:
             check_prompt(prompt)
-        if CHAT not in value or len(set(value)) < len(value):
-            raise ValueError(f'"{CHAT}" must be among the prompts, and each may stand there once; got {list(value)}')
+        if len(set(value)) < len(value):
+            raise ValueError(f"each prompt may stand there once; got {list(value)}")
         return value
 
     @model_validator(mode="after")

@@ -5,7 +5,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from rlvr.config.data import CHAT
 from rlvr.errors import RunError
 from rlvr.runs.folder import Run
 from rlvr.statistics.intervals import Interval
@@ -31,11 +30,11 @@ class DomainReport:
     """How a checkpoint does in one domain. Rates in [0, 1]; `tokens` is the mean length of a completion.
 
     `trained` says whether the stage, or one before it, trained on this domain. `pass_at_k` is of the samples under the
-    chat prompt at the evaluation's temperature, for each k = 1, 2, 4, 8, 16 that there are samples for; `rungs` is
+    first prompt at the evaluation's temperature, for each k = 1, 2, 4, 8, 16 that there are samples for; `rungs` is
     pass@1 by the tasks' rung, empty where they have none. `readouts` holds every other way of asking that was measured,
-    chat, greedy, always among them. `gain` is the rise of pass@1 over the stage before, paired by task, None for the
-    base. `only_before` and `only_after` are the shares of tasks that some sample solves with the stage before only,
-    and with this one only; both 0 for the base.
+    the first prompt, greedy, before the others. `gain` is the rise of pass@1 over the stage before, paired by task,
+    None for the base. `only_before` and `only_after` are the shares of tasks that some sample solves with the stage
+    before only, and with this one only; both 0 for the base.
     """
 
     trained: bool
@@ -60,8 +59,13 @@ class DomainReport:
 
     @property
     def greedy(self) -> Interval:
-        """The share of tasks that greedy decoding under the chat prompt solves."""
-        return next(r.accuracy for r in self.readouts if r.prompt == CHAT and r.temperature == 0)
+        """The share of tasks that greedy decoding under the first prompt solves."""
+        return next(r.accuracy for r in self.readouts if r.temperature == 0)
+
+    @property
+    def prompt(self) -> str:
+        """How the samples were asked."""
+        return next(r.prompt for r in self.readouts if r.temperature == 0)
 
     @property
     def best(self) -> Interval:

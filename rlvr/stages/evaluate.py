@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from rlvr.algorithms.kl import k3
-from rlvr.config.data import CHAT, DataConfig, EvaluateConfig
+from rlvr.config.data import DataConfig, EvaluateConfig
 from rlvr.data.chat import encode_document
 from rlvr.data.stream import Draw
 from rlvr.engines.base import Engine
@@ -71,12 +71,12 @@ class Measurement:
 
     @property
     def sampled(self) -> Mapping[str, Mapping[str, float]]:
-        """The rates of the samples under the chat prompt at the evaluation's temperature."""
+        """The rates of the samples under the first prompt at the evaluation's temperature."""
         return self.rates[0].solved if self.rates else {}
 
     @property
     def greedy(self) -> Mapping[str, Mapping[str, float]]:
-        """The rates, 0 or 1, of greedy decoding under the chat prompt."""
+        """The rates, 0 or 1, of greedy decoding under the first prompt."""
         return self.rates[1].solved if self.rates else {}
 
 
@@ -107,9 +107,10 @@ def measure(parts: Parts, config: EvaluateConfig, run: Run) -> Measurement:
     with run.step(0) as record:
         answers = held_out_groups(parts, config, ways_of(config), record)
         rates = tuple(Rates(way.prompt, way.temperature, solved_rates(groups)) for way, groups in answers.items())
-        sampled = next(iter(answers.values()), [])
+        sampled, first = next(iter(answers.values()), []), config.prompts[0]
+        reports = domain_reports(sampled, rates)
         found = Measurement(
-            domains={name: report for name, report in domain_reports(sampled, rates).items() if _answered(report)},
+            domains={name: report for name, report in reports.items() if _answered(report, first)},
             rates=rates,
             kl=kl_to_parent(parts, sampled, config),
             perplexity=perplexity(parts, config.text, config.microbatch_tokens),
@@ -134,19 +135,20 @@ def read_measurement(run: Run) -> Measurement:
 
 
 def ways_of(config: EvaluateConfig) -> tuple[Way, ...]:
-    """Gives all ways of asking: the chat prompt's samples first, its greedy answers next, then the other readouts.
+    """Gives all ways of asking: the first prompt's samples first, its greedy answers next, then the other readouts.
 
-    Those are each prompt greedily, at the low temperature where there is one, and, of prompts other than chat, at the
-    evaluation's temperature. A split is named after how it was asked and the prompt's place in the recipe.
+    Those are each prompt greedily, at the low temperature where there is one, and, of prompts other than the first, at
+    the evaluation's temperature. A split is named after how it was asked and the prompt's place in the recipe.
     """
-    ways = [Way(CHAT, config.temperature, config.samples, "evaluate"), Way(CHAT, 0.0, 1, "greedy")]
+    first = config.prompts[0]
+    ways = [Way(first, config.temperature, config.samples, "evaluate"), Way(first, 0.0, 1, "greedy")]
     for number, prompt in enumerate(config.prompts, start=1):
-        end = "" if prompt == CHAT else f"-prompt-{number}"
-        if prompt != CHAT:
+        end = "" if prompt == first else f"-prompt-{number}"
+        if prompt != first:
             ways.append(Way(prompt, 0.0, 1, f"greedy{end}"))
         if config.low_temperature > 0:
             ways.append(Way(prompt, config.low_temperature, READOUT_SAMPLES, f"low{end}"))
-        if prompt != CHAT:
+        if prompt != first:
             ways.append(Way(prompt, config.temperature, READOUT_SAMPLES, f"evaluate{end}"))
     return tuple(ways)
 
@@ -157,10 +159,11 @@ def held_out_groups(
     """Completes every held-out task in each way; keys depend on nothing but a task's place. Empty without tasks."""
     if not config.data:
         return {}
-    intake = usable_tasks(parts, parts.load_held_out("task", config.data), config.max_completion_tokens)
+    held_out_tasks, first = parts.load_held_out("task", config.data), config.prompts[0]
+    intake = usable_tasks(parts, held_out_tasks, config.max_completion_tokens, prompt=first)
     answers: dict[Way, list[Group]] = {}
     for prompt in dict.fromkeys(way.prompt for way in ways):
-        prompts = intake.prompts if prompt == CHAT else _plain_prompts(parts, config, prompt, intake.tasks)
+        prompts = intake.prompts if prompt == first else _other_prompts(parts, config, prompt, intake.tasks)
         draws = [Draw(index, task) for index, task in enumerate(intake.tasks) if task.id in prompts]
         engine = parts.make_engine(max(map(len, prompts.values())) + config.max_completion_tokens)
         engine.load_weights(parts.policy, version=version)
@@ -192,8 +195,8 @@ def _ask(
     )
 
 
-def _plain_prompts(parts: Parts, config: EvaluateConfig, prompt: str, tasks: Sequence[Task]) -> dict[str, IntArray]:
-    """Gives by task id the encoded plain prompts that leave room for a completion."""
+def _other_prompts(parts: Parts, config: EvaluateConfig, prompt: str, tasks: Sequence[Task]) -> dict[str, IntArray]:
+    """Gives by task id the encoded prompts that leave room for a completion."""
     room = context_length(parts.policy) - config.max_completion_tokens
     encode = encoder(parts.tokenizer, prompt)
     encoded = {task.id: encode(task) for task in tasks}
@@ -278,8 +281,8 @@ def _pass_at(groups: Sequence[Group], k: int) -> Interval | None:
     return rate_interval(pass_at_k([g.num_scored for g in full], [g.num_solved for g in full], k=k)) if full else None
 
 
-def _answered(report: DomainReport) -> bool:
-    return any(readout.prompt == CHAT and readout.temperature == 0 for readout in report.readouts)
+def _answered(report: DomainReport, prompt: str) -> bool:
+    return any(readout.prompt == prompt and readout.temperature == 0 for readout in report.readouts)
 
 
 def kl_to_parent(parts: Parts, sampled: Sequence[Group], config: EvaluateConfig) -> float | None:

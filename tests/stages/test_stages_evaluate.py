@@ -202,11 +202,24 @@ def test_every_prompt_is_read_out_greedily_at_the_low_and_at_the_usual_temperatu
 def test_more_readouts_leave_the_samples_and_greedy_answers_as_they_are(base, tmp_path):
     few = measure(make_parts(base, items()), config(), make_run(tmp_path / "few"))
     many = measure(
-        make_parts(base, items()), config(prompts=[PLAIN, "chat"], low_temperature=0.3), make_run(tmp_path / "many")
+        make_parts(base, items()), config(prompts=["chat", PLAIN], low_temperature=0.3), make_run(tmp_path / "many")
     )
     assert (few.sampled, few.greedy, few.kl) == (many.sampled, many.greedy, many.kl)
     for name in ("pass_at_k", "greedy", "tokens"):
         assert getattr(few.domains["tiny"], name) == getattr(many.domains["tiny"], name)
+
+
+def test_the_first_prompt_is_the_one_that_is_sampled_and_a_base_needs_no_chat(base, tmp_path):
+    run = make_run(tmp_path / "run")
+    found = measure(make_parts(base, items()), config(prompts=[PLAIN]), run)
+    assert [(r.prompt, r.temperature) for r in found.rates] == [(PLAIN, 0.9), (PLAIN, 0.0)]
+    domain = found.domains["tiny"]
+    assert domain.prompt == PLAIN
+    assert domain.greedy.mean == pytest.approx(sum(found.greedy["tiny"].values()) / 6)
+    rows = read_rollouts(run.path / "rollouts").to_pylist()
+    # the problem of task i is the word 5 + i; no token of the chat template
+    assert {tuple(row["prompt_ids"]) for row in rows} == {(6, 5 + i, 7) for i in range(6)}
+    assert {row["split"] for row in rows} == {"evaluate", "greedy"}
 
 
 def test_a_plain_prompt_that_no_task_fits_under_is_one_clear_error(base, tmp_path):

@@ -54,8 +54,12 @@ def duration(seconds: float) -> str:
 def asked(prompt: str, temperature: float) -> str:
     """Gives a way of asking in words: greedy, as a chat."""
     how = "greedy" if temperature == 0 else f"temperature {temperature:g}"
-    where = "as a chat" if prompt == CHAT else f"as “{prompt}”".replace("\n", "↵")
-    return f"{how}, {where}"
+    return f"{how}, {where_asked(prompt)}"
+
+
+def where_asked(prompt: str) -> str:
+    """Gives a prompt in words: as a chat."""
+    return "as a chat" if prompt == CHAT else f"as “{prompt}”".replace("\n", "↵")
 
 
 def listed(parts: Sequence[str]) -> str:

@@ -73,7 +73,7 @@ def read_transcripts(before: Run, after: Run) -> list[DomainTranscripts]:
 
 
 def _rows(run: Run) -> dict[tuple[str, str, int], dict[str, Any]]:
-    """Gives the sampled answers to the chat prompt by domain, task and sample."""
+    """Gives the sampled answers to the first prompt by domain, task and sample."""
     files = sorted((run.path / ROLLOUTS).glob("evaluate-[0-9]*.parquet"))
     if not files:
         return {}

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from rlvr.runs.page.facts import Facts, Stage
-from rlvr.runs.page.numbers import asked, listed, percent, signed
+from rlvr.runs.page.numbers import asked, listed, percent, signed, where_asked
 from rlvr.runs.report import REINFORCED, SEEN, Beyond, DomainReport, StageReport
 from rlvr.runs.summary import ABOVE, BEYOND, ELICITED, headline, label
 from rlvr.statistics.intervals import Interval
@@ -89,16 +89,17 @@ def not_gained(facts: Facts) -> str:
 def strongest(domain: DomainReport) -> tuple[Interval, str]:
     """Gives how well a checkpoint does under the readout that suits it best, and which that is, in words.
 
-    One random answer to the chat prompt is a readout like any other.
+    One random answer to the first prompt is a readout like any other.
     """
     found = [(r.accuracy, asked(r.prompt, r.temperature)) for r in domain.readouts]
-    return max([*found, (domain.pass_at_1, "one random answer, as a chat")], key=lambda entry: entry[0].mean)
+    sampled = (domain.pass_at_1, f"one random answer, {where_asked(domain.prompt)}")
+    return max([*found, sampled], key=lambda entry: entry[0].mean)
 
 
 def ways(facts: Facts) -> str:
     """Gives in how many ways the models before the page's stage were asked, in the domains that it is held against.
 
-    One random answer to the chat prompt is a way like any other. Two ends, as 3 to 5, where that differs; empty where
+    One random answer to the first prompt is a way like any other. Two ends, as 3 to 5, where that differs; empty where
     nothing is compared.
     """
     if facts.pair is None:

@@ -1,0 +1,102 @@
+"""Every algorithm on the laptop's tasks: equal rollouts, three seeds, each row with its own updates per rollout.
+
+    python benchmarks/laptop_rows.py --jobs 2
+
+All start from one DPO checkpoint. The learning rate is the laptop recipe's over the root of a row's updates per
+rollout, so that rows with many updates do not simply go further. Writes docs/lab/laptop-rows.md.
+"""
+
+import argparse
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+
+from trials import LAST_STAGE, RECIPE, ROOT, Trial, run_all
+
+from rlvr.algorithms.presets import PRESETS
+from rlvr.runs.report import StageReport
+from rlvr.statistics.intervals import mean_of
+
+SEEDS = (1, 2, 3)
+STEPS, TASKS, SAMPLES, TASK_SEED = 60, 128, 8, 90210
+RATE = 8.5e-4
+
+
+def recipe() -> str:
+    """Gives the laptop recipe's evaluation, chat only, and its RLVR stage."""
+    text = RECIPE.read_text(encoding="utf-8")
+    head = text[: text.index("prompts = [")].replace("limit = 64", f"limit = {TASKS}")
+    head = head.replace("seed = 2026", f"seed = {TASK_SEED}")
+    return f"{head}samples = {SAMPLES}\nmax_completion_tokens = 88\n\n{text[text.index(LAST_STAGE) :]}"
+
+
+def trials() -> list[Trial]:
+    """Gives every preset with every seed."""
+    found = []
+    for name, row in PRESETS.items():
+        words = [
+            f'rlvr.algorithm="{name}"',
+            f"rlvr.steps={STEPS}",
+            f"rlvr.optimizer.learning_rate={RATE / math.sqrt(row.updates_per_step * row.epochs_per_step):.3g}",
+        ]
+        if row.needs_reference:
+            words.append("rlvr.kl_groups=0")  # such a row measures its KL on every token anyway
+        found += [Trial(f"{name}-seed{seed}", (f"seed={seed}", *words)) for seed in SEEDS]
+    return found
+
+
+def page(found: Mapping[str, StageReport]) -> str:
+    """Gives the lab page."""
+    first = next(iter(found.values()))
+    trained = [name for name, domain in first.domains.items() if domain.trained]
+    lines = [
+        "# Every algorithm on the laptop's tasks",
+        "",
+        f"`python benchmarks/laptop_rows.py` made this page: {STEPS} rollouts of 64 prompts × 8 completions from one",
+        f"DPO checkpoint, seeds {', '.join(map(str, SEEDS))}; {TASKS} held-out tasks per domain, {SAMPLES} samples.",
+        f"Learning rate {RATE:g} over the root of the updates per rollout. Gains are points of pass@1 over the",
+        "checkpoint, means over the seeds; the interval is that of the tasks, which are the same for all rows, so that",
+        "rows differ by less than it. Tokens are of a held-out completion; KL to the checkpoint in nats a token.",
+        "",
+        f"| row | updates | mean gain | each seed | {' | '.join(trained)} | tokens | KL | CPU-s | facts | stories |",
+        f"|{'---|' * (9 + len(trained))}",
+    ]
+    for name, row in PRESETS.items():
+        stages = [found[f"{name}-seed{seed}"] for seed in SEEDS if f"{name}-seed{seed}" in found]
+        if stages:
+            lines.append(_line(name, row.updates_per_step * row.epochs_per_step, stages, trained))
+    return "\n".join(lines) + "\n"
+
+
+def _line(name: str, updates: int, stages: Sequence[StageReport], trained: Sequence[str]) -> str:
+    def gain(stage: StageReport, domain: str) -> float:
+        found = stage.domains[domain].gain
+        assert found is not None, "RLVR has a stage before it"
+        return 100 * found.mean
+
+    means = [mean_of([g for d in trained if (g := stage.domains[d].gain)]) for stage in stages]
+    mean, low, high = (100 * statistics.mean(getattr(m, part) for m in means) for part in ("mean", "low", "high"))
+    seeds = ", ".join(f"{100 * m.mean:+.1f}" for m in means)
+    cells = [f"{statistics.mean(gain(stage, d) for stage in stages):+.1f}" for d in trained]
+    tokens = statistics.mean(stage.domains[d].tokens for stage in stages for d in trained)
+    kl = statistics.mean(stage.kl or math.nan for stage in stages)
+    others = [d for d in stages[0].domains if d not in trained]
+    facts = statistics.mean(gain(stage, d) for stage in stages for d in others)
+    stories = statistics.mean(stage.perplexity or math.nan for stage in stages)
+    cpu = statistics.mean(stage.cpu_seconds for stage in stages)
+    end = f"{tokens:.1f} | {kl:.3f} | {cpu:.0f} | {facts:+.1f} | {stories:.3f}"
+    return f"| {name} | {updates} | {mean:+.1f} [{low:+.1f}, {high:+.1f}] | {seeds} | {' | '.join(cells)} | {end} |"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--jobs", type=int, default=2, help="how many runs at once (default: %(default)s)")
+    given = parser.parse_args()
+    found = run_all("rows", recipe(), trials(), at_once=given.jobs)
+    path = ROOT / "docs" / "lab" / "laptop-rows.md"
+    path.write_text(page(found))
+    print(f"written: {path.relative_to(ROOT)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,98 @@
+"""Trials: many short RLVR runs from one DPO checkpoint of the laptop recipe, their reports kept as JSON.
+
+What is kept is not made again, unless the recipe's text, the trial's words or the parent's weights have changed.
+"""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from rlvr.app.export import weights_hash
+from rlvr.runs.atomic import replace_file
+from rlvr.runs.folder import Run
+from rlvr.runs.report import StageReport, read_report
+
+ROOT = Path(__file__).parent.parent
+RUNS = ROOT / "runs" / "trials"
+RECIPE = ROOT / "recipes" / "laptop.toml"
+LAST_STAGE = "# Practice on every rung"
+"""Where the RLVR stage of the laptop recipe begins, with what is said of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One run: its name and the overrides of the recipe."""
+
+    name: str
+    words: tuple[str, ...]
+
+
+def parent() -> Path:
+    """Gives the DPO checkpoint of the laptop recipe with seed 1, made if it is not there: all trials start from it."""
+    text = RECIPE.read_text(encoding="utf-8")
+    cut = RUNS / "parent.toml"
+    cut.parent.mkdir(parents=True, exist_ok=True)
+    cut.write_text(text[: text.index("[evaluation]")] + text[text.index("[[stage]]") : text.index(LAST_STAGE)])
+    run = RUNS / "parent"
+    if not (run / "report.json").exists():
+        train(cut, (f"runs={RUNS}", "name=parent", f"model.path={ROOT / 'models' / 'laptop-base'}", "replace=true"))
+    return Path(read_report(Run(run))[-1].checkpoint)
+
+
+def train(recipe: Path, words: Sequence[str]) -> None:
+    """Runs `rlvr train` on one core; its output goes to a log beside the recipe."""
+    name = next(word.partition("=")[2] for word in words if word.startswith("name="))
+    log = RUNS / f"{name}.log"
+    with log.open("w") as out:
+        command = [sys.executable, "-m", "rlvr.app.cli", "train", str(recipe), *words]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+        if subprocess.run(command, stdout=out, stderr=out, cwd=ROOT, env=environment, check=False).returncode:
+            raise SystemExit(f"{name} failed; its last words stand in {log}")
+
+
+def run_all(topic: str, recipe: str, trials: Sequence[Trial], *, at_once: int) -> dict[str, StageReport]:
+    """Gives each trial's RLVR stage by name, so many at once; figures lie in docs/lab/TOPIC."""
+    start, kept = parent(), ROOT / "docs" / "lab" / topic
+    path = RUNS / f"{topic}.toml"
+    path.write_text(recipe)
+    known = {"recipe": hashlib.sha256(recipe.encode()).hexdigest(), "parent": weights_hash(start)}
+    missing = [trial for trial in trials if read(kept, trial, known) is None]
+    began = time.monotonic()
+    with ThreadPoolExecutor(at_once) as threads:
+        waiting = {threads.submit(_make, path, trial, start, kept, known): trial for trial in missing}
+        for number, done in enumerate(as_completed(waiting), start=1):
+            done.result()
+            minutes = (time.monotonic() - began) / 60
+            left = minutes / number * (len(missing) - number)
+            print(f"{number}/{len(missing)}  {waiting[done].name}  {left:.0f} min left", flush=True)
+    found = {trial.name: read(kept, trial, known) for trial in trials}
+    return {name: stage for name, stage in found.items() if stage is not None}
+
+
+def _make(path: Path, trial: Trial, start: Path, kept: Path, known: Mapping[str, Any]) -> None:
+    train(path, (f"name={trial.name}", f"runs={RUNS}", f"model.path={start}", "replace=true", *trial.words))
+    stage = replace(read_report(Run(RUNS / trial.name))[-1], checkpoint="")
+    kept.mkdir(parents=True, exist_ok=True)
+    content = {**known, "words": trial.words, "stage": asdict(stage)}
+    replace_file(kept / f"{trial.name}.json", (json.dumps(content, ensure_ascii=False) + "\n").encode())
+
+
+def read(kept: Path, trial: Trial, known: Mapping[str, Any]) -> StageReport | None:
+    """Gives the trial's stage; None where none is kept, or one of another recipe, parent or other words."""
+    path = kept / f"{trial.name}.json"
+    if not path.is_file():
+        return None
+    content = json.loads(path.read_text(encoding="utf-8"))
+    if {**known, "words": list(trial.words)} != {key: content[key] for key in ("recipe", "parent", "words")}:
+        return None
+    return TypeAdapter(StageReport).validate_python(content["stage"])
