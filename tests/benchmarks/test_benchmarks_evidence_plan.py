@@ -83,7 +83,7 @@ def test_the_plan_has_three_seeds_on_two_bases_and_three_controls_and_each_can_b
         assert f"seed{recipe.seed}" == job.name.partition("-")[2]
         assert recipe.evaluation is not None
         assert next(stage.steps for stage in recipe.stage if isinstance(stage, RlvrConfig)) == evidence.STEPS
-        assert {data.limit for data in recipe.evaluation.data} == {128}
+        assert [data.limit for data in recipe.evaluation.data] == [128, 128, 128, 512, 128, 128]
         # Not the tasks on which the recipe was chosen.
         assert [data.options.get("seed") for data in recipe.evaluation.data] == [evidence.task_seed()] * 5 + [None]
         assert (len(recipe.evaluation.prompts) == 1) == job.name.startswith("shuffled")
