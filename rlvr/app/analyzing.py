@@ -18,11 +18,12 @@ from rich.table import Table
 from rlvr.algorithms.algorithm import Algorithm
 from rlvr.algorithms.presets import resolve
 from rlvr.config.reading import from_json
-from rlvr.config.rlvr import RlvrConfig
+from rlvr.config.rlvr import REINFORCED
 from rlvr.errors import RunError, UsageError
 from rlvr.runs.atomic import encode, replace_file, strict_json
 from rlvr.runs.folder import ROLLOUTS, Run
 from rlvr.runs.rollouts import read_rollouts
+from rlvr.stages.iterate import rounds_of
 from rlvr.training.length import SIDES, Completions, LengthReport, length_report
 
 PAGE = "length.html"
@@ -31,7 +32,7 @@ COLUMNS = ("step", "draw_index", "finish", "outcome", "threshold", "reward", "tr
 
 
 def analyze_length(path: Path, *, stage: str = "") -> tuple[Run, LengthReport]:
-    """Gives an RLVR stage's folder, the last one where `stage` names none, and its report.
+    """Gives the folder of a stage that learned from rewards, the last one where `stage` names none, and its report.
 
     Raises RunError where the run has no such stage or it has taken no step, DataError where nothing has an outcome.
     """
@@ -39,12 +40,12 @@ def analyze_length(path: Path, *, stage: str = "") -> tuple[Run, LengthReport]:
     found = [
         (f"{number}-{config.name or config.kind}", config)
         for number, config in enumerate(from_json(run.config()).in_force.stage, start=1)
-        if isinstance(config, RlvrConfig)
+        if isinstance(config, REINFORCED)
     ]
     names = [name for name, _ in found]
     fitting = [entry for entry in found if stage in ("", entry[0], entry[0].partition("-")[2])]
     if not fitting:
-        known = f"its stages of kind rlvr are {', '.join(names)}" if names else "none of its stages is of kind rlvr"
+        known = f"those that learn from rewards are {', '.join(names)}" if names else "none learns from rewards"
         what = f"no stage {stage!r}" if stage else "no stage to analyze"
         raise RunError(f"{path} has {what}: {known}", hint="rlvr analyze length RUN --stage NAME")
     name, config = fitting[-1]
@@ -63,11 +64,12 @@ def completions_of(run: Run, row: Algorithm) -> Completions:
     """Gives the training completions of a stage that have an outcome.
 
     Not learned from are those that the row drops for their length, and groups in whose place it drew others.
+    The rounds of an iterate stage follow each other.
     """
-    files = sorted((run.path / ROLLOUTS).glob("train-*.parquet"))
-    if not files:
+    tables = [found for place in (run, *rounds_of(run)) if (found := _trained(place)) is not None]
+    if not tables:
         raise RunError(f"{run.path} holds no training rollouts", hint="let the stage take a step first")
-    table = pa.concat_tables([read_rollouts(file, columns=COLUMNS) for file in files])
+    table = pa.concat_tables(_one_after_the_other(tables))
     table = table.filter(pc.is_valid(table["outcome"]))
     trainable = table["trainable"].combine_chunks()
     owners = pc.list_parent_indices(trainable).to_numpy()
@@ -87,6 +89,23 @@ def completions_of(run: Run, row: Algorithm) -> Completions:
         learned=learned,
         kept=mixed if row.filter == "informative" else np.ones(len(table), dtype=np.bool_),
     )
+
+
+def _trained(run: Run) -> pa.Table | None:
+    files = sorted((run.path / ROLLOUTS).glob("train-*.parquet"))
+    return pa.concat_tables([read_rollouts(file, columns=COLUMNS) for file in files]) if files else None
+
+
+def _one_after_the_other(tables: Sequence[pa.Table]) -> list[pa.Table]:
+    """Gives the tables with steps and draws that go on from one to the next."""
+    first, found = {"step": 0, "draw_index": 0}, []
+    for table in tables:
+        for name, start in first.items():
+            moved = pc.add(table[name], start)
+            table = table.set_column(table.schema.get_field_index(name), name, moved)
+            first[name] = pc.max(moved).as_py() + 1
+        found.append(table)
+    return found
 
 
 def sentences(report: LengthReport) -> list[str]:

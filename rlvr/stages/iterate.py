@@ -26,7 +26,7 @@ from rlvr.models.policy import load_policy, load_reference
 from rlvr.runs.folder import Run
 from rlvr.stages.evaluate import Way, held_out_groups, solved_rates
 from rlvr.stages.parts import Checkpoint, Parts, last_checkpoint, sample_groups, usable_tasks, whole
-from rlvr.stages.rlvr import rlvr, stream_of, tasks_by_source
+from rlvr.stages.rlvr import learn, refuse_unknown_domains, stream_of, tasks_by_source
 from rlvr.statistics.intervals import Interval, mean_of, paired_difference_interval
 from rlvr.training.rollout import refuse_unscored
 from rlvr.types import Group
@@ -46,6 +46,8 @@ def iterate(parts: Parts, config: IterateConfig, run: Run) -> Checkpoint:
     Gives the last round's checkpoint, or the one before where the last one lost. Without an [evaluation] all rounds
     are run. Raises TrainingError where no task is within reach before the first round.
     """
+    if config.algorithm.cells.get("domains"):
+        refuse_unknown_domains(config, tasks_by_source(parts, config))
     now = _steps_so_far(config, run)
     run.rewind(now)
     parts.announce(config.rounds * config.steps, now)
@@ -75,11 +77,16 @@ def round_lines(run: Run) -> list[str]:
     return list(run.read_json("rounds.json")["rounds"]) if (run.path / "rounds.json").is_file() else []
 
 
+def rounds_of(run: Run) -> list[Run]:
+    """Gives the folders of the rounds that a stage's run holds, in order; none for a stage of another kind."""
+    found = [child for child in run.children if child.path.name.startswith(ROUND)]
+    return sorted(found, key=lambda child: int(child.path.name.removeprefix(ROUND)))
+
+
 def measuring_lines(run: Run) -> list[Mapping[str, float]]:
     """Gives the metrics of all that was sampled around the rounds, which is part of what the stage costs."""
-    rounds = [child for child in run.children if child.path.name.startswith(ROUND)]
-    places = [place for child in rounds for place in child.children if place.path.name in ("evaluation", "candidates")]
-    return [line for place in places for line in place.metrics()]
+    places = [place for child in rounds_of(run) for place in child.children]
+    return [line for place in places if place.path.name in ("evaluation", "candidates") for line in place.metrics()]
 
 
 def _said(gain: Interval | None, *, last: bool) -> str:
@@ -129,7 +136,7 @@ def _round(parts: Parts, config: IterateConfig, run: Run, *, number: int, begin:
     carried = number > 1 and config.keep_optimizer
     # The reference is the round's own, also where the row had renewed that of the round before.
     learner = {**load_trainer_state(begin)["learner"], "reference": {}} if carried else None
-    made = rlvr(inner, once, child, begin_with=learner)
+    made = learn(inner, once, child, tasks_by_source(inner, once), begin_with=learner)
     child.write_json(DONE, {"checkpoint": str(made.path.relative_to(child.path)), "domains": made.domains})
     return replace(made, step=first + made.step)
 

@@ -9,7 +9,7 @@ from rlvr.algorithms.algorithm import Algorithm
 from rlvr.algorithms.filters import FILTERS, count
 from rlvr.algorithms.presets import resolve
 from rlvr.algorithms.refusals import refuse_lone_completions
-from rlvr.config.rlvr import RlvrConfig
+from rlvr.config.rlvr import IterateConfig, RlvrConfig
 from rlvr.data.chat import stop_token_ids
 from rlvr.data.stream import TaskStream
 from rlvr.engines.base import Engine, Sampling
@@ -31,16 +31,31 @@ from rlvr.training.value_head import ValueHead
 from rlvr.types import Completion, Task, Verdict
 from rlvr.verifiers.shaping import missing_end, scale, soft_overlong
 
+TasksBySource = Mapping[str, Sequence[Task]]
+"""The tasks of each source of a recipe, in its order."""
 
-def rlvr(parts: Parts, config: RlvrConfig, run: Run, *, begin_with: Mapping[str, Any] | None = None) -> Checkpoint:
+
+def rlvr(parts: Parts, config: RlvrConfig, run: Run) -> Checkpoint:
     """Runs `config.steps` steps, from the run's last whole checkpoint where there is one.
 
-    `begin_with` is the state of a learner to begin with; the schedule begins anew.
+    Raises RecipeError where the algorithm has cells for a domain of which there is no task.
     """
-    row = _row(config)
     by_source = tasks_by_source(parts, config)
+    refuse_unknown_domains(config, by_source)
+    return learn(parts, config, run, by_source)
+
+
+def learn(
+    parts: Parts,
+    config: RlvrConfig,
+    run: Run,
+    by_source: TasksBySource,
+    *,
+    begin_with: Mapping[str, Any] | None = None,
+) -> Checkpoint:
+    """Runs the steps on these tasks. `begin_with` is the state of a learner to begin with; the schedule begins anew."""
+    row = _row(config)
     every = [task for found in by_source.values() for task in found]
-    _refuse_unknown_domains(row, every)
     intake = usable_tasks(parts, every, config.max_completion_tokens, prompt=config.prompt)
     tasks = stream_of(by_source, intake, config, parts.seed)
     learner = _learner(parts, config, row)
@@ -109,8 +124,8 @@ def _state(learner: Learner, tasks: TaskStream, before: int) -> dict[str, Any]:
     return {"learner": learner.state(), "stream": tasks.state(), "steps_before": before}
 
 
-def tasks_by_source(parts: Parts, config: RlvrConfig) -> dict[str, list[Task]]:
-    """Gives the tasks of each source of the recipe, in its order."""
+def tasks_by_source(parts: Parts, config: RlvrConfig | IterateConfig) -> TasksBySource:
+    """Gives the recipe's tasks."""
     return {f"{number} {data.source}": parts.load("task", [data]) for number, data in enumerate(config.data)}
 
 
@@ -170,16 +185,17 @@ def _row(config: RlvrConfig) -> Algorithm:
     return replace(row, updates_per_step=min(row.updates_per_step, config.prompts_per_step))
 
 
-def _refuse_unknown_domains(row: Algorithm, tasks: Sequence[Task]) -> None:
-    known = sorted({task.domain for task in tasks})
-    if other := sorted(row.domains.keys() - known):
+def refuse_unknown_domains(config: RlvrConfig | IterateConfig, by_source: TasksBySource) -> None:
+    """Raises RecipeError where the algorithm has cells for a domain of which there is no task."""
+    known = sorted({task.domain for tasks in by_source.values() for task in tasks})
+    if other := sorted(config.algorithm.cells.get("domains", {}).keys() - known):
         raise RecipeError(
             f"algorithm.domains names {other[0]!r}, and no task of the stage is of that domain",
             hint="its tasks are of " + ", ".join(known),
         )
 
 
-def stream_of(by_source: Mapping[str, Sequence[Task]], intake: Intake, config: RlvrConfig, seed: int) -> TaskStream:
+def stream_of(by_source: TasksBySource, intake: Intake, config: RlvrConfig, seed: int) -> TaskStream:
     """One stream over all sources of the recipe, each with its weight; only usable tasks."""
     usable = {name: [task for task in tasks if task.id in intake.prompts] for name, tasks in by_source.items()}
     weights = {name: data.weight for name, data in zip(by_source, config.data, strict=True)}

@@ -93,12 +93,36 @@ def test_the_page_is_drawn_beside_the_stage_and_needs_nothing_else(
     assert "http" not in page.split("<style>")[0].replace("http-equiv", "")
 
 
+def test_the_rounds_of_an_iterate_stage_follow_each_other(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    recipe = RECIPE.replace('name = "later"', "rounds = 11").replace(
+        'kind = "rlvr"\nrounds', 'kind = "iterate"\nrounds'
+    )
+    (tmp_path / "recipe.toml").write_text(recipe.format(algorithm='"dr_grpo"'))
+    config = resolved_json(read_recipe(tmp_path / "recipe.toml"))
+    stage = Run.create(tmp_path / "run", config=config, provenance={}).child("2-iterate")
+    for number in range(12):  # the first holds only what was measured before the rounds
+        child = stage.child(f"round-{number}")
+        for step in range(2 if number else 0):
+            with child.step(step) as record:
+                record.rollouts([group(step, (number, 1.0, "stop"), (2 * number, 0.0, "stop"))])
+                record.metrics({"rollout/outcome_mean": 0.5})
+    assert main(["analyze", "length", str(tmp_path / "run"), "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["windows"][-1] == 22
+    # as many tokens as the round has, in the order of the rounds: 10 and 11 come last
+    assert report["lengths"]["right"][-1] == 11
+    assert report["lengths"]["wrong"][0] == 2
+    # every group is compared on its own, though the rounds number theirs alike
+    assert sum(map(sum, report["counts"].values())) == 44
+    assert sum(report["shares"]["sequence_mean"]["wrong"]) == pytest.approx(1)
+
+
 def test_a_stage_that_is_not_there_or_took_no_step_is_a_clear_error(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = write_run(tmp_path)
     assert main(["analyze", "length", str(run), "--stage", "dpo"]) != 0
-    assert "has no stage 'dpo': its stages of kind rlvr are 1-rlvr, 2-later" in capsys.readouterr().err
+    assert "has no stage 'dpo': those that learn from rewards are 1-rlvr, 2-later" in capsys.readouterr().err
     Run.open(run).child("2-later")
     assert main(["analyze", "length", str(run)]) != 0
     assert "holds no training rollouts" in capsys.readouterr().err
