@@ -92,7 +92,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--jobs", type=int, default=2, help="how many runs at once (default: %(default)s)")
     given = parser.parse_args()
-    found = run_all("rows", recipe(), trials(), at_once=given.jobs)
+    found = {name: made.stage for name, made in run_all("rows", recipe(), trials(), at_once=given.jobs).items()}
     path = ROOT / "docs" / "lab" / "laptop-rows.md"
     path.write_text(page(found))
     print(f"written: {path.relative_to(ROOT)}")

@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -37,6 +37,14 @@ class Trial:
     words: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What is kept of a trial: the report of its RLVR stage, and what else was asked of its run, as JSON."""
+
+    stage: StageReport
+    more: Any
+
+
 def parent() -> Path:
     """Gives the DPO checkpoint of the laptop recipe with seed 1, made if it is not there: all trials start from it."""
     text = RECIPE.read_text(encoding="utf-8")
@@ -60,8 +68,15 @@ def train(recipe: Path, words: Sequence[str]) -> None:
             raise SystemExit(f"{name} failed; its last words stand in {log}")
 
 
-def run_all(topic: str, recipe: str, trials: Sequence[Trial], *, at_once: int) -> dict[str, StageReport]:
-    """Gives each trial's RLVR stage by name, so many at once; figures lie in docs/lab/TOPIC."""
+def run_all(
+    topic: str,
+    recipe: str,
+    trials: Sequence[Trial],
+    *,
+    at_once: int,
+    more: Callable[[Path], Any] = lambda run: None,
+) -> dict[str, Outcome]:
+    """Gives each trial's outcome by name, so many at once; figures lie in docs/lab/TOPIC. `more` reads its run."""
     start, kept = parent(), ROOT / "docs" / "lab" / topic
     path = RUNS / f"{topic}.toml"
     path.write_text(recipe)
@@ -69,30 +84,35 @@ def run_all(topic: str, recipe: str, trials: Sequence[Trial], *, at_once: int) -
     missing = [trial for trial in trials if read(kept, trial, known) is None]
     began = time.monotonic()
     with ThreadPoolExecutor(at_once) as threads:
-        waiting = {threads.submit(_make, path, trial, start, kept, known): trial for trial in missing}
+        waiting = {
+            threads.submit(_make, path, trial, start, kept / f"{trial.name}.json", known, more): trial
+            for trial in missing
+        }
         for number, done in enumerate(as_completed(waiting), start=1):
             done.result()
             minutes = (time.monotonic() - began) / 60
             left = minutes / number * (len(missing) - number)
             print(f"{number}/{len(missing)}  {waiting[done].name}  {left:.0f} min left", flush=True)
     found = {trial.name: read(kept, trial, known) for trial in trials}
-    return {name: stage for name, stage in found.items() if stage is not None}
+    return {name: outcome for name, outcome in found.items() if outcome is not None}
 
 
-def _make(path: Path, trial: Trial, start: Path, kept: Path, known: Mapping[str, Any]) -> None:
+def _make(
+    path: Path, trial: Trial, start: Path, kept: Path, known: Mapping[str, Any], more: Callable[[Path], Any]
+) -> None:
     train(path, (f"name={trial.name}", f"runs={RUNS}", f"model.path={start}", "replace=true", *trial.words))
     stage = replace(read_report(Run(RUNS / trial.name))[-1], checkpoint="")
-    kept.mkdir(parents=True, exist_ok=True)
-    content = {**known, "words": trial.words, "stage": asdict(stage)}
-    replace_file(kept / f"{trial.name}.json", (json.dumps(content, ensure_ascii=False) + "\n").encode())
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    content = {**known, "words": trial.words, "stage": asdict(stage), "more": more(RUNS / trial.name)}
+    replace_file(kept, (json.dumps(content, ensure_ascii=False) + "\n").encode())
 
 
-def read(kept: Path, trial: Trial, known: Mapping[str, Any]) -> StageReport | None:
-    """Gives the trial's stage; None where none is kept, or one of another recipe, parent or other words."""
+def read(kept: Path, trial: Trial, known: Mapping[str, Any]) -> Outcome | None:
+    """Gives the trial's outcome; None where none is kept, or one of another recipe, parent or other words."""
     path = kept / f"{trial.name}.json"
     if not path.is_file():
         return None
     content = json.loads(path.read_text(encoding="utf-8"))
     if {**known, "words": list(trial.words)} != {key: content[key] for key in ("recipe", "parent", "words")}:
         return None
-    return TypeAdapter(StageReport).validate_python(content["stage"])
+    return Outcome(TypeAdapter(StageReport).validate_python(content["stage"]), content["more"])
