@@ -4,7 +4,6 @@ import math
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -167,7 +166,8 @@ def print_length(report: LengthReport, page: Path, *, as_json: bool) -> None:
 def write_length_page(run: Run, report: LengthReport) -> Path:
     """Writes length.html into the stage's folder, self-contained, and gives its path."""
     try:
-        from rlvr.runs.page.figures import Chart, Series, draw
+        from rlvr.runs.page.figures import Chart, Series
+        from rlvr.runs.page.sheet import sheet
     except ModuleNotFoundError as error:
         raise UsageError(
             f"{PAGE} needs {error.name}, which is not installed", hint='pip install "rlvr[train]"'
@@ -187,44 +187,18 @@ def write_length_page(run: Run, report: LengthReport) -> Path:
         chart(f"{name}{' (this run)' if name == report.own else ''}", "tokens, up to", "weight", ends, weights, ends)
         for name, weights in report.weights.items()
     ]
-    drawn = [(one.title, draw(one, key=f"length-{number}")) for number, one in enumerate(charts)]
-    replace_file(run.path / PAGE, encode(_page(run.path.name, report, drawn)))
+    page = sheet(
+        "What an answer's length counts for",
+        about=f"stage {run.path.name}",
+        sentences=sentences(report),
+        legend=[f"{side} answers" for side in SIDES],
+        charts=charts,
+        note="The weight of a token is in units of the run's mean token, each step taken as one update. Where a line "
+        "falls, tokens of long answers count less: right ones are encouraged less, and wrong ones are held back less.",
+        key="length",
+    )
+    replace_file(run.path / PAGE, encode(page))
     return run.path / PAGE
-
-
-def _page(name: str, report: LengthReport, drawn: Sequence[tuple[str, Any]]) -> str:
-    from rlvr.runs.page import figures
-
-    style = (Path(figures.__file__).parent / "page.css").read_text(encoding="utf-8")
-    panels = "\n".join(f'<div class="panel"><p class="title">{escape(title)}</p>{svg}</div>' for title, svg in drawn)
-    words = "\n".join(f"<p>{escape(line)}</p>" for line in sentences(report))
-    legend = "".join(f'<span class="key key-{i}">{side} answers</span>' for i, side in enumerate(SIDES, start=1))
-    return f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<meta name="color-scheme" content="light dark">
-<title>Length, {escape(name)} – rlvr</title>
-<style>
-{style}
-</style>
-</head>
-<body>
-<header><p class="eyebrow">rlvr · stage {escape(name)}</p><h1>What an answer's length counts for</h1>
-<div class="lede">{words}</div></header>
-<main><section>
-<p class="legend">{legend}</p>
-<div class="panels">
-{panels}
-</div>
-<p class="note">The weight of a token is in units of the run's mean token, each step taken as one update. Where a line
-falls, tokens of long answers count less: right ones are encouraged less, and wrong ones are held back less.</p>
-</section></main>
-</body>
-</html>
-"""
 
 
 def _number(value: float) -> str:

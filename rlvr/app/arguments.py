@@ -186,6 +186,19 @@ def add_analyze(parser: argparse.ArgumentParser) -> None:
     length.add_argument("--json", action="store_true", help="print the figures as JSON")
 
 
+def add_compare(parser: argparse.ArgumentParser) -> None:
+    """Adds the words of `rlvr compare`."""
+    parser.description = (
+        "Compares two checkpoints on the tasks that both were asked: pass@1 by domain, paired by task, with intervals, "
+        "p-values that count all domains, and how many tasks a small difference would take."
+    )
+    for side in ("first", "second"):
+        text = f"the {side} run (its last measured stage), or a stage's folder such as runs/demo/0-base"
+        parser.add_argument(side, type=Path, metavar=f"RUN_{'A' if side == 'first' else 'B'}", help=text)
+    parser.add_argument("--page", type=Path, metavar="FILE", help="draw pass@k of both into this HTML file")
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+
+
 def add_sandbox(parser: argparse.ArgumentParser) -> None:
     """Adds the words of `rlvr sandbox`."""
     words = parser.add_subparsers(dest="word", required=True, metavar="check")

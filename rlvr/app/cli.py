@@ -12,6 +12,7 @@ from rlvr.app.arguments import (
     add_analyze,
     add_audit,
     add_calibrate,
+    add_compare,
     add_evaluate,
     add_generate,
     add_overrides,
@@ -250,6 +251,16 @@ def _analyze(options: argparse.Namespace) -> int:
     return 0
 
 
+def _compare(options: argparse.Namespace) -> int:
+    from rlvr.app.comparing import compare, print_comparison, write_comparison_page
+
+    found, sides = compare(options.first, options.second)
+    if options.page is not None:
+        write_comparison_page(found, sides, options.page)
+    print_comparison(found, as_json=options.json)
+    return 0
+
+
 def _explain(options: argparse.Namespace) -> int:
     from rlvr.app.explaining import explain_anything
 
@@ -278,6 +289,7 @@ VERBS = {
     "generate": _generate,
     "report": _report,
     "analyze": _analyze,
+    "compare": _compare,
     "verify": _verify,
     "audit": _audit,
     "calibrate": _calibrate,
@@ -348,6 +360,7 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("run", type=Path, metavar="RUN", help="a run folder, for example runs/demo")
 
     add_analyze(verbs.add_parser("analyze", help="say what a run's lengths count for"))
+    add_compare(verbs.add_parser("compare", help="say in what two checkpoints differ, and what chance explains"))
     explain = verbs.add_parser("explain", help="say what a key of a recipe, an algorithm or a metric means")
     explain.add_argument("key", metavar="KEY", help="rlvr.steps, optimizer.learning_rate, dapo, clip_high, train/kl, …")
     verbs.add_parser("doctor", help="say what this machine can do and what is missing")

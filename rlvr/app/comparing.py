@@ -1,0 +1,315 @@
+"""`rlvr compare`: two checkpoints on the tasks that both were asked, domain by domain, and what chance explains."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from rlvr.config.data import EvaluateConfig
+from rlvr.config.reading import from_json
+from rlvr.config.schema import Recipe
+from rlvr.errors import RunError, UsageError
+from rlvr.runs.atomic import encode, strict_json, write_output
+from rlvr.runs.folder import Run, is_run
+from rlvr.stages.evaluate import RESULT, Measurement, read_measurement
+from rlvr.statistics.intervals import Interval, paired_difference_interval
+from rlvr.statistics.noninferiority import tasks_needed
+from rlvr.statistics.paired import holm, paired_differences, permutation_test, sign_test
+
+LEVEL = 0.05
+"""A p-value up to here is not put down to chance, all comparisons counted."""
+SMALL = 0.02
+"""A difference for which it is said how many tasks would show it."""
+PLOT_WIDTH = 41
+NOT_COMPARED = ("name", "runs", "replace", "evaluation")
+"""Keys of a recipe whose differences are not listed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One side: what was measured, of which stage, and the recipe of its run. `name` is RUN, or RUN/STAGE."""
+
+    name: str
+    found: Measurement
+    recipe: Recipe
+
+    @property
+    def evaluation(self) -> EvaluateConfig:
+        """How it was measured."""
+        assert self.recipe.evaluation is not None, f"{self.name} was measured"
+        return self.recipe.evaluation
+
+
+@dataclass(frozen=True, slots=True)
+class DomainChange:
+    """A domain on the `num_tasks` tasks that both were asked.
+
+    `before` and `after` are pass@1 of the first and the second, `change` is their difference, paired by task; `p` its
+    p-value by permutation, counted over all domains. Of the greedy answers so many `better` and `worse`, `greedy_p`
+    counted in the same way. `needed` tasks show a difference of SMALL with chance 0.8; None where no task differs.
+    """
+
+    num_tasks: int
+    before: float
+    after: float
+    change: Interval
+    p: float
+    better: int
+    worse: int
+    greedy_p: float
+    needed: int | None
+
+    @property
+    def is_told(self) -> bool:
+        """Whether chance does not explain the difference."""
+        return self.p <= LEVEL
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What the second has over the first. `only` says which domains just one was asked, `notes` what is not alike."""
+
+    first: str
+    second: str
+    domains: Mapping[str, DomainChange]
+    only: Sequence[str]
+    notes: Sequence[str]
+    settings: Sequence[str]
+    perplexity: tuple[float | None, float | None]
+
+
+def compare(first: Path, second: Path) -> tuple[Comparison, tuple[Measured, Measured]]:
+    """Gives what the second has over the first; each a run, whose last measured stage counts, or a stage's folder.
+
+    Raises RunError where one was not measured, or where they were asked other tasks.
+    """
+    a, b = _open(first), _open(second)
+    _refuse_other_tasks(a, b)
+    common = [name for name in a.found.sampled if name in b.found.sampled]
+    pairs = {name: _paired(a.found.sampled[name], b.found.sampled[name]) for name in common}
+    pairs = {name: pair for name, pair in pairs.items() if pair[0]}
+    if not pairs:
+        raise RunError(
+            f"{a.name} and {b.name} were asked no task in common",
+            hint="measure both on the same [evaluation]: rlvr evaluate CHECKPOINT --data …",
+        )
+    greedy = {name: _paired(a.found.greedy.get(name, {}), b.found.greedy.get(name, {})) for name in pairs}
+    moved = {name: (sum(y > x for x, y in zip(*pair, strict=True)), sum(y < x for x, y in zip(*pair, strict=True)))
+             for name, pair in greedy.items()}  # fmt: skip
+    by_chance = holm({name: permutation_test(*pair) for name, pair in pairs.items()})
+    greedy_by_chance = holm({name: sign_test(*counts) for name, counts in moved.items()})
+    domains = {
+        name: DomainChange(
+            num_tasks=len(pair[0]),
+            before=float(np.mean(pair[0])),
+            after=float(np.mean(pair[1])),
+            change=paired_difference_interval(*pair),
+            p=by_chance[name],
+            better=moved[name][0],
+            worse=moved[name][1],
+            greedy_p=greedy_by_chance[name],
+            needed=_needed(pair),
+        )
+        for name, pair in pairs.items()
+    }
+    found = Comparison(
+        first=a.name,
+        second=b.name,
+        domains=domains,
+        only=[f"{name} was asked of {side.name} only" for side, other in ((a, b), (b, a))
+              for name in side.found.sampled if name not in other.found.sampled],
+        notes=_notes(a, b, domains),
+        settings=_settings(a.recipe, b.recipe),
+        perplexity=(a.found.perplexity, b.found.perplexity),
+    )  # fmt: skip
+    return found, (a, b)
+
+
+def _open(path: Path) -> Measured:
+    """Gives what was measured last in a run, or in one of its stages."""
+    folder = path.resolve()
+    if not is_run(folder):
+        raise RunError(f"{path} is no run and no stage of one", hint="rlvr compare runs/a runs/b, or runs/a/1-sft …")
+    run, stages = Run.open(folder), [folder]
+    if "recipe" not in run.config() or _place(folder) is None:
+        inner = [child.path for child in run.children if child.path.name.partition("-")[0].isdigit()]
+        stages = sorted(inner, key=lambda child: int(child.name.partition("-")[0])) or stages
+    measured = [(stage, place) for stage in stages if (place := _place(stage)) is not None]
+    if not measured:
+        raise RunError(f"{path} holds no measurement", hint="its recipe needs an [evaluation], and a stage that ended")
+    stage, place = measured[-1]
+    around = next((Run(at) for at in (folder, folder.parent) if is_run(at) and "recipe" in Run(at).config()), None)
+    if around is None:
+        raise RunError(f"{path} lies in no run with a recipe", hint="give a run folder, or the folder of its stage")
+    name = around.path.name if stage == around.path else f"{around.path.name}/{stage.name}"
+    return Measured(name, read_measurement(Run(place)), from_json(around.config()).in_force)
+
+
+def _place(stage: Path) -> Path | None:
+    return next((at for at in (stage, stage / "evaluation") if (at / RESULT).is_file()), None)
+
+
+def _refuse_other_tasks(a: Measured, b: Measured) -> None:
+    """Raises RunError where a source was read in two ways: its tasks would have the same names and be others."""
+    theirs = {(entry.source, entry.split, entry.path): entry.options for entry in b.evaluation.data}
+    for entry in a.evaluation.data:
+        options = theirs.get((entry.source, entry.split, entry.path), entry.options)
+        if dict(options) != dict(entry.options):
+            raise RunError(
+                f"{entry.source} is asked with {dict(entry.options)} in {a.name} and with {dict(options)} in {b.name}: "
+                "these are other tasks",
+                hint="measure both with one [evaluation]: rlvr evaluate CHECKPOINT --data …",
+            )
+
+
+def _paired(a: Mapping[str, float], b: Mapping[str, float]) -> tuple[list[float], list[float]]:
+    common = [task for task in a if task in b]
+    return [a[task] for task in common], [b[task] for task in common]
+
+
+def _needed(pair: tuple[list[float], list[float]]) -> int | None:
+    spread = float(np.std(paired_differences(*pair)))
+    return tasks_needed(SMALL, spread=spread, error=0.025, power=0.8) if spread > 0 else None
+
+
+def _notes(a: Measured, b: Measured, domains: Mapping[str, DomainChange]) -> list[str]:
+    notes = []
+    for key in ("temperature", "samples", "seed", "max_completion_tokens"):
+        ours, theirs = getattr(a.evaluation, key), getattr(b.evaluation, key)
+        if ours != theirs:
+            notes.append(f"evaluation.{key} is {ours} in the first and {theirs} in the second")
+    if a.evaluation.prompts[0] != b.evaluation.prompts[0]:
+        notes.append(f"asked as {a.evaluation.prompts[0]!r} in the first, as {b.evaluation.prompts[0]!r} in the second")
+    for name, domain in domains.items():
+        asked = [len(side.found.sampled[name]) for side in (a, b)]
+        if max(asked) > domain.num_tasks:
+            notes.append(f"{name}: {domain.num_tasks} tasks in common, of {asked[0]} and {asked[1]}")
+    return notes
+
+
+def _settings(a: Recipe, b: Recipe) -> list[str]:
+    """Says in which keys two recipes differ."""
+    ours, theirs = (dict(_flat(recipe.model_dump(mode="json", exclude=set(NOT_COMPARED)))) for recipe in (a, b))
+    keys = [key for key in {**ours, **theirs} if ours.get(key) != theirs.get(key)]
+    return [f"{key}: {_said(ours.get(key))} → {_said(theirs.get(key))}" for key in keys]
+
+
+def _flat(value: Any, key: str = "") -> list[tuple[str, Any]]:
+    if not isinstance(value, dict | list) or not value:
+        return [(key, value)]
+    items = value.items() if isinstance(value, dict) else enumerate(value, start=1)
+    return [pair for name, inner in items for pair in _flat(inner, f"{key}.{name}" if key else str(name))]
+
+
+def _said(value: Any) -> str:
+    return "–" if value is None else str(value)
+
+
+def sentences(found: Comparison) -> list[str]:
+    """Gives in words what differs, and what cannot be told."""
+    lines = []
+    for name, domain in found.domains.items():
+        change = f"{_points(domain.change.mean)} points [{_points(domain.change.low)}, {_points(domain.change.high)}]"
+        if domain.is_told:
+            which = "better" if domain.change.mean > 0 else "worse"
+            lines.append(f"{name}: the second is {which}, {change}; chance alone seldom does that (p {domain.p:.2g}).")
+        else:
+            more = f"; about {domain.needed:,} would show {100 * SMALL:.0f} points" if domain.needed else ""
+            lines.append(f"{name}: no difference can be told, {change} on {domain.num_tasks} tasks{more}.")
+    before, after = found.perplexity
+    if before and after:
+        lines.append(f"Perplexity of held-out text: {before:.3f} → {after:.3f} ({100 * (after / before - 1):+.1f} %).")
+    return [*lines, *(f"{line}." for line in found.only), *(f"Not alike: {line}." for line in found.notes)]
+
+
+def _points(rate: float) -> str:
+    return f"{100 * rate:+.1f}"
+
+
+def comparison_table(found: Comparison) -> Table:
+    """Gives a row per domain: both rates, their difference drawn to scale, and greedy answers gained and lost."""
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    table.add_column("domain")
+    for head in ("tasks", "first", "second", "difference"):
+        table.add_column(head, justify="right")
+    reach = max(max(abs(d.change.low), abs(d.change.high)) for d in found.domains.values())
+    table.add_column(f"{-100 * reach:.0f}".ljust(PLOT_WIDTH - 3) + f"{100 * reach:+.0f}", no_wrap=True)
+    table.add_column("p", justify="right")
+    table.add_column("greedy", justify="right")
+    for name, d in found.domains.items():
+        table.add_row(
+            name,
+            str(d.num_tasks),
+            f"{100 * d.before:.1f}%",
+            f"{100 * d.after:.1f}%",
+            _points(d.change.mean),
+            drawn(d.change, reach),
+            f"{d.p:.2g}",
+            f"+{d.better} −{d.worse}",
+        )
+    return table
+
+
+def drawn(change: Interval, reach: float) -> str:
+    """Gives an interval as a line of characters from −reach to +reach: │ is no difference, ● the estimate."""
+    middle = PLOT_WIDTH // 2
+
+    def place(value: float) -> int:
+        return middle + round(max(-1.0, min(1.0, value / reach)) * middle)
+
+    cells = [" "] * PLOT_WIDTH
+    for at in range(place(change.low), place(change.high) + 1):
+        cells[at] = "─"
+    cells[middle] = "┼" if cells[middle] == "─" else "│"
+    cells[place(change.mean)] = "●"
+    return "".join(cells)
+
+
+def print_comparison(found: Comparison, *, as_json: bool) -> None:
+    """Prints the comparison to stdout: table and sentences, or one JSON object."""
+    if as_json:
+        print(strict_json(asdict(found)))
+        return
+    console = Console(width=None if sys.stdout.isatty() else 130)
+    console.print(f"first:  {found.first}\nsecond: {found.second}", highlight=False, markup=False)
+    console.print(comparison_table(found))
+    for line in [*sentences(found), *(f"recipe: {line}" for line in found.settings)]:
+        console.print(line, highlight=False, markup=False)
+
+
+def write_comparison_page(found: Comparison, sides: tuple[Measured, Measured], path: Path) -> None:
+    """Writes a self-contained page with pass@k of both, domain by domain."""
+    try:
+        from rlvr.runs.page.figures import Chart, Series
+        from rlvr.runs.page.sheet import sheet
+    except ModuleNotFoundError as error:
+        raise UsageError(
+            f"a page needs {error.name}, which is not installed", hint='pip install "rlvr[train]"'
+        ) from error
+
+    charts = []
+    for name in found.domains:
+        lines = []
+        for colour, side in enumerate(sides):
+            rates = side.found.domains[name].pass_at_k
+            columns = zip(*((float(k), r.mean, r.low, r.high) for k, r in rates.items()), strict=True)
+            lines.append(Series(side.name, colour, *(tuple(column) for column in columns)))
+        ticks = tuple(dict.fromkeys(x for line in lines for x in line.x))
+        charts.append(Chart(name, "k", "pass@k", "rate", tuple(lines), tuple(sorted(ticks))))
+    page = sheet(
+        f"{found.second} against {found.first}",
+        about="comparison",
+        sentences=sentences(found),
+        legend=(found.first, found.second),
+        charts=charts,
+        note="pass@k is the chance that one of k samples is right, with its 95% interval over tasks. Where the lines "
+        "meet at large k, the second finds more often what the first could find too.",
+        key="compare",
+    )
+    write_output(path, encode(page))
