@@ -3,7 +3,8 @@
     python benchmarks/laptop_rows.py --jobs 2
 
 All start from one DPO checkpoint. The learning rate is the laptop recipe's over the root of a row's updates per
-rollout, so that rows with many updates do not simply go further. Writes docs/lab/laptop-rows.md.
+rollout, so that rows with many updates do not simply go further; a critic learns at 1e-3. DAPO draws no other groups in
+the place of those without a signal, so that its rollouts are as many as the others'. Writes docs/lab/laptop-rows.md.
 """
 
 import argparse
@@ -14,34 +15,44 @@ from collections.abc import Mapping, Sequence
 from trials import LAST_STAGE, RECIPE, ROOT, Trial, run_all
 
 from rlvr.algorithms.presets import PRESETS
+from rlvr.config.reading import read_recipe
 from rlvr.runs.report import StageReport
 from rlvr.statistics.intervals import mean_of
 
 SEEDS = (1, 2, 3)
 STEPS, TASKS, SAMPLES, TASK_SEED = 60, 128, 8, 90210
-RATE = 8.5e-4
+COSTS = ("tokens", "KL", "CPU-s", "facts", "stories")
+RATE, CRITIC_RATE = 8.5e-4, 1e-3
 
 
 def recipe() -> str:
-    """Gives the laptop recipe's evaluation, chat only, and its RLVR stage."""
+    """Gives the laptop recipe without the stages before RLVR."""
     text = RECIPE.read_text(encoding="utf-8")
-    head = text[: text.index("prompts = [")].replace("limit = 64", f"limit = {TASKS}")
-    head = head.replace("seed = 2026", f"seed = {TASK_SEED}")
-    return f"{head}samples = {SAMPLES}\nmax_completion_tokens = 88\n\n{text[text.index(LAST_STAGE) :]}"
+    return text[: text.index("[[stage]]")] + text[text.index(LAST_STAGE) :]
 
 
 def trials() -> list[Trial]:
     """Gives every preset with every seed."""
+    sources = read_recipe(RECIPE).recipe.evaluation
+    assert sources is not None, "the laptop recipe measures"
+    measured = ['evaluation.prompts=["chat"]', "evaluation.low_temperature=0", f"evaluation.samples={SAMPLES}"]
+    for number, data in enumerate(sources.data, start=1):
+        measured.append(f"evaluation.data.{number}.limit={TASKS}")
+        if "seed" in data.options:
+            measured.append(f"evaluation.data.{number}.options.seed={TASK_SEED}")
     found = []
     for name, row in PRESETS.items():
         words = [
-            f'rlvr.algorithm="{name}"',
+            f'rlvr.algorithm="{name}"' if not row.refill else f'rlvr.algorithm={{preset="{name}", refill=false}}',
             f"rlvr.steps={STEPS}",
+            "rlvr.conditions.tasks=0",
             f"rlvr.optimizer.learning_rate={RATE / math.sqrt(row.updates_per_step * row.epochs_per_step):.3g}",
         ]
         if row.needs_reference:
             words.append("rlvr.kl_groups=0")  # such a row measures its KL on every token anyway
-        found += [Trial(f"{name}-seed{seed}", (f"seed={seed}", *words)) for seed in SEEDS]
+        if row.needs_values:
+            words.append(f"rlvr.critic.optimizer.learning_rate={CRITIC_RATE}")
+        found += [Trial(f"{name}-seed{seed}", (f"seed={seed}", *measured, *words)) for seed in SEEDS]
     return found
 
 
@@ -54,12 +65,14 @@ def page(found: Mapping[str, StageReport]) -> str:
         "",
         f"`python benchmarks/laptop_rows.py` made this page: {STEPS} rollouts of 64 prompts × 8 completions from one",
         f"DPO checkpoint, seeds {', '.join(map(str, SEEDS))}; {TASKS} held-out tasks per domain, {SAMPLES} samples.",
-        f"Learning rate {RATE:g} over the root of the updates per rollout. Gains are points of pass@1 over the",
-        "checkpoint, means over the seeds; the interval is that of the tasks, which are the same for all rows, so that",
-        "rows differ by less than it. Tokens are of a held-out completion; KL to the checkpoint in nats a token.",
+        f"Learning rate {RATE:g} over the root of the updates per rollout; a critic's {CRITIC_RATE:g}. DAPO's refill",
+        "is off, so that all have the same rollouts. pass@1 and gains over the checkpoint are means over the trained",
+        "domains and the seeds, in per cent and points; an interval is that of the tasks alone. All rows share tasks",
+        "and checkpoint, so rows differ by less chance than that, and by that of the seeds, which stand beside it.",
+        "Tokens are of a held-out completion, KL to the checkpoint in nats a token, CPU-s of the training.",
         "",
-        f"| row | updates | mean gain | each seed | {' | '.join(trained)} | tokens | KL | CPU-s | facts | stories |",
-        f"|{'---|' * (9 + len(trained))}",
+        f"| row | updates | pass@1 | mean gain | each seed | {' | '.join(trained)} | {' | '.join(COSTS)} |",
+        f"|{'---|' * (10 + len(trained))}",
     ]
     for name, row in PRESETS.items():
         stages = [found[f"{name}-seed{seed}"] for seed in SEEDS if f"{name}-seed{seed}" in found]
@@ -77,6 +90,8 @@ def _line(name: str, updates: int, stages: Sequence[StageReport], trained: Seque
     means = [mean_of([g for d in trained if (g := stage.domains[d].gain)]) for stage in stages]
     mean, low, high = (100 * statistics.mean(getattr(m, part) for m in means) for part in ("mean", "low", "high"))
     seeds = ", ".join(f"{100 * m.mean:+.1f}" for m in means)
+    rates = [mean_of([stage.domains[d].pass_at_1 for d in trained]) for stage in stages]
+    solved = [100 * statistics.mean(getattr(rate, part) for rate in rates) for part in ("mean", "low", "high")]
     cells = [f"{statistics.mean(gain(stage, d) for stage in stages):+.1f}" for d in trained]
     tokens = statistics.mean(stage.domains[d].tokens for stage in stages for d in trained)
     kl = statistics.mean(stage.kl or math.nan for stage in stages)
@@ -85,7 +100,8 @@ def _line(name: str, updates: int, stages: Sequence[StageReport], trained: Seque
     stories = statistics.mean(stage.perplexity or math.nan for stage in stages)
     cpu = statistics.mean(stage.cpu_seconds for stage in stages)
     end = f"{tokens:.1f} | {kl:.3f} | {cpu:.0f} | {facts:+.1f} | {stories:.3f}"
-    return f"| {name} | {updates} | {mean:+.1f} [{low:+.1f}, {high:+.1f}] | {seeds} | {' | '.join(cells)} | {end} |"
+    first = f"{name} | {updates} | {solved[0]:.1f} [{solved[1]:.1f}, {solved[2]:.1f}]"
+    return f"| {first} | {mean:+.1f} [{low:+.1f}, {high:+.1f}] | {seeds} | {' | '.join(cells)} | {end} |"
 
 
 def main() -> None:

@@ -18,8 +18,9 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from rlvr.app.export import weights_hash
+from rlvr.config.reading import read_recipe, resolved_json
 from rlvr.runs.atomic import replace_file
-from rlvr.runs.folder import Run
+from rlvr.runs.folder import Run, is_run
 from rlvr.runs.report import StageReport, read_report
 
 ROOT = Path(__file__).parent.parent
@@ -51,10 +52,17 @@ def parent() -> Path:
     cut = RUNS / "parent.toml"
     cut.parent.mkdir(parents=True, exist_ok=True)
     cut.write_text(text[: text.index("[evaluation]")] + text[text.index("[[stage]]") : text.index(LAST_STAGE)])
+    words = (f"runs={RUNS}", "name=parent", f"model.path={ROOT / 'models' / 'laptop-base'}", "replace=true")
+    planned = json.loads(json.dumps(resolved_json(read_recipe(cut, words))["recipe"]))
     run = RUNS / "parent"
-    if not (run / "report.json").exists():
-        train(cut, (f"runs={RUNS}", "name=parent", f"model.path={ROOT / 'models' / 'laptop-base'}", "replace=true"))
+    if not is_run(run) or Run(run).config()["recipe"] != planned or _last_stage(run) != "dpo":
+        train(cut, words)
+    assert _last_stage(run) == "dpo", f"{run} has ended"
     return Path(read_report(Run(run))[-1].checkpoint)
+
+
+def _last_stage(run: Path) -> str:
+    return read_report(Run(run))[-1].name if (run / "report.json").exists() else ""
 
 
 def train(recipe: Path, words: Sequence[str]) -> None:
@@ -89,7 +97,9 @@ def run_all(
             for trial in missing
         }
         for number, done in enumerate(as_completed(waiting), start=1):
-            done.result()
+            if error := done.exception():
+                threads.shutdown(wait=False, cancel_futures=True)
+                raise error
             minutes = (time.monotonic() - began) / 60
             left = minutes / number * (len(missing) - number)
             print(f"{number}/{len(missing)}  {waiting[done].name}  {left:.0f} min left", flush=True)

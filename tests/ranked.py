@@ -7,13 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rows import ROWS, learner_of, samples_of
-from tiny import gradients, make_model
+from rows import LIMIT, ROWS, Descent, learner_of, samples_of
+from tiny import gradients, make_model, write_base
 from torch import distributed
 
+from rlvr.algorithms.presets import resolve
+from rlvr.models.heads import create_value_model
 from rlvr.stages.supervised import next_token_loss
 from rlvr.training.batching import make_batches, weighted_row
+from rlvr.training.critic import Critic
+from rlvr.training.learner import Learner
+from rlvr.training.samples import Measured
 from rlvr.training.update import accumulate
+from rlvr.training.value_head import ValueHead
 
 DEADLINE_SECONDS = 120
 LAYOUTS = (("padded", 64), ("packed", 30))
@@ -41,19 +47,24 @@ def _run(folder: Path, rank: int, ranks: int) -> None:
         world_size=ranks,
         timeout=timedelta(seconds=DEADLINE_SECONDS),
     )
-    torch.save(found(), folder / f"{rank}.pt")
+    torch.save(found(folder.parent), folder / f"{rank}.pt")
     distributed.destroy_process_group()
     sys.exit(0)
 
 
-def found() -> dict[Any, Any]:
-    """Gives the losses, statistics and gradients of every row's updates, and of one next-token update."""
+def found(folder: Path) -> dict[Any, Any]:
+    """Gives the losses, statistics and gradients of every row's updates, of both critics, and of one text.
+
+    `folder` holds what `prepare` put there.
+    """
     results: dict[Any, Any] = {}
     for dtype in (torch.float64, torch.float32):
         for layout, budget in LAYOUTS:
             for name in ROWS:
                 results[name, layout, dtype] = of_row(name, layout, budget, dtype)
             results["next token", layout, dtype] = of_text(layout, dtype)
+            results["value head", layout, dtype] = of_value_head(layout, budget, dtype)
+            results["critic", layout, dtype] = of_critic(folder / "base", layout, budget, dtype)
     return results
 
 
@@ -64,6 +75,45 @@ def of_row(name: str, layout: str, budget: int, dtype: torch.dtype) -> tuple[flo
     learner, optimizer = learner_of(make_model(dtype=dtype), row, layout=layout, budget=budget)
     report = learner.update(samples, learner.measure(samples))
     return report.loss, dict(report.stats), optimizer.gradients
+
+
+def prepare(folder: Path) -> Path:
+    """Writes the model from which the critic is made."""
+    write_base(folder / "base")
+    return folder
+
+
+def of_value_head(layout: str, budget: int, dtype: torch.dtype) -> tuple[float, dict[str, float], list[Any]]:
+    """Gives the same of PPO with a head on the policy's trunk; its gradients come after the policy's."""
+    model = make_model(dtype=dtype)
+    head = torch.nn.Linear(model.config.hidden_size, 1, bias=False, dtype=dtype)
+    with torch.no_grad():
+        head.weight.copy_(torch.linspace(-1, 1, head.weight.numel())[None])
+    policy, of_head = Descent(model), Descent(head)
+    shared = {"microbatch_tokens": budget, "layout": layout, "dtype": "float32"}
+    learner = Learner(
+        model,
+        policy,
+        row=resolve("ppo", kl_place="none"),
+        reference=None,
+        critic=ValueHead(model, head, of_head, coefficient=0.5, value_clip=0.2, **shared),
+        max_completion_tokens=LIMIT,
+        temperature=1.0,
+        **shared,
+    )
+    samples = samples_of()
+    report = learner.update(samples, learner.measure(samples))
+    return report.loss, dict(report.stats), policy.gradients + of_head.gradients
+
+
+def of_critic(base: Path, layout: str, budget: int, dtype: torch.dtype) -> tuple[float, dict[str, float], list[Any]]:
+    """Gives the same of two updates of a value model of its own."""
+    model = create_value_model(base, head="drawn", seed=3, device=torch.device("cpu")).to(dtype)
+    optimizer, samples = Descent(model), samples_of()
+    critic = Critic(model, optimizer, value_clip=0.2, microbatch_tokens=budget, layout=layout, dtype="float32")
+    measured = Measured({"values": critic.values(samples)})
+    stats = critic.update(samples, measured, [list(range(5)), list(range(5, len(samples)))])
+    return stats["train/value_loss"], stats, optimizer.gradients
 
 
 def of_text(layout: str, dtype: torch.dtype) -> tuple[float, dict[str, float], list[Any]]:

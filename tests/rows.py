@@ -54,6 +54,7 @@ def samples_of(groups=3, size=3, *, silent_group=True):
                     reward=value,
                     group_id=10 + g,
                     policy_version=0,
+                    domain="code" if g == 0 else "mathematics",
                 )
             )
     return samples
@@ -80,6 +81,7 @@ ROWS = {
     "ppo": resolve("ppo", **LOOSE),
     "tulu3": resolve("tulu3", **LOOSE),
     "r1_zero": resolve("r1_zero", updates_per_step=3),
+    "domains": resolve("dr_grpo", updates_per_step=2, domains={"code": {"aggregation": "token_mean"}}, **TIGHT),
     "entropy bonus": resolve("dr_grpo", updates_per_step=2, entropy_coefficient=0.1),
     **{
         f"mismatch {name}": resolve("dr_grpo", updates_per_step=2, mismatch=name, mismatch_high=2.0)

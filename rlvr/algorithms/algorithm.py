@@ -54,7 +54,7 @@ class Algorithm:
     missing_end_penalty: float = 0.0
     updates_per_step: int = 1
     epochs_per_step: int = 1
-    domains: Mapping[str, "Algorithm"] = field(default_factory=dict)
+    domains: Mapping[str, "Algorithm"] = field(default_factory=dict, hash=False)
 
     def of(self, domain: str) -> "Algorithm":
         """The row of the domain's tasks."""

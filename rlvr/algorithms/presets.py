@@ -191,7 +191,9 @@ BY_DOMAIN = (
     "kl_coefficient", "entropy_coefficient", "mismatch", "mismatch_low", "mismatch_high", "reward_scale",
     "overlong_buffer_share", "missing_end_penalty",
 )  # fmt: skip
-"""The cells that a domain may have of its own: those of one completion. The others are of the step as a whole."""
+"""The cells that a domain may have of its own: those of one completion. The others are of the step as a whole.
+
+Denominators stay those of the whole update. A domain with cells of its own has its own `batch_std`."""
 
 
 def resolve(name: str, /, *, domains: object = None, **cells: object) -> Algorithm:
@@ -205,7 +207,10 @@ def resolve(name: str, /, *, domains: object = None, **cells: object) -> Algorit
     if domains is None:
         return row
     if not isinstance(domains, Mapping):
-        raise RecipeError(f"algorithm.domains is {domains!r}", hint="domains = { functions = { clip_high = 0.3 } }")
+        raise RecipeError(
+            f"algorithm.domains is {domains!r}; domains were expected, each with its cells",
+            hint="domains = { functions = { clip_high = 0.3 } }",
+        )
     found = {domain: _of_domain(row, cells, domain, own) for domain, own in domains.items()}
     return replace(row, domains=found)
 
@@ -214,32 +219,37 @@ def _of_domain(row: Algorithm, cells: Mapping[str, object], domain: str, own: ob
     """Gives the row of one domain; raises RecipeError for a cell that all domains share."""
     where = f"algorithm.domains.{domain}"
     if not isinstance(own, Mapping) or not own:
-        raise RecipeError(f"{where} is {own!r}; cells were expected", hint=f"{where}.clip_high=0.3")
+        raise RecipeError(f"{where} is {own!r}; cells were expected", hint=f"rlvr.{where}.clip_high=0.3")
     if shared := [cell for cell in own if cell in CELLS and cell not in BY_DOMAIN]:
         raise RecipeError(
             f"{where} has {shared[0]}, which is of the step as a whole and the same for all domains",
             hint="a domain may have: " + ", ".join(BY_DOMAIN),
         )
-    found = _resolved(row.name, {**cells, **own})
+    try:
+        found = _resolved(row.name, {**cells, **own}, asked_for=own)
+    except RecipeError as error:
+        raise RecipeError(f"{where}: {error.message}", hint=error.hint) from None
     if "advantage" in own and not (row.per_completion and found.per_completion):
         raise RecipeError(
             f"{where} has advantage {found.advantage}, but that of the row is {row.advantage}: only advantages of "
             "whole completions can differ by domain",
             hint="advantage = centred, group_std, batch_std or leave_one_out, in both",
         )
-    if "kl_coefficient" in own and row.kl_place != "loss":
-        raise RecipeError(f"{where} has kl_coefficient, but kl_place is {row.kl_place}", hint="kl_place = loss")
+    if (of_kl := [cell for cell in own if cell.startswith("kl_")]) and row.kl_place != "loss":
+        raise RecipeError(f"{where} has {of_kl[0]}, but kl_place is {row.kl_place}", hint="kl_place = loss")
     return found
 
 
-def _resolved(name: str, cells: Mapping[str, object]) -> Algorithm:
+def _resolved(name: str, cells: Mapping[str, object], *, asked_for: Mapping[str, object] | None = None) -> Algorithm:
+    """Gives the row; a cell of `asked_for`, all of them where it is None, that would do nothing is refused."""
     given = {cell: _checked(cell, value) for cell, value in cells.items()}
+    wanted = cells if asked_for is None else asked_for
     row = replace(preset(name), **given)
     # Twice: a cell may be of no use because another is.
     for _ in range(2):
         idle = [cell for cell in CELLS if not CELLS[cell].used(row)]
         for cell in idle:
-            if cell in given and given[cell] not in (USUAL[cell], CELLS[cell].off):
+            if cell in wanted and given[cell] not in (USUAL[cell], CELLS[cell].off):
                 raise RecipeError(
                     f"{cell} is {cell_text(given[cell])} but {CELLS[cell].unless}", hint=f"leave {cell} out"
                 )
@@ -252,7 +262,10 @@ def describe(algorithm: Algorithm) -> str:
     """Gives the row in a few words: its name and the cells that differ, as in "dapo, with clip_high 0.25"."""
     original = preset(algorithm.name)
     said = f"{algorithm.name}{_with(algorithm, original)}"
-    return said + "".join(f"; for {name}{_with(row, algorithm)}" for name, row in algorithm.domains.items())
+    for name, row in algorithm.domains.items():
+        if own := _with(row, algorithm):
+            said += f"; for {name}{own}"
+    return said
 
 
 def _with(row: Algorithm, other: Algorithm) -> str:

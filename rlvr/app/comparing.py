@@ -100,8 +100,7 @@ def compare(first: Path, second: Path) -> tuple[Comparison, tuple[Measured, Meas
             hint="measure both on the same [evaluation]: rlvr evaluate CHECKPOINT --data …",
         )
     greedy = {name: _paired(a.found.greedy.get(name, {}), b.found.greedy.get(name, {})) for name in pairs}
-    moved = {name: (sum(y > x for x, y in zip(*pair, strict=True)), sum(y < x for x, y in zip(*pair, strict=True)))
-             for name, pair in greedy.items()}  # fmt: skip
+    moved = {name: (_risen(*pair), _risen(*pair[::-1])) for name, pair in greedy.items()}
     by_chance = holm({name: permutation_test(*pair) for name, pair in pairs.items()})
     greedy_by_chance = holm({name: sign_test(*counts) for name, counts in moved.items()})
     domains = {
@@ -122,12 +121,11 @@ def compare(first: Path, second: Path) -> tuple[Comparison, tuple[Measured, Meas
         first=a.name,
         second=b.name,
         domains=domains,
-        only=[f"{name} was asked of {side.name} only" for side, other in ((a, b), (b, a))
-              for name in side.found.sampled if name not in other.found.sampled],
+        only=[*_only(a, b), *_only(b, a)],
         notes=_notes(a, b, domains),
         settings=_settings(a.recipe, b.recipe),
         perplexity=(a.found.perplexity, b.found.perplexity),
-    )  # fmt: skip
+    )
     return found, (a, b)
 
 
@@ -171,6 +169,14 @@ def _refuse_other_tasks(a: Measured, b: Measured) -> None:
 def _paired(a: Mapping[str, float], b: Mapping[str, float]) -> tuple[list[float], list[float]]:
     common = [task for task in a if task in b]
     return [a[task] for task in common], [b[task] for task in common]
+
+
+def _risen(a: Sequence[float], b: Sequence[float]) -> int:
+    return sum(after > before for before, after in zip(a, b, strict=True))
+
+
+def _only(side: Measured, other: Measured) -> list[str]:
+    return [f"{name} was asked of {side.name} only" for name in side.found.sampled if name not in other.found.sampled]
 
 
 def _needed(pair: tuple[list[float], list[float]]) -> int | None:
@@ -220,12 +226,20 @@ def sentences(found: Comparison) -> list[str]:
             which = "better" if domain.change.mean > 0 else "worse"
             lines.append(f"{name}: the second is {which}, {change}; chance alone seldom does that (p {domain.p:.2g}).")
         else:
-            more = f"; about {domain.needed:,} would show {100 * SMALL:.0f} points" if domain.needed else ""
-            lines.append(f"{name}: no difference can be told, {change} on {domain.num_tasks} tasks{more}.")
+            lines.append(f"{name}: no difference can be told, {change}, p {domain.p:.2g}{_short(domain)}.")
+    if len(found.domains) > 1:
+        lines.append(f"p-values count that {len(found.domains)} domains were compared; intervals are of each alone.")
     before, after = found.perplexity
     if before and after:
         lines.append(f"Perplexity of held-out text: {before:.3f} → {after:.3f} ({100 * (after / before - 1):+.1f} %).")
     return [*lines, *(f"{line}." for line in found.only), *(f"Not alike: {line}." for line in found.notes)]
+
+
+def _short(domain: DomainChange) -> str:
+    """Says how many more tasks would show a small difference."""
+    if domain.needed is None or domain.needed <= domain.num_tasks:
+        return ""
+    return f"; {domain.num_tasks} tasks are few: {100 * SMALL:.0f} points show on about {domain.needed:,}"
 
 
 def _points(rate: float) -> str:

@@ -2,7 +2,7 @@
 
 from rlvr.algorithms.algorithm import CELLS, cell_text
 from rlvr.algorithms.explain import explain
-from rlvr.algorithms.presets import PRESETS
+from rlvr.algorithms.presets import BY_DOMAIN, PRESETS
 from rlvr.config.explain import explain_key
 from rlvr.config.keys import nearest
 from rlvr.errors import UsageError
@@ -19,6 +19,8 @@ def explain_anything(name: str) -> str:
     last = name.rpartition(".")[2]
     if last in CELLS and (last == name or ".algorithm." in f".{name}"):
         return _explain_cell(last)
+    if last == "domains" and (last == name or ".algorithm." in f".{name}"):
+        return _explain_domains()
     if "/" in name:
         line = meaning(name)
         if line is None:
@@ -32,6 +34,15 @@ def explain_anything(name: str) -> str:
     except UsageError as error:
         close = nearest(name, [*PRESETS, *CELLS])
         raise UsageError(error.message, hint=f"did you mean {close}?" if close else error.hint) from None
+
+
+def _explain_domains() -> str:
+    return (
+        "domains  (in [stage.algorithm])\n"
+        "  Cells for the completions of single domains: domains = { functions = { clip_high = 0.3 } }.\n"
+        "  Denominators stay those of the whole update; a domain with cells of its own has its own batch_std.\n"
+        f"  takes: {', '.join(BY_DOMAIN)}"
+    )
 
 
 def _explain_cell(name: str) -> str:

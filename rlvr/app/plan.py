@@ -19,6 +19,7 @@ from rlvr.app.preflight import check_verifiers, preflight
 from rlvr.app.sandboxing import fitted, left_out_line
 from rlvr.app.trust import weights_of, with_named_verifiers
 from rlvr.config.data import CHAT, DataConfig, EvaluateConfig
+from rlvr.config.keys import nearest
 from rlvr.config.preference import LOSS_ROWS, describe_loss
 from rlvr.config.reading import Resolved
 from rlvr.config.rlvr import REINFORCED, CriticConfig, IterateConfig, RlvrConfig
@@ -72,6 +73,7 @@ def make_plan(resolved: Resolved) -> Plan:
     import_from(resolved.source.parent)
     size = model_size(recipe.model)
     preflight(recipe)
+    _check_domains(resolved.recipe)
     workers = recipe.pool_workers or usable_cores()
     stages = []
     for number, stage in enumerate(recipe.stage, start=1):
@@ -206,8 +208,7 @@ def _supervised(
 
 def _rlvr(recipe: Recipe, stage: RlvrConfig | IterateConfig, context: int) -> tuple[list[str], Work]:
     row = resolve(stage.algorithm.preset, **stage.algorithm.cells)
-    for own in row.rows:
-        refuse_lone_completions(own, stage.group_size)
+    refuse_lone_completions(row, stage.group_size)
     _refuse_idle_critic(stage, row)
     if stage.max_completion_tokens >= context:
         raise RecipeError(
@@ -279,6 +280,36 @@ def _refuse_idle_critic(stage: RlvrConfig | IterateConfig, row: Algorithm) -> No
         )
 
 
+def _check_domains(recipe: Recipe) -> None:
+    """Raises RecipeError where an algorithm has cells for a domain that none of its stage's sources has.
+
+    Said of the whole recipe: data that needs a sandbox has its domain where there is none, too.
+    """
+    for stage in recipe.stage:
+        named = stage.algorithm.cells.get("domains") if isinstance(stage, RlvrConfig | IterateConfig) else None
+        known = [_domains_of(entry) for entry in stage.data] if named else []
+        if not named or any(domains is None for domains in known):
+            continue
+        there = set[str]().union(*filter(None, known))
+        if other := sorted(set(named) - there):
+            close = nearest(other[0], there)
+            raise RecipeError(
+                f"algorithm.domains names {other[0]!r}, of which the stage {stage.name or stage.kind} has no task",
+                hint=f"did you mean {close}?" if close else f"its domains are {', '.join(sorted(there))}",
+            )
+
+
+def _domains_of(entry: DataConfig) -> set[str] | None:
+    """Gives the domains of a source's tasks; None where that cannot be told quickly."""
+    if entry.source.startswith("gym/"):
+        return {entry.source.partition("/")[2]}
+    if ":" in entry.source or entry.source in NOT_LOADED:
+        return None
+    limit = 1 if sources.is_endless("task", entry.source) else entry.limit or None
+    loaded = sources.load("task", entry.source, entry.split, path=entry.path or None, limit=limit, **entry.options)
+    return {task.domain for task in loaded.items}
+
+
 def count_items(recipe: Recipe, kind: str, data: Sequence[DataConfig]) -> int | None:
     """Gives how many items the sources have, at most; None where that cannot be told quickly.
 
@@ -319,6 +350,7 @@ def _evaluation(recipe: Recipe, config: EvaluateConfig) -> str:
     more = f", {others} other prompt{'' if others == 1 else 's'}" if others else ""
     more += f", temperature {config.low_temperature:g}" if config.low_temperature else ""
     also = f"; read out too: {more.removeprefix(', ')}" if more else ""
+    also += f"; asked as {config.prompts[0]!r}" if config.prompts[0] != CHAT else ""
     return f"{_number(count)} tasks × ({config.samples} samples + greedy) ({_names(config.data)}){also}{text}"
 
 

@@ -80,9 +80,9 @@ def gain_lines(stages: Sequence[StageReport]) -> list[str]:
             if found.gain is not None
         ]
         lines += [
-            f"{stage.name} over the strongest readout ({found.stage}, {_asked(found.prompt, found.temperature)}, "
-            f"{100 * found.accuracy.mean:.1f}%), {name}: greedy {_signed(found.gain)}: {label(found.gain)}"
-            f"{_reach(name, before, stage)}"
+            f"{stage.name} over the strongest readout ({found.stage}, "
+            f"{_asked(found.prompt, found.temperature, first_prompt(stage))}, {100 * found.accuracy.mean:.1f}%), "
+            f"{name}: greedy {_signed(found.gain)}: {label(found.gain)}{_reach(name, before, stage)}"
             for name, found in stage.beyond.items()
         ]
         if worth := _worth(stage):
@@ -133,16 +133,27 @@ def _signed(gain: Interval) -> str:
 def readout_lines(stage: StageReport) -> list[str]:
     """Gives a line per domain and readout of a stage: how it was asked, and the share right."""
     return [
-        f"{name}, {_asked(found.prompt, found.temperature)}: {100 * found.accuracy.mean:.1f}% "
+        f"{name}, {_asked(found.prompt, found.temperature, domain.prompt)}: {100 * found.accuracy.mean:.1f}% "
         f"[{100 * found.accuracy.low:.0f}, {100 * found.accuracy.high:.0f}]"
         for name, domain in stage.domains.items()
         for found in domain.readouts
     ]
 
 
-def _asked(prompt: str, temperature: float) -> str:
+def first_prompt(stage: StageReport) -> str:
+    """Gives how a stage's samples were asked; the chat where nothing was."""
+    return next((domain.prompt for domain in stage.domains.values() if domain.readouts), CHAT)
+
+
+def quoted(prompt: str) -> str:
+    """Gives a prompt as it stands in a recipe, on one line."""
+    return f'"{prompt}"'.replace("\n", "\\n")
+
+
+def _asked(prompt: str, temperature: float, first: str) -> str:
+    """Says how a readout was asked; the first prompt, under which all else is measured, is not named."""
     how = "greedy" if temperature == 0 else f"temperature {temperature:g}"
-    return how if prompt == CHAT else f'{how}, prompt "{prompt}"'.replace("\n", "\\n")
+    return how if prompt == first else f"{how}, prompt {quoted(prompt)}"
 
 
 def report_table(stages: Sequence[StageReport], *, width: int = 100) -> Table:
@@ -154,6 +165,8 @@ def report_table(stages: Sequence[StageReport], *, width: int = 100) -> Table:
     several = any(len(domain.readouts) > 1 for stage in stages for domain in stage.domains.values())
     between = " " if width >= (WIDE_WITH_BEST if several else WIDE) else "\n"
     best = "; best: of all prompts and temperatures" if several else ""
+    asked = {first_prompt(stage) for stage in stages if stage.domains} - {CHAT}
+    best += f"; asked as {' and '.join(map(quoted, sorted(asked)))}" if asked else ""
     table = Table(
         box=box.SIMPLE_HEAD,
         show_edge=False,

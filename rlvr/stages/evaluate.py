@@ -229,8 +229,10 @@ def accuracy_of(rates: Sequence[float], *, temperature: float) -> Interval:
 
 
 def changes_between(before: Measurement, after: Measurement) -> dict[str, Change]:
-    """Gives per domain what changed from one checkpoint to another, where they were asked a task in common."""
-    changes = {}
+    """Gives per domain what changed from one checkpoint to another, where both were asked a task in the same way."""
+    changes: dict[str, Change] = {}
+    if before.rates and after.rates and before.rates[0].prompt != after.rates[0].prompt:
+        return changes
     for domain, rates in after.sampled.items():
         older = before.sampled.get(domain, {})
         pairs = [(older[task], rate) for task, rate in rates.items() if task in older]

@@ -26,7 +26,7 @@ from rlvr.models.policy import load_policy, load_reference
 from rlvr.runs.folder import Run
 from rlvr.stages.evaluate import Way, held_out_groups, solved_rates
 from rlvr.stages.parts import Checkpoint, Parts, last_checkpoint, sample_groups, usable_tasks, whole
-from rlvr.stages.rlvr import learn, refuse_unknown_domains, stream_of, tasks_by_source
+from rlvr.stages.rlvr import learn, stream_of, tasks_by_source, warn_of_unknown_domains
 from rlvr.statistics.intervals import Interval, mean_of, paired_difference_interval
 from rlvr.training.rollout import refuse_unscored
 from rlvr.types import Group
@@ -47,7 +47,7 @@ def iterate(parts: Parts, config: IterateConfig, run: Run) -> Checkpoint:
     are run. Raises TrainingError where no task is within reach before the first round.
     """
     if config.algorithm.cells.get("domains"):
-        refuse_unknown_domains(config, tasks_by_source(parts, config))
+        warn_of_unknown_domains(config, tasks_by_source(parts, config))
     now = _steps_so_far(config, run)
     run.rewind(now)
     parts.announce(config.rounds * config.steps, now)

@@ -1,5 +1,6 @@
 """Reinforcement learning with verifiable rewards: generate, verify, compare within the group, learn."""
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial, wraps
@@ -13,7 +14,6 @@ from rlvr.config.rlvr import IterateConfig, RlvrConfig
 from rlvr.data.chat import stop_token_ids
 from rlvr.data.stream import TaskStream
 from rlvr.engines.base import Engine, Sampling
-from rlvr.errors import RecipeError
 from rlvr.models.checkpoint import load_trainer_state
 from rlvr.models.heads import value_map
 from rlvr.runs.folder import Run
@@ -31,6 +31,8 @@ from rlvr.training.value_head import ValueHead
 from rlvr.types import Completion, Task, Verdict
 from rlvr.verifiers.shaping import missing_end, scale, soft_overlong
 
+log = logging.getLogger(__name__)
+
 TasksBySource = Mapping[str, Sequence[Task]]
 """The tasks of each source of a recipe, in its order."""
 
@@ -38,10 +40,10 @@ TasksBySource = Mapping[str, Sequence[Task]]
 def rlvr(parts: Parts, config: RlvrConfig, run: Run) -> Checkpoint:
     """Runs `config.steps` steps, from the run's last whole checkpoint where there is one.
 
-    Raises RecipeError where the algorithm has cells for a domain of which there is no task.
+    Cells for a domain of which there is no task are named in a warning.
     """
     by_source = tasks_by_source(parts, config)
-    refuse_unknown_domains(config, by_source)
+    warn_of_unknown_domains(config, by_source)
     return learn(parts, config, run, by_source)
 
 
@@ -180,19 +182,15 @@ def _mean(values: Sequence[float]) -> float:
 def _row(config: RlvrConfig) -> Algorithm:
     """The recipe's row; groups are never torn apart, so there are no more updates in an epoch than groups."""
     row = resolve(config.algorithm.preset, **config.algorithm.cells)
-    for of_domain in row.rows:
-        refuse_lone_completions(of_domain, config.group_size)
+    refuse_lone_completions(row, config.group_size)
     return replace(row, updates_per_step=min(row.updates_per_step, config.prompts_per_step))
 
 
-def refuse_unknown_domains(config: RlvrConfig | IterateConfig, by_source: TasksBySource) -> None:
-    """Raises RecipeError where the algorithm has cells for a domain of which there is no task."""
+def warn_of_unknown_domains(config: RlvrConfig | IterateConfig, by_source: TasksBySource) -> None:
+    """Warns where the algorithm has cells for a domain of which there is no task; a plan refuses what it can tell."""
     known = sorted({task.domain for tasks in by_source.values() for task in tasks})
-    if other := sorted(config.algorithm.cells.get("domains", {}).keys() - known):
-        raise RecipeError(
-            f"algorithm.domains names {other[0]!r}, and no task of the stage is of that domain",
-            hint="its tasks are of " + ", ".join(known),
-        )
+    for name in sorted(config.algorithm.cells.get("domains", {}).keys() - known):
+        log.warning("algorithm.domains names %r, of which there is no task; there are %s", name, ", ".join(known))
 
 
 def stream_of(by_source: TasksBySource, intake: Intake, config: RlvrConfig, seed: int) -> TaskStream:

@@ -1,7 +1,7 @@
 """Data-parallel ranks: each takes its share of an update's microbatches, and all have the whole update's gradient.
 
 Every process of the group is given the same samples and weights, so that all cut the same microbatches with the same
-denominators; only the forward and backward passes are shared out. Without a process group there is one rank.
+denominators; only the forward and backward passes of an update are shared out. Without a group there is one rank.
 """
 
 from collections.abc import Iterable, Sequence
@@ -11,6 +11,7 @@ import torch
 from torch import distributed, nn
 
 Part = TypeVar("Part")
+"""A microbatch, with whatever belongs to it."""
 
 Totals = tuple[float, dict[str, float]]
 """A loss, and named sums over tokens or sequences."""

@@ -113,18 +113,21 @@ def with_advantages(
 
 
 def _against_the_group(samples: Sequence[Sample], row: Algorithm, penalties: Sequence[Tensor] | None) -> Tensor:
-    """Gives one advantage [B] per sample, that of its domain; a KL in the reward counts with its sum."""
+    """Gives one advantage [B] per sample; a KL in the reward counts with its sum over the completion.
+
+    The groups of a domain with cells of its own are compared with each other only.
+    """
     size = sum(sample.group_id == samples[0].group_id for sample in samples)
     rewards = torch.tensor([sample.reward for sample in samples], dtype=torch.float64)
     if penalties is not None:
         rewards = rewards - torch.stack([penalty.sum() for penalty in penalties])
     rewards = rewards.reshape(-1, size)
-    names = [row.of(sample.domain).advantage for sample in samples[::size]]
+    owners = [sample.domain if sample.domain in row.domains else "" for sample in samples[::size]]
     advantages = torch.zeros_like(rewards)
-    for name in dict.fromkeys(names):
-        its = torch.tensor([of_group == name for of_group in names])
+    for owner in dict.fromkeys(owners):
+        its = torch.tensor([domain == owner for domain in owners])
         valid = ~rewards[its].isnan()
-        advantages[its] = GROUP_ADVANTAGES[name](rewards[its].nan_to_num(0.0), valid)
+        advantages[its] = GROUP_ADVANTAGES[row.of(owner).advantage](rewards[its].nan_to_num(0.0), valid)
     return advantages.reshape(-1)
 
 

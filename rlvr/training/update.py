@@ -3,16 +3,14 @@
 import math
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from rlvr.errors import TrainingError
 from rlvr.training.batching import Batch
-from rlvr.training.ranks import own_share, sum_gradients, sum_totals
-
-Part = TypeVar("Part")
+from rlvr.training.ranks import Part, own_share, sum_gradients, sum_totals
 
 LossFunction = Callable[[Batch], tuple[Tensor, dict[str, Tensor]]]
 """Gives a microbatch's share of the update's loss, and named sums over its tokens or sequences."""

@@ -23,7 +23,10 @@ def scale(task: Task, completion: Completion, verdict: Verdict, reward: float, *
 def domain_scale(
     task: Task, completion: Completion, verdict: Verdict, reward: float, *, factors: Mapping[str, float]
 ) -> float:
-    """Gives the reward times its domain's factor, 1 for a domain that `factors` does not name."""
+    """Gives the reward times its domain's factor, 1 for a domain that `factors` does not name.
+
+    The cell `reward_scale` of a domain does the same after all shaping, and refuses a domain that is not there.
+    """
     return factors.get(task.domain, 1.0) * reward
 
 

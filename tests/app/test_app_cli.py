@@ -225,6 +225,7 @@ def test_numbers_out_of_range_are_refused(words: list[str], capsys: pytest.Captu
         ("rlvr.steps", "takes: an integer, at least 1"),
         ("dapo", "arXiv:2503.14476"),
         ("clip_high", "in dapo: 0.28"),
+        ("rlvr.algorithm.domains", "takes: advantage, loss, ratio, clip_low"),
         ("rollout/informative_rate", "only they carry a signal"),
         ("eval/pass_at_1/arithmetic", "one sample solves a task"),
         ("eval/pass_at_1/reasoning-gym/simple_equations", "one sample solves a task"),

@@ -301,3 +301,31 @@ def test_a_preference_stage_says_its_loss_and_takes_memory_for_a_reference_only_
     plan = make_plan(read_recipe(path))
     assert all(part in " ".join(plan.stages[0].lines) for part in words)
     assert (plan.stages[0].memory.get("reference", 0) > 0) is reference
+
+
+def test_cells_for_a_domain_that_no_source_has_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="names 'arithmetics', of which the stage rlvr has no task") as caught:
+        plan_text(tmp_path, "rlvr.algorithm.domains.arithmetics.clip_high=0.3")
+    assert caught.value.hint == "did you mean arithmetic?"
+    assert "; for arithmetic, with clip_high 0.3" in plan_text(
+        tmp_path, "rlvr.algorithm.domains.arithmetic.clip_high=0.3"
+    )
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text('{"prompt": "x", "answer": "y", "domain": "recipes"}\n')
+    source = f'{{source = "file", split = "all", path = "{rows}", options = {{verifier = "exact"}}}}'
+    gym = '{source = "gym/chain_sum", limit = 9}'
+    with pytest.raises(RecipeError, match="names 'cooking'") as caught:
+        plan_text(tmp_path, f"rlvr.data=[{source}, {gym}]", "rlvr.algorithm.domains.cooking.clip_high=0.3")
+    assert "chain_sum" in str(caught.value.hint)
+
+
+def test_an_evaluation_in_plain_text_needs_no_chat_template(tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    model.mkdir()
+    (model / "config.json").write_text(json.dumps(NUMBERS | {"model_type": "llama"}))
+    data = '{source = "arithmetic", split = "evaluation", limit = 8}'
+    words = [f"model.path={model}", 'stage=[{kind = "pretrain", data = [{source = "corpus", limit = 9}]}]']
+    words.append(f"evaluation.data=[{data}]")
+    with pytest.raises(ModelError, match=r"no chat template, which \[evaluation\] needs"):
+        plan_text(tmp_path, *words)
+    assert "asked as 'Q: {problem}'" in plan_text(tmp_path, *words, 'evaluation.prompts=["Q: {problem}"]')

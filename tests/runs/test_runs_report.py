@@ -325,6 +325,18 @@ def test_each_readout_has_a_line_of_how_it_was_asked():
     ]
 
 
+def test_what_is_asked_in_plain_text_says_so_and_the_chat_is_then_named():
+    plain = domain(readouts=(Readout(PLAIN, 0.0, RATE), Readout("chat", 0.0, LOW)))
+    stage = replace(whole()[1], domains={"arithmetic": plain}, beyond={})
+    assert readout_lines(stage) == [
+        "arithmetic, greedy: 81.2% [77, 85]",
+        'arithmetic, greedy, prompt "chat": 25.0% [20, 30]',
+    ]
+    caption = str(report_table([stage]).caption)
+    assert 'asked as "Q: {problem}\\nA:"' in caption
+    assert "asked as" not in str(report_table(whole()).caption)
+
+
 def test_the_conditions_are_a_row_per_domain():
     worth = Working(20, 0.375, 0.125, Interval(0.25, 0.104, 0.4))
     found = [

@@ -166,6 +166,8 @@ def test_a_change_is_over_the_tasks_that_both_were_asked():
     # only c is solved before alone, only b after alone
     assert (change.only_before, change.only_after) == (0.25, 0.25)
     assert changes_between(measurement(gone=1.0), after) == {}
+    asked_otherwise = Measurement({}, (Rates(PLAIN, 1.0, {"tiny": {"a": 1.0}}),), None, None)
+    assert changes_between(before, asked_otherwise) == {}
 
 
 PLAIN = "w6 {problem} w7"

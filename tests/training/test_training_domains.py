@@ -18,6 +18,7 @@ OWN = {
     "aggregation": {"aggregation": "token_mean"},
     "clip": {"clip_high": 1e-3, "clip_low": 1e-3},
     "loss": {"loss": "reinforce"},
+    "ratio": {"ratio": "sequence", "aggregation": "sequence_mean"},
     "entropy": {"entropy_coefficient": 0.2},
     "mismatch": {"mismatch": "token_mask", "mismatch_high": 1.5},
 }
@@ -37,9 +38,10 @@ def test_a_domain_has_the_cells_of_the_row_and_its_own():
         ({}, {"code": {"kl_place": "loss"}}, "kl_place, which is of the step as a whole"),
         ({}, {"code": {"advantage": "gae"}}, "only advantages of whole completions"),
         ({"kl_place": "reward", "kl_coefficient": 0.1}, {"code": {"kl_coefficient": 0.2}}, "kl_place is reward"),
-        ({}, {"code": {"clip_hihg": 0.2}}, "clip_hihg"),
+        ({"kl_place": "reward", "kl_coefficient": 0.1}, {"code": {"kl_estimator": "k1"}}, "has kl_estimator, but"),
+        ({}, {"code": {"clip_hihg": 0.2}}, "algorithm.domains.code: .*clip_hihg"),
         ({}, {"code": {"clip_high": "wide"}}, "clip_high"),
-        ({}, {"code": {"dual_clip": 1.1}}, "dual_clip lies within the clip range"),
+        ({}, {"code": {"dual_clip": 1.1}}, "algorithm.domains.code: .*dual_clip lies within the clip range"),
         ({}, {"code": {}}, "cells were expected"),
         ({}, {"code": 3}, "cells were expected"),
         ({}, 3, "algorithm.domains is 3"),
@@ -50,15 +52,45 @@ def test_what_cannot_differ_by_domain_is_refused_with_the_reason(cells, domains,
         resolve("dr_grpo", domains=domains, **cells)
 
 
-def test_each_domain_has_its_own_advantage():
-    def group(domain, draw_index):
-        completions = tuple(completion([5 + i, 6, 2]) for i in range(4))
-        verdicts = tuple(Verdict(outcome, "ok") for outcome in (1.0, 0.0, 0.0, 0.0))
-        rewards = tuple(verdict.outcome for verdict in verdicts)
-        return Group(
-            task(draw_index, domain=domain), draw_index, read_only((1, 3), "int64"), completions, verdicts, rewards
-        )
+def test_what_the_row_has_and_a_domain_cannot_use_is_no_error_there():
+    row = resolve("dr_grpo", clip_high=0.3, domains={"code": {"loss": "reinforce"}})
+    assert (row.clip_high, row.of("code").loss) == (0.3, "reinforce")
+    with pytest.raises(RecipeError, match=r"algorithm\.domains\.code: clip_high is 0\.3 but loss is not"):
+        resolve("dr_grpo", domains={"code": {"loss": "reinforce", "clip_high": 0.3}})
 
+
+def test_a_domain_whose_cells_are_those_of_the_row_is_not_described():
+    row = resolve("dr_grpo", domains={"code": {"clip_high": 0.2}})
+    assert describe(row) == "dr_grpo"
+    assert hash(row) == hash(resolve("dr_grpo"))
+
+
+def group(domain, draw_index, outcomes=(1.0, 0.0, 0.0, 0.0)):
+    completions = tuple(completion([5 + i, 6, 2]) for i in range(4))
+    verdicts = tuple(Verdict(outcome, "ok") for outcome in outcomes)
+    place = task(draw_index, domain=domain), draw_index, read_only((1, 3), "int64")
+    return Group(*place, completions, verdicts, tuple(outcomes))
+
+
+def test_the_deviation_of_a_batch_is_that_of_the_domain():
+    row = resolve(
+        "reinforce_pp_baseline",
+        whiten=False,
+        advantage="batch_std",
+        kl_place="none",
+        domains={"code": {"clip_high": 0.3}},
+    )
+    groups = [group("mathematics", 0), group("code", 1, (1.0, 1.0, 0.0, 0.0)), group("mathematics", 2)]
+    samples, weights = to_samples(groups, drop_truncated=False), dict.fromkeys(range(3), 1.0)
+    together = with_advantages(samples, row, weights, Measured({}), kl_coefficient=0.0)
+    for domain, members in (("mathematics", [groups[0], groups[2]]), ("code", [groups[1]])):
+        alone = with_advantages(
+            to_samples(members, drop_truncated=False), row, weights, Measured({}), kl_coefficient=0.0
+        )
+        assert [s.advantages[-1] for s in together if s.domain == domain] == [s.advantages[-1] for s in alone]
+
+
+def test_each_domain_has_its_own_advantage():
     row = resolve("dr_grpo", domains={"code": {"advantage": "group_std"}})
     samples = to_samples([group("mathematics", 0), group("code", 1), group("mathematics", 2)], drop_truncated=False)
     found = with_advantages(samples, row, dict.fromkeys(range(3), 1.0), Measured({}), kl_coefficient=0.0)

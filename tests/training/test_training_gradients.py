@@ -125,7 +125,7 @@ def by_a_loop(row, samples, measured):
         total = torch.zeros((), dtype=torch.float64)
         for i, sample in part:
             columns = {name: arrays[i] for name, arrays in measured.columns.items()}
-            total = total + sample_loss(row, model, sample, columns, denominators)
+            total = total + sample_loss(row.of(sample.domain), model, sample, columns, denominators)
         total.backward()
         losses.append(float(total.detach()))
         grads.append(gradients(model))

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from ranked import LAYOUTS, found, start
+from ranked import LAYOUTS, found, prepare, start
 from rows import ROWS
 
 from rlvr.training import ranks
@@ -13,13 +13,19 @@ LIMITS = {torch.float64: 1e-10, torch.float32: 1e-5}
 
 
 @pytest.fixture(scope="module")
-def alone():
-    return found()
+def folder(tmp_path_factory):
+    return prepare(tmp_path_factory.mktemp("ranks"))
 
 
 @pytest.fixture(scope="module")
-def both(tmp_path_factory):
-    return start(tmp_path_factory.mktemp("ranks"), 2)
+def alone(folder):
+    return found(folder)
+
+
+@pytest.fixture(scope="module")
+def both(folder):
+    (folder / "meeting").mkdir()
+    return start(folder / "meeting", 2)
 
 
 def norm_of(grads):
@@ -27,7 +33,7 @@ def norm_of(grads):
 
 
 @pytest.mark.parametrize("dtype", LIMITS, ids=str)
-@pytest.mark.parametrize("name", [*ROWS, "next token"])
+@pytest.mark.parametrize("name", [*ROWS, "next token", "value head", "critic"])
 def test_two_ranks_have_the_gradient_of_one(name, dtype, alone, both):
     for layout, _ in LAYOUTS:
         loss, stats, grads = alone[name, layout, dtype]
@@ -40,6 +46,13 @@ def test_two_ranks_have_the_gradient_of_one(name, dtype, alone, both):
                 norm = norm_of(ours)
                 assert norm > 0
                 assert norm_of({key: ours[key] - theirs[key] for key in ours}) <= LIMITS[dtype] * norm
+
+
+@pytest.mark.parametrize("name", [*ROWS, "value head", "critic"])
+def test_in_float32_packing_changes_the_gradient_by_rounding_only(name, alone):
+    padded, packed = (alone[name, layout, torch.float32][2] for layout, _ in LAYOUTS)
+    for ours, theirs in zip(padded, packed, strict=True):
+        assert norm_of({key: ours[key] - theirs[key] for key in ours}) <= LIMITS[torch.float32] * norm_of(ours)
 
 
 def test_both_ranks_have_the_same_bits(both):

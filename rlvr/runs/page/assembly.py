@@ -17,7 +17,16 @@ from rlvr.runs.page.figures import draw
 from rlvr.runs.page.terms import TERMS
 from rlvr.runs.page.transcripts import KINDS, DomainTranscripts, read_transcripts
 from rlvr.runs.report import SEEN, DomainReport
-from rlvr.runs.summary import ABOVE, BEYOND, BEYOND_DOMAINS, BEYOND_POINTS, ELICITED, label, perplexity_change
+from rlvr.runs.summary import (
+    ABOVE,
+    BEYOND,
+    BEYOND_DOMAINS,
+    BEYOND_POINTS,
+    ELICITED,
+    first_prompt,
+    label,
+    perplexity_change,
+)
 
 TEMPLATE = "page.html.j2"
 
@@ -94,7 +103,8 @@ def _drawn(panels: Sequence[Panel | None], key: str) -> list[tuple[Panel, list[t
 
 def _transcripts(pair: tuple[Stage, Stage]) -> list[DomainTranscripts]:
     before, after = pair[0].measurement, pair[1].measurement
-    return read_transcripts(before, after) if before and after else []
+    asked = {first_prompt(stage.report) for stage in pair if stage.report is not None}
+    return read_transcripts(before, after) if before and after and len(asked) == 1 else []
 
 
 def _tag(name: str, domain: DomainReport) -> str:

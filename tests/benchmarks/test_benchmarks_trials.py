@@ -1,0 +1,75 @@
+"""The trials: each is a recipe that can be planned, and what is kept is read again only for the same trial."""
+
+import importlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pages import domain
+
+from rlvr.app.plan import make_plan
+from rlvr.config.reading import read_recipe
+from rlvr.config.rlvr import RlvrConfig
+from rlvr.runs.report import StageReport
+
+ROOT = Path(__file__).resolve().parents[2]
+NAMES = ("trials", "laptop_rows", "laptop_length")
+
+
+@pytest.fixture(autouse=True)
+def _benchmarks_can_be_imported(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    yield
+    for name in NAMES:
+        sys.modules.pop(name, None)
+
+
+@pytest.mark.parametrize("name", NAMES[1:])
+def test_every_trial_can_be_planned_and_starts_from_the_parent_with_rlvr_alone(name: str, tmp_path: Path) -> None:
+    script = importlib.import_module(name)
+    path = tmp_path / "recipe.toml"
+    path.write_text(script.recipe())
+    found = script.trials()
+    assert len({trial.name for trial in found}) == len(found)
+    for trial in found:
+        if not trial.name.endswith("seed1"):
+            continue
+        resolved = read_recipe(path, (f"model.path={ROOT / 'models' / 'laptop-base'}", *trial.words))
+        make_plan(resolved)
+        (stage,) = resolved.recipe.stage
+        assert isinstance(stage, RlvrConfig)
+        assert stage.steps == script.STEPS
+        evaluation = resolved.recipe.evaluation
+        assert evaluation is not None
+        assert evaluation.prompts == ("chat",)
+        assert {data.limit for data in evaluation.data} == {script.TASKS}
+        assert {data.options.get("seed", script.TASK_SEED) for data in evaluation.data} == {script.TASK_SEED}
+
+
+def stage(mean: float) -> StageReport:
+    found = {"arithmetic": domain(mean, gain=0.1), "facts-seen": domain(0.9, trained=False, gain=0.0)}
+    return StageReport("rlvr", "rlvr", "", 90.0, 100.0, found, 0.1, 1.7, 0.5, {}, ())
+
+
+def test_what_is_kept_is_read_again_for_the_same_trial_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trials: Any = importlib.import_module("trials")
+    one, known = trials.Trial("a", ("seed=1",)), {"recipe": "r", "parent": "p"}
+    monkeypatch.setattr(trials, "train", lambda recipe, words: None)
+    monkeypatch.setattr(trials, "read_report", lambda run: [stage(0.4)])
+    trials._make(tmp_path / "r.toml", one, tmp_path, tmp_path / "kept" / "a.json", known, lambda run: {"more": 1})
+    found = trials.read(tmp_path / "kept", one, known)
+    assert found == trials.Outcome(stage(0.4), {"more": 1})
+    assert trials.read(tmp_path / "kept", trials.Trial("a", ("seed=2",)), known) is None
+    assert trials.read(tmp_path / "kept", one, {**known, "parent": "other"}) is None
+    assert trials.read(tmp_path / "kept", trials.Trial("b", ("seed=1",)), known) is None
+
+
+def test_the_page_of_rows_has_a_line_for_each_row_that_was_run() -> None:
+    rows: Any = importlib.import_module("laptop_rows")
+    page = rows.page({f"{name}-seed{seed}": stage(0.5) for name in ("grpo", "ppo") for seed in rows.SEEDS})
+    table = [line for line in page.splitlines() if line.startswith("| ")]
+    assert [line.split(" | ")[0] for line in table] == ["| row", "| grpo", "| ppo"]
+    assert "+10.0 [+5.0, +15.0] | +10.0, +10.0, +10.0" in table[1]
+    assert len({line.count("|") for line in table}) == 1
