@@ -224,7 +224,7 @@ def sentences(found: Comparison) -> list[str]:
         change = f"{_points(domain.change.mean)} points [{_points(domain.change.low)}, {_points(domain.change.high)}]"
         if domain.is_told:
             which = "better" if domain.change.mean > 0 else "worse"
-            lines.append(f"{name}: the second is {which}, {change}; chance alone seldom does that (p {domain.p:.2g}).")
+            lines.append(f"{name}: the second is {which}, {change}, p {domain.p:.2g}.")
         else:
             lines.append(f"{name}: no difference can be told, {change}, p {domain.p:.2g}{_short(domain)}.")
     if len(found.domains) > 1:

@@ -33,10 +33,8 @@ def test_it_is_the_papers_formula():
 @pytest.mark.parametrize("chances", [(0.1, 0.8, 0.1), (0.02, 0.96, 0.02), (0.3, 0.4, 0.3)])
 def test_whoever_looks_after_every_value_is_deceived_as_seldom_as_promised(chances):
     rng, error = np.random.default_rng(4), 0.1
-    deceived = [
-        bool(np.any(anytime_lower_bounds(rng.choice([-1.0, 0.0, 1.0], size=600, p=chances), error=error) > 0))
-        for _ in range(1500)
-    ]
+    rows = rng.choice([-1.0, 0.0, 1.0], size=(1500, 600), p=chances)
+    deceived = np.any(anytime_lower_bounds(rows, error=error) > 0, axis=1)
     # standard error 0.008
     assert np.mean(deceived) <= error + 0.016
 

@@ -1,0 +1,178 @@
+"""Who goes on: a pure function of what was measured at a rung, all racers at the same step on the same tasks.
+
+J racers, N tasks. A rung is a share of the steps at which all that run are measured; rungs are chosen before the race.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+import numpy.typing as npt
+
+from rlvr.errors import RecipeError
+from rlvr.statistics.sequential import anytime_lower_bounds
+
+Rates = Mapping[str, npt.NDArray[np.float64]]
+"""By racer its rate of right answers on each of the N tasks, in one order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """A rule with its rungs: `shares` of the steps, rising, below 1.
+
+    "halving" goes on with the `keep[i]` best after rung i, whatever their distance. "safe" pauses a racer only when the
+    chance that it would have ended best is small: over the whole race at most `error` that the best one is paused.
+    """
+
+    rule: str
+    shares: tuple[float, ...]
+    keep: tuple[int, ...] = ()
+    error: float = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Foresight:
+    """How far a rung tells the end, as recorded races have it: the end's difference of two racers is `slope` times that
+    of the rung, and is off by `spread` (standard deviation). Without records: a rung tells nothing."""
+
+    slope: float = 0.0
+    spread: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Whether a racer goes on, and why."""
+
+    goes_on: bool
+    reason: str
+
+
+def halving(num_racers: int) -> Policy:
+    """Gives the rule that keeps half at a tenth of the steps and a quarter at three tenths: 8 racers cost 3 in full."""
+    first, second = max(1, num_racers // 2), max(1, num_racers // 4)
+    return Policy("halving", (0.1, 0.3), (first, second))
+
+
+def safe(error: float = 0.1) -> Policy:
+    """Gives the rule that is wrong at most so often, with rungs at one, two and three fifths of the steps."""
+    return Policy("safe", (0.2, 0.4, 0.6), error=error)
+
+
+POLICIES = ("halving", "safe")
+
+
+def check(policy: Policy, *, num_racers: int, steps: int) -> tuple[int, ...]:
+    """Gives the steps of the rungs. Raises RecipeError for a race that decides nothing or a rung that cannot be."""
+    if num_racers < 2:
+        raise RecipeError("a race needs at least 2 racers, got 1", hint="--seeds 4, or rlvr train")
+    if not policy.shares:
+        raise RecipeError("a race without rungs pauses nobody", hint="--rungs 0.1,0.3")
+    if any(not 0 < share < 1 for share in policy.shares) or list(policy.shares) != sorted(set(policy.shares)):
+        raise RecipeError(f"rungs {list(policy.shares)} must rise and lie between 0 and 1", hint="--rungs 0.1,0.3")
+    if policy.rule == "halving" and not all(
+        1 <= after <= before for before, after in zip((num_racers, *policy.keep), policy.keep, strict=False)
+    ):
+        raise RecipeError(
+            f"of {num_racers} racers {list(policy.keep)} are kept, one number a rung, each at most the one before",
+            hint="--keep 4,2",
+        )
+    if policy.rule == "halving" and len(policy.keep) != len(policy.shares):
+        raise RecipeError(f"{len(policy.shares)} rungs need as many numbers to keep, got {len(policy.keep)}")
+    if not 0 < policy.error < 0.5:
+        raise RecipeError(f"error {policy.error} must lie between 0 and 0.5", hint="--error 0.1")
+    found = tuple(round(share * steps) for share in policy.shares)
+    if found[0] < 1 or len(set(found)) < len(found) or found[-1] >= steps:
+        raise RecipeError(
+            f"rungs {list(policy.shares)} of {steps} steps fall on steps {list(found)}", hint="more steps"
+        )
+    return found
+
+
+def decide(
+    policy: Policy, rung: int, rates: Rates, *, num_racers: int, foresight: Foresight = Foresight()
+) -> dict[str, Decision]:
+    """Gives for each racer that runs whether it goes on after rung `rung`, counted from 0.
+
+    `num_racers` is how many started: so many comparisons share the error. Raises ValueError for racers that were
+    measured on different tasks, and for none.
+    """
+    sizes = {len(values) for values in rates.values()}
+    if len(sizes) != 1 or 0 in sizes:
+        raise ValueError(f"all racers need the same tasks, at least one; got {sorted(sizes)}")
+    means = {name: float(np.mean(values)) for name, values in rates.items()}
+    order = sorted(means, key=lambda name: -means[name])  # of equals the first in the race
+    if policy.rule == "halving":
+        kept = order[: policy.keep[rung]]
+        return {name: _ranked(order.index(name), len(order), means[name], name in kept) for name in rates}
+    leader, *others = order
+    lacks = _lacks(policy, rates, leader, others, num_racers)
+    first = Decision(True, f"leads with {100 * means[leader]:.1f}%")
+    decided = {name: _foretold(policy, lacks[name], num_racers, foresight) for name in others}
+    return {name: first if name == leader else decided[name] for name in rates}
+
+
+def _ranked(place: int, count: int, mean: float, goes_on: bool) -> Decision:
+    return Decision(goes_on, f"{place + 1} of {count} with {100 * mean:.1f}%")
+
+
+def _part(policy: Policy, num_racers: int) -> float:
+    """Gives a pair's part of the error at a rung.
+
+    Whoever leads was chosen by looking, so every ordered pair has one. Half of it goes to what one lacks, which chance
+    can show where nothing is lacking, half to the future.
+    """
+    return policy.error / (num_racers * (num_racers - 1) * len(policy.shares)) / 2
+
+
+def _lacks(policy: Policy, rates: Rates, leader: str, others: Sequence[str], num_racers: int) -> dict[str, float]:
+    """Gives what each surely lacks of the leader's rate, 0 or less where that is not sure."""
+    if not others:
+        return {}
+    rows = np.stack([rates[leader] - rates[name] for name in others])
+    bounds = anytime_lower_bounds(rows, error=_part(policy, num_racers))[:, -1]
+    return dict(zip(others, bounds.tolist(), strict=True))
+
+
+def _foretold(policy: Policy, lack: float, num_racers: int, foresight: Foresight) -> Decision:
+    """Decides on one racer by what its lack foretells."""
+    if lack <= 0:
+        return Decision(True, "not surely behind the leader")
+    ahead = foresight.slope * lack
+    chance = (0.0 if ahead > 0 else 1.0) if foresight.spread == 0 else NormalDist().cdf(-ahead / foresight.spread)
+    said = f"at least {100 * lack:.1f} points behind, ends best with a chance of {100 * chance:.2g}%"
+    return Decision(chance > _part(policy, num_racers), said)
+
+
+FAULT_STEPS = 20
+"""Over so many of the last steps a fault is looked for."""
+
+
+def fault(lines: Sequence[Mapping[str, float]], *, kl_limit: float = 5.0, blow_up: float = 100.0) -> str:
+    """Says what is broken in a racer by its metrics, "" where nothing is: it is then killed, whatever its score.
+
+    A number that is not finite; over the last FAULT_STEPS steps no group with a signal, or an entropy below a hundredth
+    of what it began with; a KL above `kl_limit` nats a token; a gradient `blow_up` times the median of those before.
+    """
+    if not lines:
+        return ""
+    watched = ("train/loss", "train/grad_norm", "train/entropy", "train/kl", "rollout/outcome_mean")
+    last = lines[-1]
+    for key in watched:
+        if key in last and not np.isfinite(last[key]):
+            return f"{key} is {last[key]} at step {int(last['step']) + 1}"
+    window = lines[-FAULT_STEPS:]
+    if last.get("train/kl", 0.0) > kl_limit:
+        return f"train/kl is {last['train/kl']:.3g} nats a token, above {kl_limit:g}"
+    if len(lines) < 2 * FAULT_STEPS:
+        return ""
+    if all(line.get("rollout/informative_rate", 1.0) == 0 for line in window):
+        return f"no group had a signal for {FAULT_STEPS} steps"
+    begun = float(np.mean([line.get("train/entropy", 0.0) for line in lines[:FAULT_STEPS]]))
+    now = float(np.mean([line.get("train/entropy", 0.0) for line in window]))
+    if begun > 0 and now < begun / 100:
+        return f"train/entropy fell from {begun:.3g} to {now:.3g}"
+    norms = [line["train/grad_norm"] for line in lines[:-1] if "train/grad_norm" in line]
+    if norms and last.get("train/grad_norm", 0.0) > blow_up * float(np.median(norms)) > 0:
+        return f"train/grad_norm is {last['train/grad_norm']:.3g}, {blow_up:g} times its median and more"
+    return ""

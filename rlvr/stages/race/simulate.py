@@ -1,0 +1,148 @@
+"""Races that are only calculated: how often a policy loses the best racer, what that costs and what it saves.
+
+J racers, R rungs, N tasks.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from rlvr.stages.race.policy import Foresight, Policy, decide
+from rlvr.statistics.intervals import Interval
+
+Numbers = npt.NDArray[np.float64]
+
+ASHA_REDUCTION = 4
+"""Ray's default: of those that reached a rung so far, one in so many goes on."""
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What seeds do.
+
+    The true rate of right answers at the end has mean `rate` and deviation `spread` over racers; that at rung r has the
+    same deviation and correlates with it by `correlations[r]`. Measured are `num_tasks` tasks, which are easier or
+    harder by `task_spread` for all racers alike, `samples` times each.
+    """
+
+    spread: float
+    correlations: tuple[float, ...]
+    rate: float = 0.6
+    num_tasks: int = 256
+    samples: int = 4
+    task_spread: float = 0.25
+
+    def foresight(self, rung: int) -> Foresight:
+        """What many recorded races of this world would say of that rung."""
+        correlation = self.correlations[rung]
+        return Foresight(correlation, self.spread * (2 * (1 - correlation**2)) ** 0.5)
+
+
+@dataclass(frozen=True, slots=True)
+class Race:
+    """One race if nobody were paused: the true `ends` [J], what was measured at the rungs [R, J, N] and at the end."""
+
+    ends: Numbers
+    rungs: Numbers
+    measured: Numbers
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """Over all races: `regret` is what the one chosen lacks of the best, in rates; `lost_rate` how often the best was
+    paused, `paused_rate` how often anyone was; `cost` what was spent, as a share of running all to the end."""
+
+    regret: Interval
+    lost_rate: float
+    paused_rate: float
+    cost: float
+
+
+def draw_race(world: World, num_racers: int, rng: np.random.Generator) -> Race:
+    """Gives a race of that world."""
+    ends = rng.normal(size=num_racers)
+    early = [c * ends + (1 - c * c) ** 0.5 * rng.normal(size=num_racers) for c in world.correlations]
+    tasks = rng.normal(0.0, world.task_spread, size=world.num_tasks)
+    true = world.rate + world.spread * np.array([*early, ends])
+    chances = np.clip(true[:, :, None] + tasks, 0.0, 1.0)
+    seen = rng.binomial(world.samples, chances) / world.samples
+    return Race(true[-1], seen[:-1], seen[-1])
+
+
+def run_policy(policy: Policy, race: Race, world: World) -> tuple[list[int], float]:
+    """Gives who ran to the end, and the cost."""
+    running, cost, before = list(range(len(race.ends))), 0.0, 0.0
+    for rung, share in enumerate(policy.shares):
+        cost += len(running) * (share - before)
+        rates = {str(racer): race.rungs[rung, racer] for racer in running}
+        found = decide(policy, rung, rates, num_racers=len(race.ends), foresight=world.foresight(rung))
+        running, before = [racer for racer in running if found[str(racer)].goes_on], share
+    return running, (cost + len(running) * (1 - before)) / len(race.ends)
+
+
+def run_asha(shares: Sequence[float], race: Race, rng: np.random.Generator) -> tuple[list[int], float]:
+    """Gives the same for asynchronous halving: a racer goes on where it is among the best so far to reach the rung.
+
+    Racers arrive one after the other, in a random order.
+    Source: Li et al., "A System for Massively Parallel Hyperparameter Tuning", arXiv:1810.05934, as Ray Tune's
+    ASHAScheduler has it: a racer is stopped below the quantile 1 - 1 / reduction of the scores recorded at its rung.
+    """
+    reached: list[list[float]] = [[] for _ in shares]
+    ended, cost = [], 0.0
+    for racer in rng.permutation(len(race.ends)):
+        spent = 1.0
+        for rung, share in enumerate(shares):
+            score = float(race.rungs[rung, racer].mean())
+            cut = float(np.quantile(reached[rung], 1 - 1 / ASHA_REDUCTION)) if reached[rung] else None
+            reached[rung].append(score)
+            if cut is not None and score < cut:
+                spent = share
+                break
+        else:
+            ended.append(int(racer))
+        cost += spent
+    return ended, cost / len(race.ends)
+
+
+def run_fewer(budget: float, race: Race, rng: np.random.Generator) -> tuple[list[int], float]:
+    """Gives the same for as many racers in full as the share `budget` pays for, on average over races."""
+    paid = budget * len(race.ends)
+    count = max(1, int(paid) + (rng.random() < paid % 1))
+    return list(range(count)), count / len(race.ends)
+
+
+def simulate(
+    rule: Policy | str,
+    world: World,
+    *,
+    num_racers: int = 8,
+    num_races: int = 2000,
+    seed: int = 0,
+    budget: float = 1.0,
+    shares: Sequence[float] = (0.1, 0.3),
+) -> Result:
+    """Gives what a policy does, or "asha" with rungs at `shares`, or "fewer" racers in full for the share `budget`.
+
+    The one chosen is the best of those that ran to the end, by what was measured there.
+    """
+    rng = np.random.default_rng(seed)
+    regrets, lost, paused, costs = [], 0, 0, []
+    for _ in range(num_races):
+        race = draw_race(world, num_racers, rng)
+        if isinstance(rule, Policy):
+            ended, cost = run_policy(rule, race, world)
+        elif rule == "asha":
+            ended, cost = run_asha(shares, race, rng)
+        else:
+            ended, cost = run_fewer(budget, race, rng)
+        chosen = max(ended, key=lambda racer: race.measured[racer].mean())
+        best = int(np.argmax(race.ends))
+        regrets.append(float(race.ends[best] - race.ends[chosen]))
+        lost += best not in ended
+        paused += len(ended) < num_racers
+        costs.append(cost)
+    mean, error = float(np.mean(regrets)), float(np.std(regrets, ddof=1)) / num_races**0.5
+    regret = Interval(mean, mean - 1.96 * error, mean + 1.96 * error)
+    return Result(regret, lost / num_races, paused / num_races, float(np.mean(costs)))

@@ -1,0 +1,136 @@
+"""Who goes on in a race: ranks by hand, what safe needs to be sure of, faults, and what is refused."""
+
+import math
+
+import numpy as np
+import pytest
+
+from rlvr.errors import RecipeError
+from rlvr.stages.race.policy import FAULT_STEPS, Foresight, Policy, check, decide, fault, halving, safe
+
+KNOWN = Foresight(slope=1.0, spread=0.01)
+
+
+def rates(**chances):
+    """Rates over 400 tasks that differ in difficulty, alike for all, with 4 samples each."""
+    rng = np.random.default_rng(0)
+    hard = rng.normal(0, 0.2, size=400)
+    return {name: rng.binomial(4, np.clip(chance + hard, 0, 1)) / 4 for name, chance in chances.items()}
+
+
+def kept(found):
+    return [name for name, decision in found.items() if decision.goes_on]
+
+
+def test_halving_keeps_the_best_and_of_equals_the_first():
+    policy = Policy("halving", (0.1, 0.3), (2, 1))
+    scores = {
+        "a": np.array([0.0, 0.5]),
+        "b": np.array([1.0, 0.0]),
+        "c": np.array([0.5, 0.5]),
+        "d": np.array([1.0, 1.0]),
+    }
+    found = decide(policy, 0, scores, num_racers=4)
+    assert kept(found) == ["b", "d"]
+    assert (found["d"].reason, found["a"].reason) == ("1 of 4 with 100.0%", "4 of 4 with 25.0%")
+    assert kept(decide(policy, 1, {name: scores[name] for name in ("b", "d")}, num_racers=4)) == ["d"]
+
+
+def test_the_default_halving_of_8_costs_3_runs_in_full():
+    policy = halving(8)
+    assert (policy.shares, policy.keep) == ((0.1, 0.3), (4, 2))
+    assert halving(2).keep == (1, 1)
+
+
+def test_safe_pauses_only_who_is_surely_behind_and_would_stay_there():
+    scores = rates(a=0.7, b=0.69, c=0.3)
+    assert kept(decide(safe(), 0, scores, num_racers=3, foresight=KNOWN)) == ["a", "b"]
+    # without records a rung tells nothing of the end
+    assert kept(decide(safe(), 0, scores, num_racers=3)) == ["a", "b", "c"]
+    # and where the end is far off, it may still turn
+    assert kept(decide(safe(), 0, scores, num_racers=3, foresight=Foresight(1.0, 0.5))) == ["a", "b", "c"]
+    said = decide(safe(), 0, scores, num_racers=3, foresight=KNOWN)
+    assert said["a"].reason.startswith("leads with")
+    assert said["b"].reason == "not surely behind the leader"
+    assert "points behind, ends best with a chance of" in said["c"].reason
+
+
+def test_the_more_racers_and_rungs_the_surer_safe_must_be():
+    scores = rates(a=0.72, b=0.55)
+    perfect = Foresight(1.0, 0.0)
+    assert kept(decide(Policy("safe", (0.5,), error=0.2), 0, scores, num_racers=2, foresight=perfect)) == ["a"]
+    many = Policy("safe", tuple(i / 1000 for i in range(1, 999)), error=1e-9)
+    assert kept(decide(many, 0, scores, num_racers=2, foresight=perfect)) == ["a", "b"]
+
+
+def test_one_racer_left_goes_on():
+    for policy in (halving(4), safe()):
+        assert kept(decide(policy, 0, rates(a=0.1), num_racers=4, foresight=KNOWN)) == ["a"]
+
+
+@pytest.mark.parametrize("scores", [{}, {"a": np.zeros(3), "b": np.zeros(4)}, {"a": np.zeros(0)}])
+def test_racers_that_were_asked_other_tasks_are_refused(scores):
+    with pytest.raises(ValueError, match="same tasks, at least one"):
+        decide(safe(), 0, scores, num_racers=2)
+
+
+def test_rungs_fall_on_steps():
+    assert check(halving(8), num_racers=8, steps=80) == (8, 24)
+    assert check(safe(), num_racers=2, steps=10) == (2, 4, 6)
+
+
+@pytest.mark.parametrize(
+    ("policy", "racers", "steps", "said"),
+    [
+        (halving(8), 1, 80, "at least 2 racers"),
+        (Policy("safe", ()), 4, 80, "without rungs"),
+        (Policy("safe", (0.5, 0.2)), 4, 80, "must rise"),
+        (Policy("safe", (0.5, 1.0)), 4, 80, "between 0 and 1"),
+        (Policy("safe", (0.0, 0.5)), 4, 80, "between 0 and 1"),
+        (Policy("halving", (0.1, 0.3), (4, 5)), 8, 80, "at most the one before"),
+        (Policy("halving", (0.1, 0.3), (9, 2)), 8, 80, "at most the one before"),
+        (Policy("halving", (0.1, 0.3), (4, 0)), 8, 80, "at most the one before"),
+        (Policy("halving", (0.1, 0.3), (4,)), 8, 80, "as many numbers to keep"),
+        (halving(8), 8, 4, "more steps"),
+        (Policy("safe", (0.99,)), 4, 10, "fall on steps"),
+        (safe(error=0.5), 4, 80, "error"),
+    ],
+)
+def test_a_race_that_cannot_be_is_refused(policy, racers, steps, said):
+    with pytest.raises(RecipeError, match=said) as caught:
+        check(policy, num_racers=racers, steps=steps)
+    assert said in caught.value.message or said == caught.value.hint
+
+
+def lines(count=60, **last):
+    usual = {"train/loss": 0.1, "train/grad_norm": 1.0, "train/entropy": 0.5, "train/kl": 0.01}
+    found = [{"step": step, **usual, "rollout/informative_rate": 0.5} for step in range(count)]
+    return [*found[:-1], {**found[-1], **last}]
+
+
+def test_a_sound_racer_has_no_fault():
+    assert fault([]) == ""
+    assert fault(lines()) == ""
+    assert fault(lines(3)) == ""
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (lines(**{"train/loss": math.nan}), "train/loss is nan at step 60"),
+        (lines(2, **{"train/kl": math.inf}), "train/kl is inf at step 2"),
+        (lines(**{"train/kl": 6.0}), "above 5"),
+        (lines(**{"train/grad_norm": 150.0}), "100 times its median"),
+        ([{**line, "rollout/informative_rate": 0.0} if line["step"] >= 40 else line for line in lines()], "no group"),
+        ([{**line, "train/entropy": 1e-4} if line["step"] >= 40 else line for line in lines()], "train/entropy fell"),
+    ],
+)
+def test_a_fault_is_named(found, said):
+    assert said in fault(found)
+
+
+def test_a_fault_that_just_begins_is_none():
+    silent = [
+        {**line, "rollout/informative_rate": 0.0} if line["step"] > 60 - FAULT_STEPS else line for line in lines()
+    ]
+    assert fault(silent) == ""

@@ -1,0 +1,79 @@
+"""Simulated races: what each rule costs and loses, against what can be known by hand."""
+
+import numpy as np
+import pytest
+
+from rlvr.stages.race.policy import Policy, halving, safe
+from rlvr.stages.race.simulate import Race, World, draw_race, run_asha, run_fewer, simulate
+
+TWO, THREE = (0.5, 0.7), (0.5, 0.6, 0.7)
+
+
+def test_a_world_is_what_it_says():
+    world, rng = World(0.05, (0.3, 0.9), task_spread=0.0, num_tasks=4000, samples=4), np.random.default_rng(1)
+    races = [draw_race(world, 8, rng) for _ in range(150)]
+    ends = np.concatenate([race.ends for race in races])
+    assert np.std(ends) == pytest.approx(0.05, abs=0.004)
+    early = [np.concatenate([race.rungs[rung].mean(axis=1) for race in races]) for rung in (0, 1)]
+    # 4,000 tasks with 4 samples: the noise has deviation 0.004 beside 0.05
+    assert [np.corrcoef(e, ends)[0, 1] for e in early] == pytest.approx([0.3, 0.9], abs=0.08)
+    assert np.mean(early[0]) == pytest.approx(0.6, abs=0.01)
+
+
+def test_halving_spends_its_share_and_beats_fewer_seeds_where_rungs_tell():
+    told = World(0.03, (0.7, 0.9))
+    found = simulate(halving(8), told, num_races=400)
+    assert found.cost == pytest.approx(0.375)
+    fewer = simulate("fewer", told, num_races=400, budget=found.cost)
+    assert fewer.cost == pytest.approx(found.cost, abs=0.01)
+    assert found.regret.high < fewer.regret.low
+    nothing = World(0.03, (0.0, 0.0))
+    assert (
+        simulate(halving(8), nothing, num_races=400).regret.mean
+        > simulate("fewer", nothing, num_races=400, budget=0.375).regret.mean
+    )
+
+
+def test_keeping_all_loses_nobody_and_running_fewer_loses_as_many_as_it_leaves_out():
+    world = World(0.03, TWO)
+    everyone = simulate(Policy("halving", (0.1, 0.3), (8, 8)), world, num_races=100)
+    assert (everyone.cost, everyone.lost_rate, everyone.paused_rate) == (pytest.approx(1.0), 0.0, 0.0)
+    fewer = simulate("fewer", world, num_races=800, budget=0.25)
+    # the best is one of 8; standard error 0.015
+    assert fewer.lost_rate == pytest.approx(0.75, abs=0.05)
+
+
+def test_safe_loses_the_best_as_seldom_as_it_says_and_pauses_where_seeds_lie_far_apart():
+    apart = World(0.15, (0.9, 0.95, 0.99))
+    found = simulate(safe(0.1), apart, num_races=300)
+    assert found.paused_rate > 0.5
+    assert found.cost < 0.95
+    assert found.lost_rate <= 0.1
+
+
+def test_safe_pauses_nobody_where_seeds_do_not_differ():
+    alike = World(1e-9, (0.99, 0.99, 0.99))
+    assert simulate(safe(0.1), alike, num_races=500).paused_rate <= 0.1
+
+
+def test_asha_stops_who_is_below_the_quantile_so_far():
+    world, rng = World(0.05, TWO), np.random.default_rng(0)
+    race = draw_race(world, 8, rng)
+    ended, cost = run_asha((0.1, 0.3), race, rng)
+    assert 1 <= len(ended) <= 8
+    assert 0.1 < cost < 1
+    same = Race(race.ends, np.zeros_like(race.rungs), race.measured)
+    everyone, full = run_asha((0.1, 0.3), same, rng)
+    assert (sorted(everyone), full) == (list(range(8)), 1.0)  # nobody is below the rest
+
+
+def test_a_budget_between_two_numbers_is_met_on_average():
+    race, rng = draw_race(World(0.05, TWO), 8, np.random.default_rng(0)), np.random.default_rng(3)
+    counts = [len(run_fewer(0.3, race, rng)[0]) for _ in range(2000)]
+    assert set(counts) == {2, 3}
+    assert np.mean(counts) == pytest.approx(2.4, abs=0.05)
+
+
+def test_equal_seeds_give_equal_results():
+    world = World(0.03, THREE)
+    assert simulate(safe(), world, num_races=30, seed=5) == simulate(safe(), world, num_races=30, seed=5)
