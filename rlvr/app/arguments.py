@@ -55,6 +55,19 @@ def add_overrides(parser: argparse.ArgumentParser, examples: str) -> None:
     parser.add_argument("overrides", nargs="*", metavar="key=value", help=f"change settings: {examples}")
 
 
+def add_train(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of `rlvr train`."""
+    parser.add_argument("recipe", type=Path, metavar="RECIPE", help="a TOML file, for example recipes/laptop.toml")
+    add_overrides(parser, "seed=3, rlvr.steps=10, stage.2.epochs=1")
+    parser.add_argument("--dry-run", action="store_true", help="print what would run and how much memory it takes")
+
+
+def add_resume(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of `rlvr resume`."""
+    parser.add_argument("run", type=Path, metavar="RUN", help="the folder of a run or a race, for example runs/demo")
+    add_overrides(parser, "steps=+200 goes on with the last stage, of kind rlvr, for so many steps more")
+
+
 def add_evaluate(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of `rlvr evaluate`."""
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a model directory, or a checkpoint of a run")
@@ -197,6 +210,36 @@ def add_compare(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(side, type=Path, metavar=f"RUN_{'A' if side == 'first' else 'B'}", help=text)
     parser.add_argument("--page", type=Path, metavar="FILE", help="draw pass@k of both into this HTML file")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+
+
+def add_race(parser: argparse.ArgumentParser) -> None:
+    """Adds the words of `rlvr race`."""
+    parser.description = (
+        "Runs the last stage of a recipe with several seeds side by side, all from the same stage before. At rungs all "
+        "that run are measured on the same held-out tasks, and the policy says who goes on; the winner is measured on "
+        "tasks that took no part. rlvr resume runs/NAME-race goes on with a race that was stopped."
+    )
+    parser.add_argument("recipe", type=Path, nargs="?", metavar="RECIPE", help="a TOML file; none with --simulate")
+    parser.add_argument(
+        "--seeds", type=positive, default=4, metavar="N", help="seeds, from the recipe's on (default: 4)"
+    )
+    parser.add_argument(
+        "--alternative", action="append", default=[], metavar="WORDS", help='races too: "rlvr.algorithm.clip_high=0.3"'
+    )
+    parser.add_argument("--policy", default="halving", metavar="NAME", help="halving or safe (default: halving)")
+    parser.add_argument("--rungs", default="", metavar="A,B", help="shares of the steps (default: the policy's)")
+    parser.add_argument("--keep", default="", metavar="N,M", help="halving: how many go on after each rung")
+    parser.add_argument("--error", type=float, default=0.1, metavar="P", help="safe: how often it may pause the best")
+    parser.add_argument(
+        "--foresight", default="", metavar="A,S", help="safe: a lack at a rung is A times it at the end, off by S"
+    )
+    parser.add_argument("--jobs", type=positive, default=0, metavar="N", help="racers at once (default: by the cores)")
+    parser.add_argument("--cook", type=count, default=0, metavar="STEPS", help="steps more for the winner (default: 0)")
+    parser.add_argument("--simulate", action="store_true", help="only calculate how often the policy loses the best")
+    parser.add_argument("--spread", type=float, default=0.02, metavar="S", help="--simulate: deviation of the seeds")
+    parser.add_argument("--tasks", type=positive, default=256, metavar="N", help="--simulate: held-out tasks")
+    parser.add_argument("--races", type=positive, default=1000, metavar="N", help="--simulate: how many races")
+    add_overrides(parser, "name=a, rlvr.steps=200")
 
 
 def add_sandbox(parser: argparse.ArgumentParser) -> None:

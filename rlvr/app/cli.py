@@ -15,8 +15,10 @@ from rlvr.app.arguments import (
     add_compare,
     add_evaluate,
     add_generate,
-    add_overrides,
+    add_race,
+    add_resume,
     add_sandbox,
+    add_train,
     add_verify,
 )
 from rlvr.errors import RlvrError, UsageError
@@ -115,10 +117,15 @@ def _train(options: argparse.Namespace) -> int:
 
 
 def _resume(options: argparse.Namespace) -> int:
-    if not (options.run / "config.json").is_file():
+    if not any((options.run / name).is_file() for name in ("config.json", "race.json")):
         what = "has no config.json" if options.run.is_dir() else "is no folder"
         raise UsageError(f"{options.run} {what}; a run folder was expected", hint="rlvr resume runs/NAME")
     more = _more_steps(options.overrides)
+    if (options.run / "race.json").is_file():
+        from rlvr.app.race.command import go_on
+
+        print(go_on(options.run))
+        return 0
     from rlvr.app.pipeline import resume
 
     print(resume(options.run, more_steps=more))
@@ -261,6 +268,18 @@ def _compare(options: argparse.Namespace) -> int:
     return 0
 
 
+def _race(options: argparse.Namespace) -> int:
+    from rlvr.app.race.command import print_simulation, race
+
+    if options.simulate:
+        print_simulation(options)
+        return 0
+    if options.recipe is None:
+        raise UsageError("rlvr race needs a recipe", hint="rlvr race recipes/laptop.toml --seeds 4")
+    print(race(options))
+    return 0
+
+
 def _explain(options: argparse.Namespace) -> int:
     from rlvr.app.explaining import explain_anything
 
@@ -290,6 +309,7 @@ VERBS = {
     "report": _report,
     "analyze": _analyze,
     "compare": _compare,
+    "race": _race,
     "verify": _verify,
     "audit": _audit,
     "calibrate": _calibrate,
@@ -312,7 +332,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     return options
 
 
-_TAKE_OVERRIDES = ("train", "resume", "evaluate")
+_TAKE_OVERRIDES = ("train", "resume", "evaluate", "race")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -324,15 +344,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"rlvr {__version__}")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
 
-    train = verbs.add_parser("train", help="run the stages of a recipe", description="Runs the stages of a recipe.")
-    train.add_argument("recipe", type=Path, metavar="RECIPE", help="a TOML file, for example recipes/laptop.toml")
-    add_overrides(train, "seed=3, rlvr.steps=10, stage.2.epochs=1")
-    train.add_argument("--dry-run", action="store_true", help="print what would run and how much memory it takes")
-
-    resume = verbs.add_parser("resume", help="go on with a run", description="Goes on with a run that stopped.")
-    resume.add_argument("run", type=Path, metavar="RUN", help="a run folder, for example runs/demo")
-    add_overrides(resume, "steps=+200 goes on with the last stage, of kind rlvr, for so many steps more")
-
+    add_train(verbs.add_parser("train", help="run the stages of a recipe", description="Runs the stages of a recipe."))
+    add_resume(
+        verbs.add_parser("resume", help="go on with a run", description="Goes on with a run, or a race, that stopped.")
+    )
     add_evaluate(verbs.add_parser("evaluate", help="measure a checkpoint", description="Measures a checkpoint."))
     add_generate(verbs.add_parser("generate", help="answer a prompt", description="Prints completions of a prompt."))
 
@@ -361,6 +376,7 @@ def _parser() -> argparse.ArgumentParser:
 
     add_analyze(verbs.add_parser("analyze", help="say what a run's lengths count for"))
     add_compare(verbs.add_parser("compare", help="say in what two checkpoints differ, and what chance explains"))
+    add_race(verbs.add_parser("race", help="run seeds side by side and pause those that cannot win"))
     explain = verbs.add_parser("explain", help="say what a key of a recipe, an algorithm or a metric means")
     explain.add_argument("key", metavar="KEY", help="rlvr.steps, optimizer.learning_rate, dapo, clip_high, train/kl, …")
     verbs.add_parser("doctor", help="say what this machine can do and what is missing")

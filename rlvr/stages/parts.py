@@ -48,6 +48,7 @@ class Parts:
     `weights` multiply the advantages of tasks by how their answers can be checked; one that is not named weighs 1.
     `make_engine(max_length)` gives an engine for sequences of up to that many tokens. A stage calls
     `announce(steps, first)` once it knows how many steps it has and with which it goes on.
+    `until` is the step after which RLVR stops for now, its schedule being that of all steps; None: it runs to its end.
     """
 
     origin: Path
@@ -67,6 +68,7 @@ class Parts:
     announce: Callable[[int, int], None]
     seed: int
     dtype: str
+    until: int | None = None
 
 
 def domains_of(items: Sequence[Any]) -> tuple[str, ...]:

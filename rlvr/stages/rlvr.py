@@ -70,7 +70,8 @@ def learn(
     engine = parts.make_engine(intake.longest_prompt + config.max_completion_tokens)
     parent = parts.make_reference() if config.kl_groups and not row.needs_reference else None
     rollout_of = partial(_rollout, parts=parts, config=config, row=row, intake=intake, tasks=tasks)
-    for step in range(step_now, config.steps):
+    end = min(config.steps, parts.until or config.steps)
+    for step in range(step_now, end):
         if row.reference_every and before + step and (before + step) % row.reference_every == 0:
             learner.renew_reference()
         with run.step(step) as record:
@@ -92,10 +93,10 @@ def learn(
                 record.metrics({"train/kl": _kl(parts, parent, rollout, config)})
             if parts.evaluation and config.evaluate_every and (step + 1) % config.evaluate_every == 0:
                 record.metrics(held_out(parts, parts.evaluation, record, version=step + 1))
-        if (step + 1) % config.checkpoint_every == 0 or step + 1 == config.steps:
+        if (step + 1) % config.checkpoint_every == 0 or step + 1 == end:
             path = save(parts, run, step + 1, _state(learner, tasks, before))
     assert path is not None, "there is at least one step, and the last one is saved"
-    return Checkpoint(path, config.steps, domains_of(intake.tasks))
+    return Checkpoint(path, max(end, step_now), domains_of(intake.tasks))
 
 
 def _begin(

@@ -1,0 +1,129 @@
+"""One racer's job, in a process of its own: train until a step, be measured there, stop for now.
+
+It ends when the process that started it does, so that a race can be killed and taken up again.
+"""
+
+import hashlib
+import os
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from rlvr.app.importing import import_from
+from rlvr.app.wiring import House, make_parts, open_house
+from rlvr.config.reading import from_json
+from rlvr.config.rlvr import RlvrConfig
+from rlvr.errors import RlvrError
+from rlvr.runs.folder import PROVENANCE, Run
+from rlvr.runs.lock import locked
+from rlvr.stages.evaluate import RESULT, Measurement, measure, read_measurement
+from rlvr.stages.parts import last_checkpoint
+from rlvr.stages.rlvr import rlvr
+
+RACE, FRESH = "race", "fresh"
+"""The halves of the held-out tasks: by one the race is decided, by the other the winner is judged."""
+
+
+def advance(folder: Path, until: int) -> None:
+    """Takes the racer to that step and measures it there on the tasks of the race."""
+    with _working_in(folder) as (run, house, stage):
+        child = stage_of(run, stage)
+        begin = Path(house.recipe.model.path)
+        child.fsync = False  # Each checkpoint waits for the metrics before it.
+        parts = make_parts(house, start=last_checkpoint(child) or begin, parent=begin, stage=stage)
+        checkpoint = rlvr(replace(parts, until=until), stage, child)
+        if checkpoint.step == until:  # Else it was there before, and measured, or is further by now.
+            _measure(house, checkpoint.path, child.child(rung_name(until)), RACE)
+
+
+def measure_fresh(folder: Path, name: str) -> None:
+    """Measures the racer's last checkpoint on the tasks that took no part in the race, as `name`."""
+    with _working_in(folder) as (run, house, _):
+        stages = [child for child in run.children if child.path.name[:1].isdigit() and child.checkpoints.is_dir()]
+        path = last_checkpoint(max(stages, key=lambda child: int(child.path.name.partition("-")[0])))
+        assert path is not None, "the winner has reached its end"
+        _measure(house, path, run.child(name), FRESH)
+
+
+def stage_of(run: Run, stage: RlvrConfig) -> Run:
+    """The folder of the racer's one stage."""
+    return run.child(f"1-{stage.name or stage.kind}")
+
+
+def rung_name(step: int) -> str:
+    """The folder, inside that of the stage, with what was measured after so many steps."""
+    return f"rung-{step:06d}"
+
+
+def measured(place: Path) -> Measurement | None:
+    """Gives what was measured there; None where nothing was."""
+    return read_measurement(Run(place)) if (place / RESULT).is_file() else None
+
+
+def half(tasks: Sequence[Any], which: str) -> list[Any]:
+    """Gives the tasks of that half. Which one a task is in is a hash of its name."""
+    return [task for task in tasks if (RACE, FRESH)[hashlib.blake2b(task.id.encode()).digest()[0] % 2] == which]
+
+
+def _measure(house: House, checkpoint: Path, place: Run, which: str) -> None:
+    evaluation = house.recipe.evaluation
+    assert evaluation is not None, "a race is decided by held-out tasks"
+    config = evaluation.model_copy(update={"text": (), "low_temperature": 0.0, "prompts": evaluation.prompts[:1]})
+    parts = make_parts(house, start=checkpoint, parent=None, stage=config)
+
+    def load(kind: Any, data: Any) -> list[Any]:
+        return half(house.load_held_out(kind, data), which)
+
+    measure(replace(parts, load_held_out=load), config, place)
+
+
+@contextmanager
+def _working_in(folder: Path) -> Iterator[tuple[Run, House, RlvrConfig]]:
+    """Opens a racer's run for this process alone, in the folder where the race was started."""
+    run = Run.open(folder.absolute())
+    with locked(run.path):
+        os.chdir(str(run.read_json(PROVENANCE)["folder"]))
+        resolved = from_json(run.config())
+        import_from(resolved.source.parent)
+        recipe = resolved.in_force
+        stage = recipe.stage[0]
+        assert isinstance(stage, RlvrConfig), "a racer has one stage, of kind rlvr, and what continues it"
+        house = open_house(recipe)
+        yield run, house, stage
+        house.scorer.close()
+
+
+def _end_with_parent() -> None:
+    """Ends this process when its standard input does, which is a pipe from the race."""
+
+    def wait() -> None:
+        while os.read(sys.stdin.fileno(), 1):
+            pass
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+def main(argv: Sequence[str]) -> int:
+    """`python -m rlvr.app.race.racer FOLDER STEP`, or FOLDER and a name for what is measured on the fresh tasks."""
+    _end_with_parent()
+    folder, what = Path(argv[0]), argv[1]
+    try:
+        if what.isdecimal():
+            advance(folder, int(what))
+        else:
+            measure_fresh(folder, what)
+    except RlvrError as error:
+        print(f"error: {error.message}", file=sys.stderr)
+        if error.hint:
+            print(f"hint: {error.hint}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
