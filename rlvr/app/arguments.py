@@ -227,11 +227,16 @@ def add_race(parser: argparse.ArgumentParser) -> None:
         "--alternative", action="append", default=[], metavar="WORDS", help='races too: "rlvr.algorithm.clip_high=0.3"'
     )
     parser.add_argument("--policy", default="halving", metavar="NAME", help="halving or safe (default: halving)")
-    parser.add_argument("--rungs", default="", metavar="A,B", help="shares of the steps (default: the policy's)")
+    parser.add_argument("--rungs", metavar="A,B", help="shares of the steps (default: the policy's)")
     parser.add_argument("--keep", default="", metavar="N,M", help="halving: how many go on after each rung")
-    parser.add_argument("--error", type=float, default=0.1, metavar="P", help="safe: how often it may pause the best")
+    parser.add_argument(
+        "--error", type=float, default=0.0, metavar="P", help="safe: how often it may err (default: 0.1)"
+    )
     parser.add_argument(
         "--foresight", default="", metavar="A,S", help="safe: a lack at a rung is A times it at the end, off by S"
+    )
+    parser.add_argument(
+        "--margin", type=float, default=0.0, metavar="M", help="safe: refuse fewer tasks than show a lag of M (0.05)"
     )
     parser.add_argument("--jobs", type=positive, default=0, metavar="N", help="racers at once (default: by the cores)")
     parser.add_argument("--cook", type=count, default=0, metavar="STEPS", help="steps more for the winner (default: 0)")

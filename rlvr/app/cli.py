@@ -122,6 +122,8 @@ def _resume(options: argparse.Namespace) -> int:
         raise UsageError(f"{options.run} {what}; a run folder was expected", hint="rlvr resume runs/NAME")
     more = _more_steps(options.overrides)
     if (options.run / "race.json").is_file():
+        if options.overrides:
+            raise UsageError("a race is resumed as it was asked for", hint=f"rlvr resume {options.run}")
         from rlvr.app.race.command import go_on
 
         print(go_on(options.run))

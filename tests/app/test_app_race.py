@@ -6,15 +6,18 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+from racing import keeps_its_promises, names_what_failed
 from tiny import write_base
 
 from rlvr.app.cli import main
-from rlvr.app.race.local import LocalExecutor, log_of
+from rlvr.app.race import race
+from rlvr.app.race.local import LocalExecutor
 from rlvr.app.race.race import metrics_of
 from rlvr.app.race.racer import FRESH, RACE, half
 from rlvr.runs.folder import Run
@@ -22,12 +25,18 @@ from rlvr.runs.report import read_report
 from rlvr.stages.race.executor import Ended, Job
 
 ROWS = """
-from rlvr.types import Task, Verdict, Demonstration
+from rlvr.types import Demonstration, Task, Verdict
+
+def prompt(n):
+    return ({"role": "user", "content": f"w{5 + n % 20} w{6 + n % 9}"},)
 
 def tasks(split):
     for n in range(20) if split == "train" else range(20, 60):
-        prompt = ({"role": "user", "content": f"w{5 + n % 20} w{6 + n % 9}"},)
-        yield Task(f"{split}{n}", prompt, 9, "race_rows:verify", "rows", "words")
+        yield Task(f"{split}{n}", prompt(n), 9, "race_rows:verify", "rows", "words")
+
+def shown(split):
+    for n in range(8):
+        yield Demonstration(f"shown{n}", (*prompt(n), {"role": "assistant", "content": "w7 w9"}), "words")
 
 def verify(task, completion):
     return Verdict(float("w9" in completion.text.split()), "ok")
@@ -42,6 +51,10 @@ path = "BASE"
 data = ["race_rows:tasks:evaluation"]
 samples = 2
 max_completion_tokens = 6
+[[stage]]
+kind = "sft"
+data = ["race_rows:shown:train"]
+sequences_per_update = 8
 [[stage]]
 kind = "rlvr"
 algorithm = "grpo"
@@ -62,7 +75,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     write_base(folder / "base", scale=0.25)
     (folder / "race_rows.py").write_text(ROWS)
     (folder / "recipe.toml").write_text(RECIPE.replace("BASE", str(folder / "base")))
-    before = os.getcwd()
+    before = Path.cwd()
     yield folder
     os.chdir(before)
 
@@ -81,8 +94,13 @@ def finished(home: Path) -> Path:
 def result(folder: Path) -> dict[str, Any]:
     found = dict(json.loads((folder / "result.json").read_text()))
     for racer in found["racers"].values():
-        racer.pop("cpu_seconds")
+        del racer["cpu_seconds"], racer["measuring_cpu_seconds"]
     return found
+
+
+def rates_of(racer: Path, place: str) -> dict[str, float]:
+    found = json.loads((racer / "1-rlvr" / f"{place}-000006" / "result.json").read_text())
+    return dict(found["rates"][0]["solved"]["words"])
 
 
 def test_the_lowest_is_paused_at_the_rung_and_costs_no_more(finished: Path) -> None:
@@ -103,13 +121,20 @@ def test_the_lowest_is_paused_at_the_rung_and_costs_no_more(finished: Path) -> N
 def test_the_winner_is_judged_on_tasks_that_took_no_part_and_goes_on(finished: Path) -> None:
     found = result(finished)
     winner = finished / "racers" / found["winner"]
-    race, fresh = (json.loads((winner / place / "result.json").read_text())["rates"][0]["solved"]["words"]
-                   for place in ("1-rlvr/rung-000006", "fresh"))  # fmt: skip
+    race, fresh = rates_of(winner, "rung"), rates_of(winner, "fresh")
     assert not set(race) & set(fresh)
     assert len(race) + len(fresh) == 40
     assert found["on_race"]["mean"] == pytest.approx(sum(race.values()) / len(race))
     assert found["on_fresh"]["mean"] == pytest.approx(sum(fresh.values()) / len(fresh))
     assert found["after_more"] is not None
+    assert (finished / found["checkpoint"] / "model.safetensors").is_file()
+    ended = [name for name, racer in found["racers"].items() if racer["steps"] == 6]
+    leads = []
+    for place in ("rung", "fresh"):
+        made = [list(rates_of(finished / "racers" / name, place).values()) for name in ended]
+        means = dict(zip(ended, (sum(rates) / len(rates) for rates in made), strict=True))
+        leads.append(means[found["winner"]] - sum(means.values()) / len(means))
+    assert found["selection"] == pytest.approx(leads[0] - leads[1])
     assert [stage.name for stage in read_report(Run(winner))] == ["base", "rlvr", "rlvr-8"]
     assert (finished / "race.html").read_text().count("<svg") == 2
 
@@ -118,96 +143,141 @@ def test_a_race_that_ended_is_only_reported_again(finished: Path, capsys: pytest
     before = result(finished)
     assert main(["resume", str(finished)]) == 0
     assert result(finished) == before
-    said = capsys.readouterr().err
+    said = capsys.readouterr().err.replace("\n", " ")
     assert f"{before['winner']} won" in said
-    assert "fresh ones" in said
-    assert "larger than the noise of evaluation" in said
+    assert "on tasks that took no part: quote the second" in said
+    is_larger = before["spread"]["p"] <= 0.05
+    assert f"The spread of seeds at step 2 {'is' if is_larger else 'is not'} larger than the noise" in said
+    assert main(["resume", str(finished), "steps=+2"]) != 0
+    assert "resumed as it was asked for" in capsys.readouterr().err
     assert main(words(finished.parent, "whole")) != 0
     assert "is not empty" in capsys.readouterr().err
 
 
-def test_a_race_that_is_killed_with_its_racers_ends_as_an_undisturbed_one(finished: Path, home: Path) -> None:
+def test_the_stages_before_are_run_once_and_what_is_held_out_is_kept_from_them(finished: Path) -> None:
+    shared = read_report(Run(finished / "shared"))
+    assert [stage.name for stage in shared] == ["base", "sft"]
+    for name in ("seed-5", "seed-6", "seed-7"):
+        config = json.loads((finished / "racers" / name / "config.json").read_text())["recipe"]
+        assert config["stage"][0]["kind"] == "rlvr"
+        assert config["model"]["path"] == shared[-1].checkpoint
+    recipe = json.loads((finished / "shared" / "config.json").read_text())["recipe"]
+    assert recipe["evaluation"]["data"][0]["source"] == "race_rows:tasks"
+
+
+def test_a_race_killed_with_its_racers_and_a_killed_racer_end_as_if_nobody_had_been(finished: Path, home: Path) -> None:
     command = [sys.executable, "-m", "rlvr.app.cli", *words(home, "killed", "--cook", "2")]
     folder = home / "killed-race"
-    with (home / "killed.log").open("w") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, cwd=home, start_new_session=True)
-    deadline = time.monotonic() + 120
-    while not any(len(metrics_of(config.parent)) > 2 for config in folder.glob("racers/*/config.json")):
-        assert time.monotonic() < deadline, (home / "killed.log").read_text()
-        assert process.poll() is None, (home / "killed.log").read_text()
-        time.sleep(0.05)
+    process = start_until(command, home, lambda: any(steps_of(folder, name) > 0 for name in ("seed-5", "seed-6")))
+    os.kill(a_racer_of(folder), signal.SIGKILL)
+    wait_until(process, lambda: steps_of(folder, "seed-7") > 2 or steps_of(folder, "seed-5") > 2, home)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     assert not (folder / "result.json").exists()
-    assert main(["resume", str(folder)]) == 0
-    ours, theirs = result(folder), result(finished)
-    assert ours == theirs
+    before = Path.cwd()
+    os.chdir(home)
+    try:
+        assert main(["resume", folder.name]) == 0
+    finally:
+        os.chdir(before)
+    assert result(folder) == result(finished)
 
 
-def test_a_racer_with_a_fault_is_killed_and_the_rest_goes_on(
+def a_racer_of(folder: Path) -> int:
+    """The process of one of the racers."""
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal():
+            with suppress(OSError):
+                command = (entry / "cmdline").read_bytes().split(b"\0")
+                if b"rlvr.app.race.racer" in command and any(str(folder).encode() in word for word in command):
+                    return int(entry.name)
+    raise AssertionError("no racer runs")
+
+
+def steps_of(folder: Path, name: str) -> int:
+    place = folder / "racers" / name
+    return len(metrics_of(place)) if (place / "config.json").is_file() else 0
+
+
+def start_until(command: Sequence[str], home: Path, reached: Callable[[], bool]) -> "subprocess.Popen[bytes]":
+    with (home / "killed.log").open("w") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, cwd=home, start_new_session=True)
+    wait_until(process, reached, home)
+    return process
+
+
+def wait_until(process: "subprocess.Popen[bytes]", reached: Callable[[], bool], home: Path) -> None:
+    deadline = time.monotonic() + 180
+    while not reached():
+        assert time.monotonic() < deadline, (home / "killed.log").read_text()
+        assert process.poll() is None, (home / "killed.log").read_text()
+        time.sleep(0.02)
+
+
+def test_a_racer_with_a_fault_is_out_at_its_step_and_the_rest_goes_on(
     home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def broken(lines: Sequence[Mapping[str, float]]) -> str:
-        return "train/loss is nan at step 1" if lines is of_six[0] else ""
+    real = race.metrics_of
 
-    def read(place: Path) -> Sequence[Mapping[str, float]]:
-        lines = metrics_of(place)
-        if place.name == "seed-6":
-            of_six[0] = lines
-        return lines
+    def of_racer(place: Path) -> Sequence[Mapping[str, float]]:
+        lines = list(real(place))
+        broken = place.name == "seed-6" and len(lines) > 1
+        return [{**line, "train/kl": 9.0} if broken and line["step"] == 1 else line for line in lines]
 
-    of_six: list[Any] = [None]
-    monkeypatch.setattr("rlvr.app.race.race.fault", broken)
-    monkeypatch.setattr("rlvr.app.race.race.metrics_of", read)
+    monkeypatch.setattr("rlvr.app.race.race.metrics_of", of_racer)
+    monkeypatch.setattr("rlvr.app.race.result.metrics_of", of_racer)
     assert main(words(home, "fault")) == 0
-    assert "seed-6 is out: train/loss is nan at step 1" in capsys.readouterr().err
+    assert "seed-6 is out: train/kl is 9 nats a token at step 2, above 5" in capsys.readouterr().err
     found = result(home / "fault-race")
-    assert found["racers"]["seed-6"]["fault"] == "train/loss is nan at step 1"
-    assert {name for name, racer in found["racers"].items() if racer["steps"] == 6} == {"seed-5", "seed-7"}
+    assert found["racers"]["seed-6"]["fault"].startswith("train/kl is 9")
+    assert {name: racer["steps"] for name, racer in found["racers"].items()} == {"seed-5": 6, "seed-6": 2, "seed-7": 6}
 
 
-def test_a_racer_whose_process_fails_again_and_again_is_out(home: Path) -> None:
-    calls = []
-
+def test_a_failing_job_is_tried_again_and_then_the_race_stops_and_can_be_taken_up(
+    home: Path, finished: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     class Failing(LocalExecutor):
+        """Jobs to the last step fail as long as the disk is full."""
+
         def submit(self, job: Job) -> None:
-            calls.append(job)
-            if job.racer != "seed-7":
-                super().submit(job)
+            tried.append(job)
+            super().submit(job)
 
-        def report(self) -> list[Ended]:
-            failed = [job for job in calls if job.racer == "seed-7"][reported[0] :]
-            reported[0] += len(failed)
-            return [*super().report(), *(Ended(job, "it broke") for job in failed)]
+        def report(self) -> Sequence[Ended]:
+            found = super().report()
+            return [Ended(e.job, "no space left", is_final=False) if e.job.until == 6 and full else e for e in found]
 
-    reported = [0]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("rlvr.app.race.race.LocalExecutor", Failing)
-        assert main(words(home, "failing")) == 0
-    found = result(home / "failing-race")
-    assert found["racers"]["seed-7"]["fault"].startswith("failed 3 times: it broke")
-    assert [job.until for job in calls if job.racer == "seed-7"] == [2, 2, 2]
-    assert found["winner"] != "seed-7"
+    full, tried = [True], list[Job]()
+    monkeypatch.setattr("rlvr.app.race.race.LocalExecutor", Failing)
+    done = race._is_done
+    monkeypatch.setattr(race, "_is_done", lambda place, job: not (full and job.until == 6) and done(place, job))
+    assert main(words(home, "failing", "--cook", "2")) != 0
+    said = capsys.readouterr().err
+    assert "failed 3 times: no space left" in said
+    assert "rlvr resume goes on with the race" in said
+    assert max(sum(job == other for other in tried) for job in tried) == 3
+    full.clear()
+    assert main(["resume", str(home / "failing-race")]) == 0
+    assert result(home / "failing-race") == result(finished)
 
 
-def test_the_executor_keeps_its_four_promises(finished: Path, home: Path) -> None:
-    folder = finished / "racers" / "seed-5"
-    executor = LocalExecutor({"a": folder}, at_once=1)
-    assert executor.checkpoint("a") is not None
-    executor.submit(Job("a", 2))
-    with pytest.raises(ValueError, match="has a job already"):
-        executor.submit(Job("a", 3))
-    executor.kill("a")
-    executor.kill("a")
-    assert executor.report() == []
-    executor.submit(Job("a", 2))
-    deadline = time.monotonic() + 60
-    while not (ended := executor.report()):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    assert [(one.job, one.problem) for one in ended] == [(Job("a", 2), "")]
-    assert log_of(folder).is_file()
-    executor.close()
+def test_the_local_executor_keeps_what_every_executor_promises(finished: Path, tmp_path: Path) -> None:
+    places = {}
+    for name in ("a", "b", "c"):
+        config = json.loads((finished / "racers" / "seed-5" / "config.json").read_text())
+        config["recipe"]["stage"] = config["recipe"]["stage"][:1]
+        provenance = json.loads((finished / "racers" / "seed-5" / "provenance.json").read_text())
+        places[name] = Run.create(tmp_path / name, config=config, provenance=provenance).path
+    keeps_its_promises(lambda at_once: LocalExecutor(places, at_once=at_once), list(places), short=2, long=4)
+    for name, change in (("lost", {"path": str(tmp_path / "nowhere")}), ("broken", {})):
+        config = json.loads((places["a"] / "config.json").read_text())
+        config["recipe"]["model"] |= change
+        if not change:
+            config["recipe"]["stage"][0]["optimizer"]["learning_rate"] = 1e30
+        places[name] = Run.create(tmp_path / name, config=config, provenance=provenance).path
+    executor = LocalExecutor(places, at_once=1)
+    names_what_failed(executor, "lost", until=2, said="nowhere", is_final=False)
+    names_what_failed(executor, "broken", until=6, said="finite", is_final=True)
 
 
 def test_a_half_is_a_matter_of_the_name() -> None:
@@ -227,12 +297,24 @@ def test_a_half_is_a_matter_of_the_name() -> None:
     [
         (["--seeds", "1"], "at least 2 racers"),
         (["--policy", "luck"], "there is no policy 'luck'"),
-        (["--policy", "safe", "--keep", "2"], "only halving keeps"),
+        (["--policy", "safe"], "--keep is not of the policy safe"),
+        (["--foresight", "1,0.1"], "--foresight is not of the policy halving"),
+        (["--policy", "safe", "--keep", ""], "pauses nobody"),
+        (
+            ["--policy", "safe", "--keep", "", "--foresight", "1,0.01", "--margin", "0.05"],
+            "tasks of the race show a lag",
+        ),
+        (["--rungs", ""], "without rungs"),
+        (["--alternative", "sft.epochs=2"], "changes more than the last stage"),
+        (["--alternative", "evaluation.seed=4"], "changes more than the last stage"),
+        (["--alternative", "rlvr.steps=4"], "another number of steps"),
+        (["--alternative", "rlvr.group_size=4"], "changes nothing"),
+        (["replace=true"], "replace is for a run"),
         (["--rungs", "0.3,x"], "are no numbers"),
         (["--rungs", "1.5"], "between 0 and 1"),
-        (["--foresight", "1"], "no slope and deviation"),
+        (["--policy", "safe", "--keep", "", "--foresight", "1"], "no slope and deviation"),
         (["evaluation.data=[]"], "decided by held-out tasks"),
-        (['stage=[{kind = "sft", data = [{source = "arithmetic", limit = 9}]}]'], "a race is of kind rlvr"),
+        (['stage=[{kind = "sft", data = ["race_rows:shown:train"]}]'], "a race is of kind rlvr"),
     ],
 )
 def test_what_cannot_be_raced_is_refused(

@@ -6,7 +6,19 @@ import numpy as np
 import pytest
 
 from rlvr.errors import RecipeError
-from rlvr.stages.race.policy import FAULT_STEPS, Foresight, Policy, check, decide, fault, halving, safe
+from rlvr.stages.race.policy import (
+    FAULT_STEPS,
+    Foresight,
+    Policy,
+    check,
+    decide,
+    fault,
+    first_fault,
+    halving,
+    safe,
+    smallest_lead,
+    tasks_for_lead,
+)
 
 KNOWN = Foresight(slope=1.0, spread=0.01)
 
@@ -55,12 +67,34 @@ def test_safe_pauses_only_who_is_surely_behind_and_would_stay_there():
     assert "points behind, ends best with a chance of" in said["c"].reason
 
 
-def test_the_more_racers_and_rungs_the_surer_safe_must_be():
-    scores = rates(a=0.72, b=0.55)
-    perfect = Foresight(1.0, 0.0)
-    assert kept(decide(Policy("safe", (0.5,), error=0.2), 0, scores, num_racers=2, foresight=perfect)) == ["a"]
-    many = Policy("safe", tuple(i / 1000 for i in range(1, 999)), error=1e-9)
-    assert kept(decide(many, 0, scores, num_racers=2, foresight=perfect)) == ["a", "b"]
+def test_the_error_is_shared_by_every_ordered_pair_at_every_rung_and_by_lack_and_future(monkeypatch):
+    asked = []
+
+    def bounds(rows, *, error):
+        asked.append(error)
+        return np.full(rows.shape, 0.2)
+
+    monkeypatch.setattr("rlvr.stages.race.policy.anytime_lower_bounds", bounds)
+    policy = Policy("safe", (0.2, 0.4, 0.6), error=0.12)
+    # a lack of 0.2 foretells 0.2 with deviation 0.05: the chance to end best is that of 4 deviations, 3.2e-5
+    found = decide(policy, 0, rates(a=0.7, b=0.6), num_racers=5, foresight=Foresight(1.0, 0.05))
+    assert asked == [pytest.approx(0.12 / (5 * 4 * 3) / 2)]
+    assert kept(found) == ["a"]
+    assert "chance of 0.0032%" in found["b"].reason
+    # with as many more racers the part is 1.3e-5, and 4 deviations are not sure enough
+    assert kept(decide(policy, 0, rates(a=0.7, b=0.6), num_racers=40, foresight=Foresight(1.0, 0.05))) == ["a", "b"]
+
+
+def test_the_smallest_lead_shrinks_with_tasks_and_the_number_asked_for_shows_it():
+    policy = safe()
+    leads = [smallest_lead(policy, num_racers=8, num_tasks=count) for count in (50, 200, 1000, 4000)]
+    assert leads == sorted(leads, reverse=True)
+    assert leads[-1] < 0.05 < leads[0]
+    assert smallest_lead(policy, num_racers=8, num_tasks=1) == 1.0
+    needed = tasks_for_lead(policy, 0.1, num_racers=8)
+    assert smallest_lead(policy, num_racers=8, num_tasks=needed) <= 0.1
+    with pytest.raises(ValueError, match="no number of tasks"):
+        tasks_for_lead(policy, 0.0, num_racers=8)
 
 
 def test_one_racer_left_goes_on():
@@ -127,6 +161,21 @@ def test_a_sound_racer_has_no_fault():
 )
 def test_a_fault_is_named(found, said):
     assert said in fault(found)
+
+
+def test_a_fault_is_found_where_it_was_however_late_one_looks():
+    spike = [{**line, "train/grad_norm": 150.0} if line["step"] == 30 else line for line in lines()]
+    assert fault(spike) == ""
+    assert first_fault(spike) == (31, fault(spike[:31]))
+    assert first_fault(spike, known=30) == first_fault(spike)
+    assert first_fault(spike, known=31) == (0, "")
+    assert first_fault(lines()) == (0, "")
+
+
+def test_idle_steps_do_not_hide_a_gradient_that_blows_up():
+    idle = [{**line, "train/grad_norm": 0.0} if line["step"] % 3 else line for line in lines()]
+    assert fault(idle) == ""
+    assert "100 times" in fault([*idle[:-1], {**idle[-1], "train/grad_norm": 150.0}])
 
 
 def test_a_fault_that_just_begins_is_none():

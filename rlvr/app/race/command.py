@@ -7,20 +7,35 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import torch
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from rlvr.app.plan import make_plan
-from rlvr.app.race.race import Plan, Racer, make_race, run_race
+from rlvr.app.race.race import RacePlan, Racer, make_race, run_race
+from rlvr.app.race.racer import RACE, half
 from rlvr.app.race.result import print_result, result_of, write_page
+from rlvr.app.sandboxing import fitted
+from rlvr.app.wiring import load_items
 from rlvr.config.reading import Resolved, read_recipe
 from rlvr.config.rlvr import RlvrConfig
+from rlvr.config.schema import Recipe
 from rlvr.errors import RecipeError, UsageError
-from rlvr.stages.race.policy import POLICIES, Foresight, Policy, check, halving, safe
+from rlvr.stages.race.policy import (
+    POLICIES,
+    Foresight,
+    Policy,
+    check,
+    halving,
+    safe,
+    smallest_lead,
+    tasks_for_lead,
+)
 from rlvr.stages.race.simulate import Result, World, simulate
 from rlvr.verifiers.pool import usable_cores
 
+OTHER = {"halving": "safe", "safe": "halving"}
 SIMULATED_STEPS = 100_000
 CORRELATIONS = (0.0, 0.3, 0.5, 0.7, 0.9)
 """With the end, of the last rung, for which a simulation is shown."""
@@ -31,11 +46,17 @@ def policy_of(options: argparse.Namespace, *, num_racers: int) -> Policy:
     name = options.policy
     if name not in POLICIES:
         raise UsageError(f"there is no policy {name!r}", hint=f"known: {', '.join(POLICIES)}")
-    if options.keep and name != "halving":
-        raise UsageError("only halving keeps a fixed number", hint="--policy halving, or leave out --keep")
-    found = halving(num_racers) if name == "halving" else safe(options.error)
-    if options.rungs:
-        shares = _numbers(options.rungs, "--rungs")
+    of_other = {"halving": ("error", "foresight", "margin"), "safe": ("keep",)}[name]
+    if given := [f"--{option}" for option in of_other if getattr(options, option)]:
+        raise UsageError(f"{given[0]} is not of the policy {name}", hint=f"leave it out, or --policy {OTHER[name]}")
+    if name == "safe" and not options.foresight and not options.simulate:
+        raise UsageError(
+            "safe needs to know how far a rung tells the end, or it pauses nobody",
+            hint="--foresight SLOPE,DEVIATION from races before, such as 0.8,0.02; or --policy halving",
+        )
+    found = halving(num_racers) if name == "halving" else safe(*([options.error] if options.error else []))
+    if options.rungs is not None:
+        shares = _numbers(options.rungs, "--rungs") if options.rungs else ()
         halved = tuple(max(1, num_racers // 2 ** (place + 1)) for place in range(len(shares)))
         found = replace(found, shares=shares, keep=halved if name == "halving" else ())
     if options.keep:
@@ -53,36 +74,81 @@ def _numbers(text: str, option: str) -> tuple[float, ...]:
 def racers_of(
     recipe: Path, overrides: Sequence[str], *, seeds: int, alternatives: Sequence[str]
 ) -> dict[Racer, Resolved]:
-    """Gives every racer with its recipe: so many seeds from the recipe's on, of it and of each alternative."""
+    """Gives every racer with its recipe: so many seeds from the recipe's on, of it and of each alternative.
+
+    Raises RecipeError for an alternative that differs in more than the last stage, or in how long that is.
+    """
     found = {}
-    base = read_recipe(recipe, overrides)
+    base = fitted(read_recipe(recipe, overrides))
     for number, text in enumerate(("", *alternatives)):
         words = tuple(shlex.split(text))
-        resolved = read_recipe(recipe, (*overrides, *words)) if words else base
+        resolved = fitted(read_recipe(recipe, (*overrides, *words))) if words else base
+        _check_alternative(text, base.recipe, resolved.recipe)
         for seed in range(base.recipe.seed, base.recipe.seed + seeds):
             name = f"alternative-{number}-seed-{seed}" if words else f"seed-{seed}"
             found[Racer(name, seed, words)] = resolved
     return found
 
 
+def _check_alternative(text: str, base: Recipe, other: Recipe) -> None:
+    ours, theirs = base.stage[-1], other.stage[-1]
+    if text and base == other:
+        raise RecipeError(
+            f"the alternative {text!r} changes nothing", hint='--alternative "rlvr.algorithm.clip_high=0.3"'
+        )
+    if base.model_copy(update={"stage": (*base.stage[:-1], theirs)}) != other:
+        raise RecipeError(
+            f"the alternative {text!r} changes more than the last stage, from which alone the racers differ",
+            hint="that is another race, or two runs for rlvr compare",
+        )
+    if (ours.kind, getattr(ours, "steps", 0)) != (theirs.kind, getattr(theirs, "steps", 0)):
+        raise RecipeError(f"the alternative {text!r} runs for another number of steps", hint="rlvr.steps=N for all")
+
+
 def race(options: argparse.Namespace) -> Path:
     """Makes a race and runs it to its end; gives its folder, runs/NAME-race."""
-    resolved = read_recipe(options.recipe, options.overrides)
     everyone = racers_of(options.recipe, options.overrides, seeds=options.seeds, alternatives=options.alternative)
-    for one in {racer.words: one for racer, one in everyone.items()}.values():
+    resolved = next(iter(everyone.values()))
+    for one in {racer.overrides: one for racer, one in everyone.items()}.values():
         make_plan(one)
-    last = resolved.recipe.stage[-1]
-    if not isinstance(last, RlvrConfig):
+    recipe = resolved.in_force
+    last = recipe.stage[-1]
+    if not isinstance(last, RlvrConfig) or last.continues:
         raise RecipeError(f"the last stage is {last.name or last.kind}; a race is of kind rlvr", hint='kind = "rlvr"')
     rule = policy_of(options, num_racers=len(everyone))
-    steps = check(rule, num_racers=len(everyone), steps=last.steps)
-    told = Foresight(*_pair(options.foresight)) if options.foresight else Foresight()
-    threads = resolved.recipe.threads or usable_cores()
-    at_once = options.jobs or max(1, usable_cores() // threads)
-    plan = Plan(tuple(everyone), rule, steps, last.steps, told, at_once, options.cook)
-    folder = Path(resolved.recipe.runs) / f"{resolved.recipe.name}-race"
+    rungs = check(rule, num_racers=len(everyone), steps=last.steps)
+    _say_what_can_be_seen(options, rule, recipe, num_racers=len(everyone))
+    gpus = torch.cuda.device_count() if recipe.model.device in ("auto", "cuda") and torch.cuda.is_available() else 0
+    by_cores = max(1, usable_cores() // (recipe.threads or usable_cores()))
+    plan = RacePlan(
+        racers=tuple(everyone),
+        policy=rule,
+        rungs=rungs,
+        steps=last.steps,
+        foresight=Foresight(*_pair(options.foresight)) if options.foresight else Foresight(),
+        at_once=options.jobs or gpus or by_cores,
+        num_gpus=gpus,
+        cook=options.cook,
+    )
+    folder = Path(recipe.runs) / f"{recipe.name}-race"
     make_race(folder, resolved, {racer.name: one for racer, one in everyone.items()}, plan)
     return go_on(folder)
+
+
+def _say_what_can_be_seen(options: argparse.Namespace, rule: Policy, recipe: Recipe, *, num_racers: int) -> None:
+    """Says how far a racer must lag to be paused by "safe". Raises RecipeError where --margin asks for more."""
+    if rule.rule != "safe" or recipe.evaluation is None:
+        return
+    num_tasks = len(half(load_items("task", recipe.evaluation.data), RACE))
+    lead = smallest_lead(rule, num_racers=num_racers, num_tasks=num_tasks)
+    if options.margin and lead > options.margin:
+        needed = 2 * tasks_for_lead(rule, options.margin, num_racers=num_racers)
+        raise RecipeError(
+            f"the {num_tasks} tasks of the race show a lag of {100 * lead:.1f} points, not {100 * options.margin:g}",
+            hint=f"about {needed:,} tasks in [evaluation], fewer racers or rungs, or a larger --margin",
+        )
+    said = f"safe pauses nobody who lags by less than {100 * lead:.1f} points on the {num_tasks} tasks of the race"
+    print(said, file=sys.stderr)
 
 
 def _pair(text: str) -> tuple[float, float]:
@@ -94,9 +160,10 @@ def _pair(text: str) -> tuple[float, float]:
 
 def go_on(folder: Path) -> Path:
     """Runs what is left of a race, says what it found, and gives its folder."""
+    folder = folder.absolute()
     run_race(folder, say=lambda line: print(line, file=sys.stderr, flush=True))
-    found = result_of(folder.absolute())
-    print_result(found, write_page(folder.absolute(), found))
+    found = result_of(folder)
+    print_result(found, write_page(folder, found))
     return folder
 
 
@@ -134,8 +201,8 @@ def print_simulation(options: argparse.Namespace) -> None:
                 f"{correlation:g}" if place == 0 else "",
                 name,
                 f"{100 * regret.mean:.2f} points [{100 * regret.low:.2f}, {100 * regret.high:.2f}]",
-                f"{100 * result.lost_rate:.0f}%",
-                f"{100 * result.paused_rate:.0f}%",
+                f"{100 * result.lost_rate:.1f}%",
+                f"{100 * result.paused_rate:.1f}%",
                 f"{100 * result.cost:.0f}%",
                 end_section=place == len(results) - 1,
             )
@@ -143,6 +210,7 @@ def print_simulation(options: argparse.Namespace) -> None:
     console.print(table)
     console.print(
         f"{num_racers} racers whose true rates at the end deviate by {100 * spread:g} points. Correlation is that of "
-        "the last rung with the end; spent is of running all to the end; fewer seeds are as many in full as that buys.",
+        "the last rung with the end; spent is of running all to the end; fewer seeds are as many in full as that buys. "
+        "safe is told exactly how far rungs tell the end, as many recorded races would.",
         highlight=False,
     )

@@ -1,4 +1,4 @@
-"""Racers as processes of this machine, so many at once."""
+"""Racers as processes of this machine, so many at once, each on a GPU of its own where there are any."""
 
 import os
 import signal
@@ -7,24 +7,37 @@ import sys
 from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
+from rlvr.app.race.racer import BROKEN, PROBLEM
 from rlvr.models.checkpoint import latest_checkpoint
 from rlvr.runs.folder import Run
 from rlvr.stages.race.executor import Ended, Job
 
-LOG_BYTES = 4000
-"""Of a failed racer's log that are read for its last words."""
+LOG_BYTES = 20_000
+"""Of a failed racer's log that are read for what went wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Running:
+    job: Job
+    slot: int
+    process: subprocess.Popen[bytes]
 
 
 class LocalExecutor:
-    """Runs jobs in processes that end with this one. `folders` has each racer's run; its log lies beside it."""
+    """Runs jobs in processes that end with this one. `folders` has each racer's run; its log lies beside it.
 
-    def __init__(self, folders: Mapping[str, Path], *, at_once: int) -> None:
+    With `num_gpus`, the n-th job of those that run at once sees the n-th GPU alone.
+    """
+
+    def __init__(self, folders: Mapping[str, Path], *, at_once: int, num_gpus: int = 0) -> None:
         self._folders = folders
-        self._at_once = at_once
+        self._slots = list(range(at_once))
+        self._num_gpus = num_gpus
         self._waiting: deque[Job] = deque()
-        self._running: dict[str, tuple[Job, subprocess.Popen[bytes]]] = {}
+        self._running: dict[str, _Running] = {}
 
     def submit(self, job: Job) -> None:
         """Starts the job, or keeps it until there is room. Raises ValueError where the racer has one."""
@@ -36,11 +49,11 @@ class LocalExecutor:
     def report(self) -> Sequence[Ended]:
         """Gives the jobs that ended since the last call."""
         ended = []
-        for racer, (job, process) in list(self._running.items()):
-            if process.poll() is not None:
-                del self._running[racer]
-                _let_go(process)
-                ended.append(Ended(job, self._last_words(racer) if process.returncode else ""))
+        for racer, known in list(self._running.items()):
+            if (code := known.process.poll()) is not None:
+                self._let_go(racer)
+                problem = self._problem(racer, code) if code else ""
+                ended.append(Ended(known.job, problem, is_final=code == BROKEN))
         self._fill()
         return ended
 
@@ -53,55 +66,45 @@ class LocalExecutor:
     def kill(self, racer: str) -> None:
         """Ends the racer's job with all of its processes."""
         self._waiting = deque(job for job in self._waiting if job.racer != racer)
-        if known := self._running.pop(racer, None):
-            process = known[1]
+        if racer in self._running:
             with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            _let_go(process)
+                os.killpg(self._running[racer].process.pid, signal.SIGKILL)
+            self._let_go(racer)
         self._fill()
 
-    def close(self) -> None:
-        """Ends all jobs."""
-        self._waiting.clear()
-        for racer in list(self._running):
-            self.kill(racer)
-
     def _fill(self) -> None:
-        while self._waiting and len(self._running) < self._at_once:
-            job = self._waiting.popleft()
-            self._running[job.racer] = job, start_racer(self._folders[job.racer], str(job.until))
+        while self._waiting and self._slots:
+            job, slot = self._waiting.popleft(), self._slots.pop(0)
+            self._running[job.racer] = _Running(job, slot, self._start(job, slot))
 
-    def _last_words(self, racer: str) -> str:
-        text = log_of(self._folders[racer]).read_bytes()[-LOG_BYTES:].decode("utf-8", "replace").strip()
-        return text.splitlines()[-1] if text else "it ended without a word"
+    def _start(self, job: Job, slot: int) -> "subprocess.Popen[bytes]":
+        folder, words = self._folders[job.racer], [str(job.until), *(["fresh"] if job.fresh else [])]
+        gpu = {"CUDA_VISIBLE_DEVICES": str(slot % self._num_gpus)} if self._num_gpus else {}
+        with log_of(folder).open("ab") as log:
+            return subprocess.Popen(
+                [sys.executable, "-m", "rlvr.app.race.racer", str(folder), *words],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                env={**os.environ, **gpu},
+                start_new_session=True,
+            )
 
+    def _let_go(self, racer: str) -> None:
+        """Closes the pipe, with which a racer that still runs ends, and waits for it."""
+        known = self._running.pop(racer)
+        assert known.process.stdin is not None, "a racer has a pipe"
+        known.process.stdin.close()
+        known.process.wait()
+        self._slots = sorted([*self._slots, known.slot])
 
-def start_racer(folder: Path, what: str) -> subprocess.Popen[bytes]:
-    """Starts a racer's job; its standard input is a pipe of this process, with which it ends."""
-    with log_of(folder).open("ab") as log:
-        return subprocess.Popen(
-            [sys.executable, "-m", "rlvr.app.race.racer", str(folder), what],
-            stdin=subprocess.PIPE,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-
-
-def run_to_end(folder: Path, what: str) -> bool:
-    """Runs a job of a racer and says whether it succeeded."""
-    process = start_racer(folder, what)
-    try:
-        return process.wait() == 0
-    finally:
-        _let_go(process)
-
-
-def _let_go(process: subprocess.Popen[bytes]) -> None:
-    """Closes the pipe, with which a racer that still runs ends, and waits for it."""
-    assert process.stdin is not None, "a racer has a pipe"
-    process.stdin.close()
-    process.wait()
+    def _problem(self, racer: str, code: int) -> str:
+        """Says why a racer's process failed: what it said last, or how it ended."""
+        text = log_of(self._folders[racer]).read_bytes()[-LOG_BYTES:].decode("utf-8", "replace")
+        said = [line.removeprefix(PROBLEM) for line in text.splitlines() if line.startswith(PROBLEM)]
+        if code > 0 and said:
+            return said[-1]
+        return f"its process ended with code {code}" if code > 0 else f"its process was ended by signal {-code}"
 
 
 def log_of(folder: Path) -> Path:

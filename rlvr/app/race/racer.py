@@ -17,36 +17,47 @@ from rlvr.app.importing import import_from
 from rlvr.app.wiring import House, make_parts, open_house
 from rlvr.config.reading import from_json
 from rlvr.config.rlvr import RlvrConfig
-from rlvr.errors import RlvrError
+from rlvr.errors import EngineError, RlvrError, TrainingError
 from rlvr.runs.folder import PROVENANCE, Run
 from rlvr.runs.lock import locked
 from rlvr.stages.evaluate import RESULT, Measurement, measure, read_measurement
 from rlvr.stages.parts import last_checkpoint
 from rlvr.stages.rlvr import rlvr
 
+PROBLEM = "error: "
+"""What begins the line that says why a job failed."""
+BROKEN = 3
+"""The exit code of a racer whose training cannot go on: it would fail again."""
 RACE, FRESH = "race", "fresh"
 """The halves of the held-out tasks: by one the race is decided, by the other the winner is judged."""
 
 
-def advance(folder: Path, until: int) -> None:
-    """Takes the racer to that step and measures it there on the tasks of the race."""
-    with _working_in(folder) as (run, house, stage):
-        child = stage_of(run, stage)
-        begin = Path(house.recipe.model.path)
-        child.fsync = False  # Each checkpoint waits for the metrics before it.
-        parts = make_parts(house, start=last_checkpoint(child) or begin, parent=begin, stage=stage)
-        checkpoint = rlvr(replace(parts, until=until), stage, child)
-        if checkpoint.step == until:  # Else it was there before, and measured, or is further by now.
-            _measure(house, checkpoint.path, child.child(rung_name(until)), RACE)
+def advance(folder: Path, until: int, *, fresh: bool = False) -> None:
+    """Takes the racer to that step, where it is not further by now, and measures it there.
+
+    A step beyond those of its stage is one of the stage that continues it.
+    """
+    with _working_in(folder) as (run, house):
+        child, checkpoint, done = _reached(run, house, until)
+        if done == until:  # Else it was there before, and was measured.
+            _measure(house, checkpoint, child.child(place_name(until, fresh=fresh)), FRESH if fresh else RACE)
 
 
-def measure_fresh(folder: Path, name: str) -> None:
-    """Measures the racer's last checkpoint on the tasks that took no part in the race, as `name`."""
-    with _working_in(folder) as (run, house, _):
-        stages = [child for child in run.children if child.path.name[:1].isdigit() and child.checkpoints.is_dir()]
-        path = last_checkpoint(max(stages, key=lambda child: int(child.path.name.partition("-")[0])))
-        assert path is not None, "the winner has reached its end"
-        _measure(house, path, run.child(name), FRESH)
+def _reached(run: Run, house: House, until: int) -> tuple[Run, Path, int]:
+    """Gives the folder of the first stage, the checkpoint after `until` steps, and how many it has."""
+    stage = house.recipe.stage[0]
+    assert isinstance(stage, RlvrConfig), "a racer has one stage, of kind rlvr, and what continues it"
+    child = stage_of(run, stage)
+    if until > stage.steps:  # The pipeline has taken the winner there.
+        more = run.child(f"2-{house.recipe.stage[1].name}")
+        path = last_checkpoint(more)
+        assert path is not None, "a stage that ended has a checkpoint"
+        return child, path, until
+    begin = Path(house.recipe.model.path)
+    child.fsync = False  # Each checkpoint waits for the metrics before it.
+    parts = make_parts(house, start=last_checkpoint(child) or begin, parent=begin, stage=stage)
+    checkpoint = rlvr(replace(parts, until=until), stage, child)
+    return child, checkpoint.path, checkpoint.step
 
 
 def stage_of(run: Run, stage: RlvrConfig) -> Run:
@@ -54,9 +65,9 @@ def stage_of(run: Run, stage: RlvrConfig) -> Run:
     return run.child(f"1-{stage.name or stage.kind}")
 
 
-def rung_name(step: int) -> str:
+def place_name(step: int, *, fresh: bool = False) -> str:
     """The folder, inside that of the stage, with what was measured after so many steps."""
-    return f"rung-{step:06d}"
+    return f"{'fresh' if fresh else 'rung'}-{step:06d}"
 
 
 def measured(place: Path) -> Measurement | None:
@@ -82,18 +93,15 @@ def _measure(house: House, checkpoint: Path, place: Run, which: str) -> None:
 
 
 @contextmanager
-def _working_in(folder: Path) -> Iterator[tuple[Run, House, RlvrConfig]]:
+def _working_in(folder: Path) -> Iterator[tuple[Run, House]]:
     """Opens a racer's run for this process alone, in the folder where the race was started."""
     run = Run.open(folder.absolute())
     with locked(run.path):
         os.chdir(str(run.read_json(PROVENANCE)["folder"]))
         resolved = from_json(run.config())
         import_from(resolved.source.parent)
-        recipe = resolved.in_force
-        stage = recipe.stage[0]
-        assert isinstance(stage, RlvrConfig), "a racer has one stage, of kind rlvr, and what continues it"
-        house = open_house(recipe)
-        yield run, house, stage
+        house = open_house(resolved.in_force)
+        yield run, house
         house.scorer.close()
 
 
@@ -109,19 +117,13 @@ def _end_with_parent() -> None:
 
 
 def main(argv: Sequence[str]) -> int:
-    """`python -m rlvr.app.race.racer FOLDER STEP`, or FOLDER and a name for what is measured on the fresh tasks."""
+    """`python -m rlvr.app.race.racer FOLDER STEP [fresh]`."""
     _end_with_parent()
-    folder, what = Path(argv[0]), argv[1]
     try:
-        if what.isdecimal():
-            advance(folder, int(what))
-        else:
-            measure_fresh(folder, what)
+        advance(Path(argv[0]), int(argv[1]), fresh=argv[2:] == ["fresh"])
     except RlvrError as error:
-        print(f"error: {error.message}", file=sys.stderr)
-        if error.hint:
-            print(f"hint: {error.hint}", file=sys.stderr)
-        return 1
+        print(f"{PROBLEM}{error.message}", file=sys.stderr)
+        return BROKEN if isinstance(error, TrainingError | EngineError) else 1
     return 0
 
 

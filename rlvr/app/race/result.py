@@ -5,24 +5,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-from pydantic import TypeAdapter
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from rlvr.app.race.race import (
-    DECISIONS,
-    PLAN,
-    SOLVED,
-    Plan,
-    State,
-    common_rates,
-    measured_at,
-    metrics_of,
-)
-from rlvr.app.race.racer import measured
+from rlvr.app.race.race import RacePlan, State, metrics_of, rates_at, read_race, stage_folder, winner_of
+from rlvr.app.race.racer import place_name
+from rlvr.models.checkpoint import latest_checkpoint
 from rlvr.runs.atomic import encode, replace_file
-from rlvr.runs.folder import Run
+from rlvr.runs.folder import Run, is_run
+from rlvr.stages.race.policy import TaskRates
 from rlvr.statistics.intervals import Interval, rate_interval
 from rlvr.statistics.spread import Spread, correlation, spread_of
 
@@ -32,130 +24,162 @@ RESULT, PAGE = "result.json", "race.html"
 @dataclass(frozen=True, slots=True)
 class RacerResult:
     """One racer: its score at each step where it was measured, how many steps it made, at which it was paused (None:
-    it ran to the end) or for which fault it was killed, and its CPU-seconds of training."""
+    it was not) or for which fault it was killed, and the CPU-seconds of its training and of measuring it."""
 
     seed: int
-    words: Sequence[str]
+    overrides: Sequence[str]
     scores: Mapping[int, Interval]
     steps: int
     paused_at: int | None
     fault: str
     cpu_seconds: float
+    measuring_cpu_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class RaceResult:
-    """A race that ended. `cost` is the share of the steps of running all to the end that was spent.
+    """A race that ended. `cost` is the share of the training steps of running all to the end that was spent.
 
-    `winner` was chosen on the race's tasks, where it has `on_race`; `on_fresh` is its rate on tasks that took no part,
-    `after_more` the same after the `cooked` steps more. `spread` is that of the racers at the end, at the first rung
-    where only one ended; `foretold` by rung the correlation with the end over those that reached it, None for too few.
+    `winner`, with its `checkpoint`, was chosen on the race's tasks, where it has `on_race`; `on_fresh` is its rate on
+    tasks that took no part, `after_more` the same after the `cooked` steps more. `selection` is by how much the
+    winner's lead over the mean of all that ended is smaller on the fresh tasks, None where one ended. `spread` is that
+    of all seeds at the step `spread_at`, before anyone was paused. `foretold` by rung is the correlation with the end
+    over those that ran to it, None for fewer than 4.
     """
 
     racers: Mapping[str, RacerResult]
     cost: float
     winner: str
+    checkpoint: str
     on_race: Interval
     on_fresh: Interval
+    selection: float | None
     cooked: int
     after_more: Interval | None
     spread: Spread | None
+    spread_at: int
     foretold: Mapping[int, Interval | None]
 
 
 def result_of(folder: Path) -> RaceResult:
     """Reads the result of a race that ended from its folder, and writes result.json."""
-    race = Run(folder)
-    plan = TypeAdapter(Plan).validate_python(race.read_json(PLAN)["plan"])
-    state = State()
-    if (folder / DECISIONS).is_file():
-        state = TypeAdapter(State).validate_python(race.read_json(DECISIONS))
-    places = {racer.name: folder / "racers" / racer.name for racer in plan.racers}
-    steps = (*plan.rungs, plan.steps)
-    rates = {step: common_rates(_there(places, step), step) for step in steps}
-    ended = rates[plan.steps]
-    winner = max(ended, key=lambda name: float(ended[name].mean()))
+    plan, state, places = read_race(folder)
+    at_rungs = {
+        step: rates_at({name: places[name] for name in found}, step, state.domains)
+        for step, found in zip(plan.rungs, state.decisions, strict=True)
+    }
+    ended = {name: places[name] for name in state.running(plan)}
+    race, fresh = (rates_at(ended, plan.steps, state.domains, fresh=is_fresh) for is_fresh in (False, True))
+    winner = winner_of(plan, state, places)
+    scores = {**at_rungs, plan.steps: race}
+    racers = {name: _racer(name, plan, state, places[name], scores) for name in places}
+    more = None
+    if plan.cook:
+        more = rates_at({winner: places[winner]}, plan.steps + plan.cook, state.domains, fresh=True)[winner]
+    last = latest_checkpoint(_last_stage(places[winner]).checkpoints)
+    assert last is not None, "the winner has reached its end"
     found = RaceResult(
-        racers={racer.name: _racer(racer.name, plan, state, places[racer.name], rates) for racer in plan.racers},
-        cost=sum(len(metrics_of(place)) for place in places.values()) / (len(places) * plan.steps),
+        racers=racers,
+        cost=sum(racer.steps for racer in racers.values()) / (len(places) * plan.steps),
         winner=winner,
-        on_race=rate_interval(ended[winner]),
-        on_fresh=_fresh(places[winner], "fresh"),
+        checkpoint=str(last[0].relative_to(folder)),
+        on_race=rate_interval(race[winner]),
+        on_fresh=rate_interval(fresh[winner]),
+        selection=_lead(race, winner) - _lead(fresh, winner) if len(ended) > 1 else None,
         cooked=plan.cook,
-        after_more=_fresh(places[winner], "fresh-after-more") if plan.cook else None,
-        spread=_spread(rates),
-        foretold={step: _foretold(rates[step], ended) for step in plan.rungs},
+        after_more=None if more is None else rate_interval(more),
+        spread=_spread(plan, at_rungs[plan.rungs[0]]),
+        spread_at=plan.rungs[0],
+        foretold={step: _foretold(at_rungs[step], race) for step in plan.rungs},
     )
-    race.write_json(RESULT, asdict(found))
+    Run(folder).write_json(RESULT, asdict(found))
     return found
 
 
-def _there(places: Mapping[str, Path], step: int) -> dict[str, Path]:
-    return {name: place for name, place in places.items() if measured_at(place, step) is not None}
+def _last_stage(place: Path) -> Run:
+    stages = [child for child in Run(place).children if child.checkpoints.is_dir()]
+    return max(stages, key=lambda child: int(child.path.name.partition("-")[0]))
 
 
-def _racer(
-    name: str, plan: Plan, state: State, place: Path, rates: Mapping[int, Mapping[str, np.ndarray]]
-) -> RacerResult:
+def _racer(name: str, plan: RacePlan, state: State, place: Path, scores: Mapping[int, TaskRates]) -> RacerResult:
     (known,) = [racer for racer in plan.racers if racer.name == name]
-    paused = [
-        step
-        for step, found in zip(plan.rungs, state.decisions, strict=False)
-        if name in found and not found[name].goes_on
-    ]
-    lines = metrics_of(place)
+    decided = zip(plan.rungs, state.decisions, strict=True)
+    paused = [step for step, found in decided if name in found and not found[name].goes_on]
+    fault = state.faults.get(name)
+    lines = metrics_of(place)[: fault.steps if fault else None]
     return RacerResult(
         seed=known.seed,
-        words=known.words,
-        scores={step: rate_interval(found[name]) for step, found in rates.items() if name in found},
+        overrides=known.overrides,
+        scores={step: rate_interval(found[name]) for step, found in scores.items() if name in found},
         steps=len(lines),
         paused_at=paused[0] if paused else None,
-        fault=state.faults.get(name, ""),
-        cpu_seconds=sum(line.get("time/cpu_seconds", 0.0) for line in lines),
+        fault=fault.why if fault else "",
+        cpu_seconds=_cpu(lines),
+        measuring_cpu_seconds=sum(_measuring(place, step) for step in scores),
     )
 
 
-def _fresh(place: Path, name: str) -> Interval:
-    found = measured(place / name)
-    assert found is not None, "the winner is measured before a race ends"
-    trained = {key.removeprefix(SOLVED) for line in metrics_of(place) for key in line if key.startswith(SOLVED)}
-    domains = trained & set(found.sampled) or set(found.sampled)
-    return rate_interval([rate for domain in sorted(domains) for rate in found.sampled[domain].values()])
+def _measuring(place: Path, step: int) -> float:
+    folders = (stage_folder(place) / place_name(step, fresh=fresh) for fresh in (False, True))
+    return sum(_cpu(Run(folder).metrics()) for folder in folders if is_run(folder))
 
 
-def _spread(rates: Mapping[int, Mapping[str, np.ndarray]]) -> Spread | None:
-    several = [found for found in rates.values() if len(found) > 1]
-    return spread_of(np.stack(list(several[-1].values()))) if several else None
+def _cpu(lines: Sequence[Mapping[str, float]]) -> float:
+    return sum(line.get("time/cpu_seconds", 0.0) for line in lines)
 
 
-def _foretold(early: Mapping[str, np.ndarray], late: Mapping[str, np.ndarray]) -> Interval | None:
+def _lead(rates: TaskRates, winner: str) -> float:
+    return float(rates[winner].mean()) - float(np.mean([of_racer.mean() for of_racer in rates.values()]))
+
+
+def _spread(plan: RacePlan, rates: TaskRates) -> Spread | None:
+    """Of the seeds of the first alternative alone, all of which were measured at the first rung."""
+    alike = [racer.name for racer in plan.racers if racer.overrides == plan.racers[0].overrides and racer.name in rates]
+    return spread_of(np.stack([rates[name] for name in alike])) if len(alike) > 1 else None
+
+
+def _foretold(early: TaskRates, late: TaskRates) -> Interval | None:
     both = [name for name in late if name in early]
     return correlation([early[name].mean() for name in both], [late[name].mean() for name in both])
 
 
 def sentences(found: RaceResult) -> list[str]:
     """Gives the result in words."""
-    race, fresh = found.on_race, found.on_fresh
-    ended = [name for name, racer in found.racers.items() if racer.paused_at is None and not racer.fault]
+    ended = sum(racer.paused_at is None and not racer.fault for racer in found.racers.values())
     lines = [
-        f"{found.winner} won: {_percent(race)} on the tasks of the race, {_percent(fresh)} on fresh ones. The first is "
-        f"the best of {len(found.racers)} and flattered by that; the second is what to quote.",
-        f"{100 * found.cost:.0f}% of the steps of running all {len(found.racers)} to the end were spent; "
-        f"{len(ended)} ran to the end.",
+        f"{found.winner} won: {_percent(found.on_race)} on the tasks of the race, on which it was chosen as the best "
+        f"of {len(found.racers)}, and {_percent(found.on_fresh)} on tasks that took no part: quote the second.",
+        f"{100 * found.cost:.0f}% of the training steps of running all {len(found.racers)} to the end were spent; "
+        f"{ended} ran to the end. Measuring took {_share(found):.0f}% of all CPU-seconds.",
     ]
+    if found.selection is not None:
+        lines.append(
+            f"Selection: the winner's lead over the mean of the {ended} that ran to the end is "
+            f"{100 * found.selection:+.1f} points larger on the tasks that chose it than on the others."
+        )
     if found.after_more is not None:
-        lines.append(f"After {found.cooked} steps more it has {_percent(found.after_more)} on the fresh tasks.")
+        lines.append(
+            f"After {found.cooked} steps more it has {_percent(found.after_more)} on the tasks that took no part."
+        )
     if found.spread is not None:
         larger = "is" if found.spread.p <= 0.05 else "is not"
         lines.append(
-            f"The spread of the racers {larger} larger than the noise of evaluation: their means deviate by "
-            f"{100 * found.spread.means:.1f} points, the noise alone by {100 * found.spread.noise:.1f} "
+            f"The spread of seeds at step {found.spread_at} {larger} larger than the noise of evaluation: their means "
+            f"deviate by {100 * found.spread.means:.1f} points, the noise alone by {100 * found.spread.noise:.1f} "
             f"(p {found.spread.p:.2g})."
         )
     for step, told in found.foretold.items():
-        said = "too few ran to the end to say" if told is None else f"{told.mean:.2f} [{told.low:.2f}, {told.high:.2f}]"
+        said = f"fewer than 4 ran to the end, {ended}, so it is not known"
+        if told is not None:
+            said = f"{told.mean:.2f} [{told.low:.2f}, {told.high:.2f}]"
+            said += f" over the {ended} that ran to the end, which were kept for being high and so tell less"
         lines.append(f"Correlation of step {step} with the end: {said}.")
     return lines
+
+
+def _share(found: RaceResult) -> float:
+    measuring = sum(racer.measuring_cpu_seconds for racer in found.racers.values())
+    return 100 * measuring / max(1e-9, measuring + sum(racer.cpu_seconds for racer in found.racers.values()))
 
 
 def _percent(rate: Interval) -> str:
@@ -167,10 +191,8 @@ def result_table(found: RaceResult) -> Table:
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     steps = sorted({step for racer in found.racers.values() for step in racer.scores})
     table.add_column("racer")
-    for step in steps:
-        table.add_column(f"step {step}", justify="right")
-    table.add_column("steps", justify="right")
-    table.add_column("CPU-s", justify="right")
+    for head in (*(f"step {step}" for step in steps), "steps", "CPU-s"):
+        table.add_column(head, justify="right")
     table.add_column("")
     for name, racer in found.racers.items():
         scores = [f"{100 * racer.scores[step].mean:.1f}%" if step in racer.scores else "–" for step in steps]
@@ -204,14 +226,14 @@ def write_page(folder: Path, found: RaceResult) -> Path:
     scores, curves = [], []
     for name, racer in found.racers.items():
         colour = int(racer.paused_at is not None or bool(racer.fault))
-        at = tuple(float(step) for step in racer.scores)
-        if at:
-            scores.append(Series(name, colour, at, tuple(score.mean for score in racer.scores.values())))
-        outcomes = [line["rollout/outcome_mean"] for line in metrics_of(folder / "racers" / name)]
+        if racer.scores:
+            at, means = zip(*((float(step), score.mean) for step, score in sorted(racer.scores.items())), strict=True)
+            scores.append(Series(name, colour, at, means))
+        outcomes = [line["rollout/outcome_mean"] for line in metrics_of(folder / "racers" / name)[: racer.steps]]
         size = max(1, len(outcomes) // 20)
-        means = [float(np.mean(outcomes[i : i + size])) for i in range(0, len(outcomes), size)]
-        if means:
-            curves.append(Series(name, colour, tuple(float(i * size + 1) for i in range(len(means))), tuple(means)))
+        windows = [float(np.mean(outcomes[i : i + size])) for i in range(0, len(outcomes), size)]
+        if windows:
+            curves.append(Series(name, colour, tuple(float(i * size + 1) for i in range(len(windows))), tuple(windows)))
     charts = [
         Chart("Held-out tasks of the race", "step", "right", "share", tuple(scores)),
         Chart("Answers right in training", "step", "right", "share", tuple(curves)),

@@ -8,18 +8,26 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A racer's way to a step: it trains until so many steps are done, is measured there, and stops for now."""
+    """A racer's way to a step: it trains until so many steps are done, is measured there, and stops for now.
+
+    `fresh` measures it on the tasks that take no part in the race, instead of on those of the race.
+    """
 
     racer: str
     until: int
+    fresh: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A job that ended: `problem` is empty where it reached its step and was measured, else what happened."""
+    """A job that ended: `problem` is empty where it reached its step and was measured, else what happened.
+
+    `is_final` says that the racer itself is broken and fails again: its training gave no numbers any more.
+    """
 
     job: Job
     problem: str
+    is_final: bool = False
 
 
 class Executor(Protocol):

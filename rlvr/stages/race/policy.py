@@ -3,6 +3,7 @@
 J racers, N tasks. A rung is a share of the steps at which all that run are measured; rungs are chosen before the race.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
@@ -13,7 +14,7 @@ import numpy.typing as npt
 from rlvr.errors import RecipeError
 from rlvr.statistics.sequential import anytime_lower_bounds
 
-Rates = Mapping[str, npt.NDArray[np.float64]]
+TaskRates = Mapping[str, npt.NDArray[np.float64]]
 """By racer its rate of right answers on each of the N tasks, in one order."""
 
 
@@ -42,10 +43,11 @@ class Foresight:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Whether a racer goes on, and why."""
+    """Whether a racer goes on, why, and the `score` that it has: the mean of its rates."""
 
     goes_on: bool
     reason: str
+    score: float
 
 
 def halving(num_racers: int) -> Policy:
@@ -90,7 +92,7 @@ def check(policy: Policy, *, num_racers: int, steps: int) -> tuple[int, ...]:
 
 
 def decide(
-    policy: Policy, rung: int, rates: Rates, *, num_racers: int, foresight: Foresight = Foresight()
+    policy: Policy, rung: int, rates: TaskRates, *, num_racers: int, foresight: Foresight = Foresight()
 ) -> dict[str, Decision]:
     """Gives for each racer that runs whether it goes on after rung `rung`, counted from 0.
 
@@ -104,16 +106,16 @@ def decide(
     order = sorted(means, key=lambda name: -means[name])  # of equals the first in the race
     if policy.rule == "halving":
         kept = order[: policy.keep[rung]]
-        return {name: _ranked(order.index(name), len(order), means[name], name in kept) for name in rates}
+        return {name: _ranked(order.index(name), len(order), means[name], goes_on=name in kept) for name in rates}
     leader, *others = order
     lacks = _lacks(policy, rates, leader, others, num_racers)
-    first = Decision(True, f"leads with {100 * means[leader]:.1f}%")
-    decided = {name: _foretold(policy, lacks[name], num_racers, foresight) for name in others}
+    first = Decision(True, f"leads with {100 * means[leader]:.1f}%", means[leader])
+    decided = {name: _foretold(policy, lacks[name], means[name], num_racers, foresight) for name in others}
     return {name: first if name == leader else decided[name] for name in rates}
 
 
-def _ranked(place: int, count: int, mean: float, goes_on: bool) -> Decision:
-    return Decision(goes_on, f"{place + 1} of {count} with {100 * mean:.1f}%")
+def _ranked(place: int, count: int, mean: float, *, goes_on: bool) -> Decision:
+    return Decision(goes_on, f"{place + 1} of {count} with {100 * mean:.1f}%", mean)
 
 
 def _part(policy: Policy, num_racers: int) -> float:
@@ -125,7 +127,7 @@ def _part(policy: Policy, num_racers: int) -> float:
     return policy.error / (num_racers * (num_racers - 1) * len(policy.shares)) / 2
 
 
-def _lacks(policy: Policy, rates: Rates, leader: str, others: Sequence[str], num_racers: int) -> dict[str, float]:
+def _lacks(policy: Policy, rates: TaskRates, leader: str, others: Sequence[str], num_racers: int) -> dict[str, float]:
     """Gives what each surely lacks of the leader's rate, 0 or less where that is not sure."""
     if not others:
         return {}
@@ -134,45 +136,87 @@ def _lacks(policy: Policy, rates: Rates, leader: str, others: Sequence[str], num
     return dict(zip(others, bounds.tolist(), strict=True))
 
 
-def _foretold(policy: Policy, lack: float, num_racers: int, foresight: Foresight) -> Decision:
+def _foretold(policy: Policy, lack: float, mean: float, num_racers: int, foresight: Foresight) -> Decision:
     """Decides on one racer by what its lack foretells."""
     if lack <= 0:
-        return Decision(True, "not surely behind the leader")
+        return Decision(True, "not surely behind the leader", mean)
     ahead = foresight.slope * lack
     chance = (0.0 if ahead > 0 else 1.0) if foresight.spread == 0 else NormalDist().cdf(-ahead / foresight.spread)
     said = f"at least {100 * lack:.1f} points behind, ends best with a chance of {100 * chance:.2g}%"
-    return Decision(chance > _part(policy, num_racers), said)
+    return Decision(chance > _part(policy, num_racers), said, mean)
 
+
+def smallest_lead(policy: Policy, *, num_racers: int, num_tasks: int) -> float:
+    """Gives the smallest lead in rates that `safe` can be sure of on so many tasks, 1 where it is sure of none.
+
+    For differences of single tasks that deviate by TASK_DEVIATION, as rates of a few samples do.
+    """
+    noise = np.random.default_rng(0).normal(0.0, TASK_DEVIATION, size=num_tasks)
+    noise = np.clip(noise - noise.mean(), -1.0, 1.0)
+    for lead in np.arange(0.005, 1.0, 0.005):
+        rows = np.clip(noise + lead, -1.0, 1.0)
+        if anytime_lower_bounds(rows, error=_part(policy, num_racers))[-1] > 0:
+            return float(lead)
+    return 1.0
+
+
+def tasks_for_lead(policy: Policy, lead: float, *, num_racers: int) -> int:
+    """Gives about how many tasks show that lead. Raises ValueError for a lead that a million do not show."""
+    num_tasks = 16
+    while smallest_lead(policy, num_racers=num_racers, num_tasks=num_tasks) > lead:
+        num_tasks = math.ceil(num_tasks * 1.25)
+        if num_tasks > 1_000_000:
+            raise ValueError(f"no number of tasks shows a lead of {lead}")
+    return num_tasks
+
+
+TASK_DEVIATION = 0.35
+"""Of the difference of two racers on one task."""
 
 FAULT_STEPS = 20
 """Over so many of the last steps a fault is looked for."""
+WATCHED = ("train/loss", "train/grad_norm", "train/entropy", "train/kl", "rollout/outcome_mean")
+"""Metrics that are numbers as long as all is well."""
+FEWEST_NORMS = 5
+"""So many gradients there must be before one can be called too large."""
 
 
 def fault(lines: Sequence[Mapping[str, float]], *, kl_limit: float = 5.0, blow_up: float = 100.0) -> str:
-    """Says what is broken in a racer by its metrics, "" where nothing is: it is then killed, whatever its score.
+    """Says what is broken in a racer after the last of these metrics, "" where nothing is: it is then killed.
 
     A number that is not finite; over the last FAULT_STEPS steps no group with a signal, or an entropy below a hundredth
     of what it began with; a KL above `kl_limit` nats a token; a gradient `blow_up` times the median of those before.
     """
     if not lines:
         return ""
-    watched = ("train/loss", "train/grad_norm", "train/entropy", "train/kl", "rollout/outcome_mean")
-    last = lines[-1]
-    for key in watched:
+    last, window = lines[-1], lines[-FAULT_STEPS:]
+    at = f"at step {int(last['step']) + 1}"
+    for key in WATCHED:
         if key in last and not np.isfinite(last[key]):
-            return f"{key} is {last[key]} at step {int(last['step']) + 1}"
-    window = lines[-FAULT_STEPS:]
+            return f"{key} is {last[key]} {at}"
     if last.get("train/kl", 0.0) > kl_limit:
-        return f"train/kl is {last['train/kl']:.3g} nats a token, above {kl_limit:g}"
-    if len(lines) < 2 * FAULT_STEPS:
-        return ""
-    if all(line.get("rollout/informative_rate", 1.0) == 0 for line in window):
-        return f"no group had a signal for {FAULT_STEPS} steps"
-    begun = float(np.mean([line.get("train/entropy", 0.0) for line in lines[:FAULT_STEPS]]))
-    now = float(np.mean([line.get("train/entropy", 0.0) for line in window]))
-    if begun > 0 and now < begun / 100:
-        return f"train/entropy fell from {begun:.3g} to {now:.3g}"
-    norms = [line["train/grad_norm"] for line in lines[:-1] if "train/grad_norm" in line]
-    if norms and last.get("train/grad_norm", 0.0) > blow_up * float(np.median(norms)) > 0:
-        return f"train/grad_norm is {last['train/grad_norm']:.3g}, {blow_up:g} times its median and more"
+        return f"train/kl is {last['train/kl']:.3g} nats a token {at}, above {kl_limit:g}"
+    norms = [line["train/grad_norm"] for line in lines[:-1] if line.get("train/grad_norm", 0.0) > 0]
+    if len(norms) >= FEWEST_NORMS and last.get("train/grad_norm", 0.0) > blow_up * float(np.median(norms)):
+        return f"train/grad_norm is {last['train/grad_norm']:.3g} {at}, {blow_up:g} times its median and more"
+    if len(window) == FAULT_STEPS and all(line.get("rollout/informative_rate", 1.0) == 0 for line in window):
+        return f"no group had a signal for {FAULT_STEPS} steps, {at}"
+    begun = _entropy(lines[:FAULT_STEPS])
+    if len(lines) >= 2 * FAULT_STEPS and begun > 0 and _entropy(window) < begun / 100:
+        return f"train/entropy fell from {begun:.3g} to {_entropy(window):.3g} {at}"
     return ""
+
+
+def first_fault(lines: Sequence[Mapping[str, float]], *, known: int = 0) -> tuple[int, str]:
+    """Gives how many steps a racer had made at its first fault, and the fault; (0, "") where there is none.
+
+    The first `known` steps are known to be sound. What is found does not depend on when one looks.
+    """
+    for count in range(known + 1, len(lines) + 1):
+        if why := fault(lines[:count]):
+            return count, why
+    return 0, ""
+
+
+def _entropy(lines: Sequence[Mapping[str, float]]) -> float:
+    return float(np.mean([line.get("train/entropy", 0.0) for line in lines]))

@@ -127,10 +127,10 @@ def simulate(
 
     The one chosen is the best of those that ran to the end, by what was measured there.
     """
-    rng = np.random.default_rng(seed)
+    worlds, rng = np.random.default_rng(seed), np.random.default_rng((seed, 1))  # The same races for every rule.
     regrets, lost, paused, costs = [], 0, 0, []
     for _ in range(num_races):
-        race = draw_race(world, num_racers, rng)
+        race = draw_race(world, num_racers, worlds)
         if isinstance(rule, Policy):
             ended, cost = run_policy(rule, race, world)
         elif rule == "asha":
