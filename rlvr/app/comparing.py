@@ -33,17 +33,12 @@ NOT_COMPARED = ("name", "runs", "replace", "evaluation")
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One side: what was measured, of which stage, and the recipe of its run. `name` is RUN, or RUN/STAGE."""
+    """One side: what was measured, of which stage and how, and the recipe of its run. `name` is RUN/STAGE."""
 
     name: str
     found: Measurement
+    evaluation: EvaluateConfig
     recipe: Recipe
-
-    @property
-    def evaluation(self) -> EvaluateConfig:
-        """How it was measured."""
-        assert self.recipe.evaluation is not None, f"{self.name} was measured"
-        return self.recipe.evaluation
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +92,7 @@ def compare(first: Path, second: Path) -> tuple[Comparison, tuple[Measured, Meas
     if not pairs:
         raise RunError(
             f"{a.name} and {b.name} were asked no task in common",
-            hint="measure both on the same [evaluation]: rlvr evaluate CHECKPOINT --data …",
+            hint="give both recipes one [evaluation]",
         )
     greedy = {name: _paired(a.found.greedy.get(name, {}), b.found.greedy.get(name, {})) for name in pairs}
     moved = {name: (_risen(*pair), _risen(*pair[::-1])) for name, pair in greedy.items()}
@@ -145,8 +140,13 @@ def _open(path: Path) -> Measured:
     around = next((Run(at) for at in (folder, folder.parent) if is_run(at) and "recipe" in Run(at).config()), None)
     if around is None:
         raise RunError(f"{path} lies in no run with a recipe", hint="give a run folder, or the folder of its stage")
+    recipe = from_json(around.config()).in_force
+    own = next((s for n, s in enumerate(recipe.stage, start=1) if stage.name == f"{n}-{s.name or s.kind}"), None)
+    evaluation = own if isinstance(own, EvaluateConfig) else recipe.evaluation
+    if evaluation is None:
+        raise RunError(f"{stage} was measured in a way that its recipe does not say", hint="another version made it")
     name = around.path.name if stage == around.path else f"{around.path.name}/{stage.name}"
-    return Measured(name, read_measurement(Run(place)), from_json(around.config()).in_force)
+    return Measured(name, read_measurement(Run(place)), evaluation, recipe)
 
 
 def _place(stage: Path) -> Path | None:
@@ -155,15 +155,22 @@ def _place(stage: Path) -> Path | None:
 
 def _refuse_other_tasks(a: Measured, b: Measured) -> None:
     """Raises RunError where a source was read in two ways: its tasks would have the same names and be others."""
-    theirs = {(entry.source, entry.split, entry.path): entry.options for entry in b.evaluation.data}
-    for entry in a.evaluation.data:
-        options = theirs.get((entry.source, entry.split, entry.path), entry.options)
-        if dict(options) != dict(entry.options):
+    ours, theirs = _asked(a), _asked(b)
+    for place in ours.keys() & theirs.keys():
+        if not any(options in theirs[place] for options in ours[place]):
             raise RunError(
-                f"{entry.source} is asked with {dict(entry.options)} in {a.name} and with {dict(options)} in {b.name}: "
-                "these are other tasks",
-                hint="measure both with one [evaluation]: rlvr evaluate CHECKPOINT --data …",
+                f"{place[0]} is asked with {ours[place][0]} in {a.name} and with {theirs[place][0]} in {b.name}: these "
+                "are other tasks",
+                hint="give both recipes one [evaluation], and train again; a run is measured as its recipe says",
             )
+
+
+def _asked(side: Measured) -> dict[tuple[str, str, str], list[dict[str, Any]]]:
+    """Gives for each place that tasks come from the options with which it is read, once or several times."""
+    found: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
+    for entry in side.evaluation.data:
+        found.setdefault((entry.source, entry.split, entry.path), []).append(dict(entry.options))
+    return found
 
 
 def _paired(a: Mapping[str, float], b: Mapping[str, float]) -> tuple[list[float], list[float]]:
@@ -322,8 +329,8 @@ def write_comparison_page(found: Comparison, sides: tuple[Measured, Measured], p
         sentences=sentences(found),
         legend=(found.first, found.second),
         charts=charts,
-        note="pass@k is the chance that one of k samples is right, with its 95% interval over tasks. Where the lines "
-        "meet at large k, the second finds more often what the first could find too.",
+        note="pass@k is the chance that one of k samples is right, with its 95% interval, over all tasks that a side "
+        "was asked. Where the lines meet at large k, the second finds more often what the first could find too.",
         key="compare",
     )
     write_output(path, encode(page))

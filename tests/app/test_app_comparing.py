@@ -143,6 +143,25 @@ def test_other_tasks_are_refused(
     assert said in capsys.readouterr().err
 
 
+def test_a_source_that_is_read_twice_is_compared_with_itself(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one = '{source = "arithmetic", split = "evaluation", limit = 40, options = {seed = 7}}'
+    other = '{source = "arithmetic", split = "evaluation", limit = 40, options = {seed = 8}}'
+    run = write_run(tmp_path / "a", measured({"d": rates(1, 0.5)}), words=(f"evaluation.data=[{one}, {other}]",))
+    assert compared(capsys, run, run)["domains"]["d"]["change"]["mean"] == 0.0
+
+
+def test_a_stage_of_kind_evaluate_is_compared_as_it_was_asked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    a = write_run(tmp_path / "a", measured({"d": rates(1, 0.5)}))
+    stage = '[{kind = "evaluate", name = "sft", data = ["gsm8k:test"], samples = 9}]'
+    found = measured({"d": rates(1, 0.5)})
+    b = write_run(tmp_path / "b", found, found, words=(f"stage={stage}",))
+    assert "evaluation.samples is 4 in the first and 9 in the second" in compared(capsys, a, b)["notes"]
+
+
 def test_what_was_not_measured_or_is_no_run_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = write_run(tmp_path / "a")
     assert main(["compare", str(run), str(run)]) != 0
