@@ -13,9 +13,10 @@ from rich.console import Console
 from rich.table import Table
 
 from rlvr.app.plan import make_plan
-from rlvr.app.race.race import RacePlan, Racer, make_race, run_race
+from rlvr.app.race.race import make_race, run_race
 from rlvr.app.race.racer import RACE, half
 from rlvr.app.race.result import print_result, result_of, write_page
+from rlvr.app.race.state import RacePlan, Racer
 from rlvr.app.sandboxing import fitted
 from rlvr.app.wiring import load_items
 from rlvr.config.reading import Resolved, read_recipe

@@ -9,16 +9,16 @@ import hashlib
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import TypeAdapter
 
 from rlvr.app.pipeline import resume, start
 from rlvr.app.race.local import LocalExecutor, log_of
 from rlvr.app.race.racer import measured, place_name
+from rlvr.app.race.state import Fault, RacePlan, Racer, State, plan_from, state_from
 from rlvr.config.reading import Resolved, from_json, resolved_json
 from rlvr.config.rlvr import RlvrConfig
 from rlvr.errors import RecipeError, RunError
@@ -28,7 +28,7 @@ from rlvr.runs.provenance import collect
 from rlvr.runs.report import REPORT, read_report
 from rlvr.stages.evaluate import Measurement
 from rlvr.stages.race.executor import Ended, Executor, Job
-from rlvr.stages.race.policy import Decision, Foresight, Policy, TaskRates, decide, first_fault
+from rlvr.stages.race.policy import TaskRates, decide, first_fault
 
 PLAN, DECISIONS = "race.json", "decisions.json"
 SOLVED = "rollout/solved_rate/"
@@ -38,53 +38,6 @@ LINE_SECONDS = 15.0
 """So often a line says how far the racers are."""
 TRIES = 3
 """How often a job whose process failed is started in all."""
-
-
-@dataclass(frozen=True, slots=True)
-class Racer:
-    """One of a race: its name, the seed, and the overrides of the recipe that make it an alternative."""
-
-    name: str
-    seed: int
-    overrides: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class RacePlan:
-    """What was asked: the racers in order, the policy with the steps of its rungs, how far rungs tell the end, how many
-    run at once on how many GPUs, and for how many steps more the winner goes on."""
-
-    racers: tuple[Racer, ...]
-    policy: Policy
-    rungs: tuple[int, ...]
-    steps: int
-    foresight: Foresight
-    at_once: int
-    num_gpus: int
-    cook: int
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """Why a racer was killed, and after how many steps."""
-
-    steps: int
-    why: str
-
-
-@dataclass(slots=True)
-class State:
-    """How the race stands: what was decided at each rung, the faults of those that were killed, and the domains that
-    the race is decided on, those that were trained until the first rung."""
-
-    decisions: list[dict[str, Decision]] = field(default_factory=list)
-    faults: dict[str, Fault] = field(default_factory=dict)
-    domains: tuple[str, ...] = ()
-
-    def running(self, plan: RacePlan) -> list[str]:
-        """Who goes on, in the order of the race."""
-        paused = {name for found in self.decisions for name, decision in found.items() if not decision.goes_on}
-        return [racer.name for racer in plan.racers if racer.name not in paused and racer.name not in self.faults]
 
 
 Say = Callable[[str], None]
@@ -121,9 +74,8 @@ def is_race(folder: Path) -> bool:
 def read_race(folder: Path) -> tuple[RacePlan, State, dict[str, Path]]:
     """Gives what was asked, how the race stands, and where each racer's run lies."""
     race = Run(folder)
-    plan = TypeAdapter(RacePlan).validate_python(race.read_json(PLAN)["plan"])
-    stored = race.read_json(DECISIONS) if (folder / DECISIONS).is_file() else {}
-    state = TypeAdapter(State).validate_python(stored)
+    plan = plan_from(race.read_json(PLAN)["plan"])
+    state = state_from(race.read_json(DECISIONS)) if (folder / DECISIONS).is_file() else State()
     return plan, state, {racer.name: folder / "racers" / racer.name for racer in plan.racers}
 
 

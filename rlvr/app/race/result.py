@@ -9,8 +9,9 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from rlvr.app.race.race import RacePlan, State, metrics_of, rates_at, read_race, stage_folder, winner_of
+from rlvr.app.race.race import metrics_of, rates_at, read_race, stage_folder, winner_of
 from rlvr.app.race.racer import place_name
+from rlvr.app.race.state import RacePlan, State
 from rlvr.models.checkpoint import latest_checkpoint
 from rlvr.runs.atomic import encode, replace_file
 from rlvr.runs.folder import Run, is_run
