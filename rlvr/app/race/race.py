@@ -10,12 +10,13 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from rlvr.app.pipeline import resume, start
+from rlvr.app.pipeline import DONE, resume, start
 from rlvr.app.race.local import LocalExecutor, log_of
 from rlvr.app.race.racer import measured, place_name
 from rlvr.app.race.state import Fault, RacePlan, Racer, State, plan_from, state_from
@@ -130,7 +131,7 @@ def _shared(folder: Path, resolved: Resolved) -> tuple[Path, dict[str, str]]:
 
 
 def _checkpoint_of(stage: Path) -> str:
-    path = Path(str(Run(stage).read_json("done.json")["checkpoint"]))
+    path = Path(str(Run(stage).read_json(DONE)["checkpoint"]))
     return str(path if path.is_absolute() else stage / path)
 
 
@@ -165,8 +166,9 @@ def _with(resolved: Resolved, changes: Mapping[str, Any]) -> Resolved:
     return Resolved(resolved.recipe.model_copy(update=dict(changes)), {}, resolved.source, resolved.left_out)
 
 
+@cache
 def stage_folder(place: Path) -> Path:
-    """The folder of a racer's stage."""
+    """The folder of a racer's stage. Asked at every poll, and the same for as long as the run is there."""
     stage = from_json(Run(place).config()).recipe.stage[0]
     return place / f"1-{stage.name or stage.kind}"
 
