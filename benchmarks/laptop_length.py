@@ -16,7 +16,7 @@ from typing import Any
 
 from trials import LAST_STAGE, RECIPE, ROOT, Outcome, Trial, run_all
 
-from rlvr.app.analyzing import analyze_length
+from rlvr.app.analyze.length import analyze_length
 
 DOMAIN = "arithmetic"
 AGGREGATIONS = ("token_mean", "sequence_mean", "constant")

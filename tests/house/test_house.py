@@ -268,7 +268,7 @@ def test_both_readmes_give_the_same_commands() -> None:
 
 
 def test_commands_of_the_documentation_exist() -> None:
-    from rlvr.app.cli import VERBS
+    from rlvr.app.verbs import VERBS
 
     targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
     found = commands(readme("README.md"))

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from tiny import completion, task
 
-from rlvr.app.analyzing import sentences
+from rlvr.app.analyze.length import sentences
 from rlvr.app.cli import main
 from rlvr.config.reading import read_recipe, resolved_json
 from rlvr.runs.folder import Run

@@ -1,0 +1,1 @@
+"""`rlvr analyze WORD RUN`: one question about a run, answered with figures and a page."""
