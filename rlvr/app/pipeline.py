@@ -1,15 +1,8 @@
-"""A recipe from end to end: the base is measured, then each stage trains, is measured and hands its checkpoint on.
-
-A reward model is no policy: later stages find it by its stage's name, and the next one goes on with the policy before.
-"""
+"""A recipe from end to end: a run's folder is made, or opened again, and taken through all stages."""
 
 import hashlib
-import logging
-import math
 import os
 from collections.abc import Sequence
-from collections.abc import Set as AbstractSet
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,40 +10,29 @@ import torch
 from rich.console import Console
 
 from rlvr import keyed
+from rlvr.app.chain import BASE, DONE, add_stage, begin_chain
 from rlvr.app.export import export_model
+from rlvr.app.gating import gate_of, stop_where_asked
 from rlvr.app.importing import import_from
-from rlvr.app.meter import Meter
 from rlvr.app.progress import Progress
 from rlvr.app.sandboxing import fitted, left_out_line
 from rlvr.app.trust import audits_of, versions_of
-from rlvr.app.wiring import STAGES, House, load_items, make_parts, open_house
-from rlvr.config.data import EvaluateConfig
+from rlvr.app.wiring import House, load_items, open_house
 from rlvr.config.reading import Resolved, continued, from_json, resolved_json
 from rlvr.config.schema import NewModelConfig, Recipe
-from rlvr.config.supervised import PretrainConfig, RewardModelConfig
+from rlvr.config.supervised import PretrainConfig
 from rlvr.data.rows import data_files
 from rlvr.errors import ModelError, RunError
 from rlvr.models.checkpoint import latest_checkpoint, save_checkpoint
 from rlvr.models.policy import create_model
 from rlvr.models.tokenizer import check_reload, train_tokenizer
-from rlvr.runs.folder import CHECKPOINTS, CONFIG, PROVENANCE, Run
+from rlvr.runs.folder import CONFIG, PROVENANCE, Run
 from rlvr.runs.lock import locked
 from rlvr.runs.page.page import PAGE, write_page
 from rlvr.runs.provenance import collect
-from rlvr.runs.report import REINFORCED, SEEN, DomainReport, StageReport, write_report
-from rlvr.runs.sinks import SINKS
-from rlvr.runs.summary import condition_table, gain_lines, headline, report_table
-from rlvr.stages.beyond import beyond_ancestors
-from rlvr.stages.conditions import problem_lines, read_conditions
-from rlvr.stages.evaluate import RESULT, Change, Measurement, changes_between, measure, read_measurement
-from rlvr.stages.iterate import ROUND, measuring_lines, round_lines
-from rlvr.stages.parts import last_checkpoint, whole
-from rlvr.stages.reward_model import accuracy_line, read_accuracy
+from rlvr.runs.report import StageReport, write_report
+from rlvr.runs.summary import gain_lines, headline, report_table
 
-log = logging.getLogger(__name__)
-
-BASE = "0-base"
-DONE = "done.json"
 TABLE_COLUMNS = 100
 
 
@@ -95,40 +77,17 @@ def _all_stages(run: Run, resolved: Resolved) -> Path:
     recipe = resolved.in_force
     with Progress() as progress:
         house = open_house(recipe)
-        current = _base(house, run)
-        base = _measured(house, run.child(BASE), recipe.evaluation, checkpoint=current, parent=None)
-        results = [("base", base)]
-        reports = [_report(run.child(BASE), "base", current, set(), results, ())]
-        trained: set[str] = set()
-        parent, goes_on = current, list[str]()
+        chain = begin_chain(house, run, _base(house, run))
         for number, stage in enumerate(recipe.stage, start=1):
-            name = stage.name or stage.kind
-            child = run.child(f"{number}-{name}")
-            if not getattr(stage, "continues", False):
-                parent, goes_on = current, []
-            made = _trained(house, child, progress, stage, begin=current, parent=parent)
-            progress.note(f"{name}: {made}")
-            trained |= set(child.read_json(DONE)["domains"])
-            if isinstance(stage, RewardModelConfig):
-                house.reward_models[name] = made
-                results.append((name, replace(results[-1][1], kl=None)))  # The policy is the one from before.
-                if accuracy := read_accuracy(child):
-                    progress.note(f"{name}: {accuracy_line(accuracy)}")
-            else:
-                current = made
-                for line in round_lines(child):
-                    progress.note(f"{name}: {line}")
-                config = stage if isinstance(stage, EvaluateConfig) else recipe.evaluation
-                results.append((name, _measured(house, child, config, checkpoint=current, parent=parent)))
-            reports.append(_report(child, stage.kind, current, trained, results, goes_on))
-            goes_on.append(name)
-            write_report(run, reports)
+            add_stage(chain, house, run.child(f"{number}-{stage.name or stage.kind}"), progress, stage)
+            write_report(run, chain.reports)
             write_page(run)
+            stop_where_asked(gate_of(recipe, stage), chain.reports[-1])
         house.scorer.close()
     if recipe.export:
-        export_model(run, current, recipe, reports)
+        export_model(run, chain.current, recipe, chain.reports)
     run.event("ended")
-    _print(run, reports, left_out_line(resolved))
+    _print(run, chain.reports, left_out_line(resolved))
     return run.path
 
 
@@ -176,113 +135,6 @@ def _tokenizer_documents(recipe: Recipe, new: NewModelConfig) -> Sequence[Any]:
             hint='model.new.tokenizer.data=["SOURCE:SPLIT"]',
         )
     return load_items("document", data)
-
-
-def _trained(house: House, run: Run, progress: Progress, stage: Any, *, begin: Path, parent: Path) -> Path:
-    """Runs one stage from `begin`, or gives the checkpoint of one that is done.
-
-    `parent` is what the stage is compared with: `begin`, unless it continues another, with which it shares it.
-    """
-    if done := _done(run):
-        return done
-    found = last_checkpoint(run)
-    meter = Meter()
-    start = begin if isinstance(stage, RewardModelConfig) else found or begin
-    parts = make_parts(house, start=start, parent=parent, stage=stage)
-    run.fsync = False  # Each checkpoint waits for the metrics before it; a kill loses nothing either way.
-    listener = progress.stage(run.path.name)
-    run.listeners += [listener, *(SINKS[name](run) for name in house.recipe.sinks)]
-
-    def announce(steps: int, first: int) -> None:
-        meter.add([*measuring_lines(run), *(line for line in run.metrics() if line["step"] < first)])
-        listener.expect(steps, first)
-        if first == 0 and (conditions := read_conditions(run)):
-            progress.show(condition_table(conditions))
-            for line in problem_lines(conditions):
-                progress.note(line if stage.conditions.required else f"{line}. It is trained all the same.")
-
-    checkpoint = STAGES[stage.kind](replace(parts, announce=announce), stage, run)
-    inside = checkpoint.path.is_relative_to(run.path)
-    run.write_json(
-        DONE,
-        {
-            "checkpoint": str(checkpoint.path.relative_to(run.path) if inside else checkpoint.path),
-            "step": checkpoint.step,
-            "domains": list(checkpoint.domains),
-            **meter.durations(),
-        },
-    )
-    return checkpoint.path
-
-
-def _done(run: Run) -> Path | None:
-    """Gives the checkpoint of a stage that ended; None when it did not, or when that checkpoint is no longer whole."""
-    if not (run.path / DONE).is_file():
-        return None
-    path = Path(run.read_json(DONE)["checkpoint"])
-    # A checkpoint that the stage only passed on is named from the working directory.
-    if not (path.parts[0] == CHECKPOINTS or path.parts[0].startswith(ROUND)):
-        return path
-    return run.path / path if whole(run, run.path / path, DONE) else None
-
-
-def _measured(
-    house: House, run: Run, config: EvaluateConfig | None, *, checkpoint: Path, parent: Path | None
-) -> Measurement:
-    """Measures a checkpoint, or reads what was measured; nothing where there is no evaluation."""
-    if config is None:
-        return Measurement({}, (), None, None)
-    place = run if (run.path / RESULT).is_file() else run.child("evaluation")
-    if (place.path / RESULT).is_file():
-        return read_measurement(place)
-    return measure(make_parts(house, start=checkpoint, parent=parent, stage=config), config, place)
-
-
-def _report(
-    run: Run,
-    kind: str,
-    checkpoint: Path,
-    trained: AbstractSet[str],
-    results: Sequence[tuple[str, Measurement]],
-    goes_on: Sequence[str],
-) -> StageReport:
-    """Gives a stage's part of the report: the last of `results`, and what it gained over the ones before.
-
-    The last of those before, which it goes on from, are no ancestors: what it is beyond was known before them.
-    """
-    (*ancestors, (name, found)) = results
-    changes = changes_between(ancestors[-1][1], found) if ancestors else {}
-    domains = {
-        domain: replace(_changed(report, changes.get(domain)), trained=domain.removesuffix(SEEN) in trained)
-        for domain, report in found.domains.items()
-    }
-    rollouts = [line for line in run.metrics() if "rollout/informative_rate" in line]
-    drawn = math.fsum(line["rollout/prompts_drawn"] for line in rollouts)
-    informative = math.fsum(line["rollout/informative_rate"] * line["rollout/prompts_drawn"] for line in rollouts)
-    done: dict[str, Any] = {"cpu_seconds": 0.0, "elapsed_seconds": 0.0, "domains": []}
-    done |= run.read_json(DONE) if (run.path / DONE).is_file() else {}
-    return StageReport(
-        name=name,
-        kind=kind,
-        checkpoint=str(checkpoint),
-        cpu_seconds=done["cpu_seconds"],
-        seconds=done["elapsed_seconds"],
-        domains=domains,
-        kl=found.kl,
-        perplexity=found.perplexity,
-        no_signal_rate=1 - informative / drawn if drawn else None,
-        beyond=beyond_ancestors(ancestors[: len(ancestors) - len(goes_on)], found, done["domains"])
-        if kind in REINFORCED
-        else {},
-        conditions=read_conditions(run),
-        continues=tuple(goes_on),
-    )
-
-
-def _changed(report: DomainReport, change: Change | None) -> DomainReport:
-    if change is None:
-        return report
-    return replace(report, gain=change.gain, only_before=change.only_before, only_after=change.only_after)
 
 
 def _provenance(recipe: Recipe) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from rlvr.config.data import CHAT, DataConfig, check_prompt
+from rlvr.config.gate import GateConfig
 from rlvr.config.optimizer import CRITIC_OPTIMIZER, RLVR_OPTIMIZER, OptimizerConfig, optimizer_field, over
 from rlvr.config.section import STAGE_NAME, Section
 
@@ -131,6 +132,7 @@ class _Reinforced(Section):
         default_factory=lambda: CriticConfig.model_validate({}), description="The critic of PPO and its kin."
     )
     optimizer: Annotated[OptimizerConfig, over(RLVR_OPTIMIZER)] = optimizer_field(RLVR_OPTIMIZER)
+    gate: GateConfig | None = Field(None, description="A gate of its own, in the place of [gate].")
 
     @field_validator("prompt")
     @classmethod
@@ -151,6 +153,18 @@ class RlvrConfig(_Reinforced):
     conditions: ConditionsConfig = Field(
         default_factory=lambda: ConditionsConfig.model_validate({}), description="What is measured before it starts."
     )
+    patience: int = Field(
+        0,
+        ge=0,
+        description="Held-out evaluations in a row without a gain that can be told from chance, after which the stage "
+        "ends; 0: it runs all steps.",
+    )
+
+    @model_validator(mode="after")
+    def _patience_sees(self) -> "RlvrConfig":
+        if self.patience and not self.evaluate_every:
+            raise ValueError("patience counts held-out evaluations: set evaluate_every too")
+        return self
 
 
 class IterateConfig(_Reinforced):

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from rlvr.config.data import DataConfig, EvaluateConfig
+from rlvr.config.gate import GateConfig
 from rlvr.config.rlvr import IterateConfig, RlvrConfig
 from rlvr.config.section import NAME, Section
 from rlvr.config.supervised import DpoConfig, PretrainConfig, RewardModelConfig, SftConfig
@@ -114,6 +115,9 @@ class Recipe(Section):
     )
     model: ModelConfig
     evaluation: EvaluateConfig | None = Field(None, description="What is measured on the base and after each stage.")
+    gate: GateConfig | None = Field(
+        None, description="What a stage may cost in other abilities, and what becomes of one that costs more."
+    )
     stage: tuple[StageConfig, ...] = Field(min_length=1, description="The stages, in order.")
 
     @field_validator("verifier")
@@ -123,6 +127,14 @@ class Recipe(Section):
         if len(set(checks)) < len(checks):
             raise ValueError(f"each check may stand there once; got {checks}")
         return value
+
+    @model_validator(mode="after")
+    def _gates_see(self) -> "Recipe":
+        gated = self.gate is not None or any(getattr(stage, "gate", None) for stage in self.stage)
+        seen = self.evaluation is not None and (self.evaluation.data or self.evaluation.text)
+        if gated and not seen:
+            raise ValueError("a gate judges what [evaluation] measures: give it data or text")
+        return self
 
     @field_validator("stage")
     @classmethod

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from rlvr.config.data import DataConfig
+from rlvr.config.gate import GateConfig
 from rlvr.config.optimizer import (
     DPO_OPTIMIZER,
     PRETRAIN_OPTIMIZER,
@@ -43,6 +44,7 @@ class PretrainConfig(_Supervised):
         1.0, ge=0, le=1, description="Weight in the loss of a document's prompt tokens; its text weighs 1."
     )
     optimizer: Annotated[OptimizerConfig, over(PRETRAIN_OPTIMIZER)] = optimizer_field(PRETRAIN_OPTIMIZER)
+    gate: GateConfig | None = Field(None, description="A gate of its own, in the place of [gate].")
 
 
 class SftConfig(_Supervised):
@@ -50,6 +52,7 @@ class SftConfig(_Supervised):
 
     kind: Literal["sft"]
     optimizer: Annotated[OptimizerConfig, over(SFT_OPTIMIZER)] = optimizer_field(SFT_OPTIMIZER)
+    gate: GateConfig | None = Field(None, description="A gate of its own, in the place of [gate].")
 
 
 class DpoConfig(_Supervised):
@@ -83,6 +86,7 @@ class DpoConfig(_Supervised):
     group_size: int = Field(8, ge=2, description="With pairs = policy: completions sampled per task.")
     max_completion_tokens: int = Field(256, ge=1, description="With pairs = policy: tokens of a completion at most.")
     optimizer: Annotated[OptimizerConfig, over(DPO_OPTIMIZER)] = optimizer_field(DPO_OPTIMIZER)
+    gate: GateConfig | None = Field(None, description="A gate of its own, in the place of [gate].")
 
     @model_validator(mode="before")
     @classmethod

@@ -49,6 +49,7 @@ GLOSSARY: dict[str, str] = {
     "eval/completion_tokens_mean/DOMAIN": "Held-out: mean length of a sample in that domain, in tokens.",
     "eval/pairwise_accuracy": "Held-out: share of pairs whose chosen completion gets the higher reward, over prompts.",
     "eval/reward_margin": "Held-out: mean of the chosen minus the rejected completion's reward.",
+    "eval/steps_without_gain": "Held-out: steps over which no gain can be told from chance, paired by task.",
     "eval/kl": "KL from this checkpoint to its parent on its own held-out samples (4 of each task), in nats per token.",
     "eval/perplexity": "Exponential of the mean negative log-likelihood per token of held-out text.",
     "rollout/conditions_pass_at_1/DOMAIN": "Training tasks before RLVR: chance that one sample solves a task.",

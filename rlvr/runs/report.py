@@ -125,12 +125,44 @@ class Condition:
 
 
 @dataclass(frozen=True, slots=True)
+class GateCheck:
+    """One figure of a gate: by how much it is worse than at the stage `against`, and whether that is put up with.
+
+    `loss` and `margin` are shares: of tasks, of completions, of a perplexity; of a KL they are nats per token, and
+    of a gain both are its negative. `verdict` is "kept", "lost" or "not told"; `tasks_needed` so many would tell that
+    nothing was lost, None where that is not known.
+    """
+
+    what: str
+    against: str
+    loss: Interval
+    margin: float
+    verdict: str
+    tasks_needed: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class GateReport:
+    """What the gate said of a stage: why it failed, empty where it passed, and the checkpoint that goes on."""
+
+    failures: tuple[str, ...]
+    checks: tuple[GateCheck, ...]
+    goes_on: str
+
+    @property
+    def passed(self) -> bool:
+        """Whether the stage's own last checkpoint goes on."""
+        return not self.failures
+
+
+@dataclass(frozen=True, slots=True)
 class StageReport:
     """One stage, or the base before all stages.
 
     `kl` is in nats per token from the reference, `perplexity` of held-out text, `no_signal_rate` the share of groups
     that gave no signal: each None where the stage has none. Both durations cover the stage's training. `beyond` (by
-    trained domain) and `conditions` are those of an RLVR stage, empty for any other.
+    trained domain) and `conditions` are those of an RLVR stage, empty for any other. `gate` is None where there is
+    none.
     """
 
     name: str
@@ -145,6 +177,7 @@ class StageReport:
     beyond: Mapping[str, Beyond]
     conditions: tuple[Condition, ...]
     continues: tuple[str, ...] = ()
+    gate: GateReport | None = None
 
 
 def write_report(run: Run, stages: Sequence[StageReport]) -> Path:
@@ -173,6 +206,7 @@ def _read_stage(entry: Mapping[str, Any]) -> StageReport:
             "beyond": {name: _read_beyond(found) for name, found in entry["beyond"].items()},
             "conditions": tuple(read_condition(found) for found in entry["conditions"]),
             "continues": tuple(entry.get("continues", ())),
+            "gate": None if entry.get("gate") is None else read_gate(entry["gate"]),
         }
     )
 
@@ -196,6 +230,12 @@ def read_condition(entry: Mapping[str, Any]) -> Condition:
     rates = {name: Interval(**entry[name]) for name in ("pass_at_1", "pass_at_k", "mixed_rate")}
     paired = None if working is None else Working(**{**working, "gain": Interval(**working["gain"])})
     return Condition(**{**entry, **rates, "working": paired, "problems": tuple(entry["problems"])})
+
+
+def read_gate(entry: Mapping[str, Any]) -> GateReport:
+    """Gives what a gate said from its JSON object."""
+    checks = tuple(GateCheck(**{**check, "loss": Interval(**check["loss"])}) for check in entry["checks"])
+    return GateReport(tuple(entry["failures"]), checks, entry["goes_on"])
 
 
 def _read_beyond(entry: Mapping[str, Any]) -> Beyond:

@@ -1,17 +1,15 @@
 """Evaluation: held-out tasks, asked in several ways; perplexity of held-out text; KL to the parent's weights."""
 
 import logging
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
 
 from rlvr.algorithms.kl import k3
-from rlvr.config.data import DataConfig, EvaluateConfig
-from rlvr.data.chat import encode_document
+from rlvr.config.data import EvaluateConfig
 from rlvr.data.stream import Draw
 from rlvr.engines.base import Engine
 from rlvr.errors import DataError, RunError
@@ -19,9 +17,10 @@ from rlvr.models.policy import context_length
 from rlvr.runs.folder import Record, Run
 from rlvr.runs.report import DomainReport, Readout, read_domain
 from rlvr.stages.parts import Checkpoint, Parts, encoder, sample_groups, usable_tasks
-from rlvr.statistics.intervals import Interval, paired_difference_interval, proportion_interval, rate_interval
+from rlvr.stages.text import TextScores, score_text
+from rlvr.statistics.intervals import Interval, proportion_interval, rate_interval
 from rlvr.statistics.pass_at_k import pass_at_k
-from rlvr.training.batching import Row, weighted_row
+from rlvr.training.batching import Row
 from rlvr.training.learner import measure_logprobs
 from rlvr.training.rollout import MAX_UNSCORED_RATE, refuse_unscored
 from rlvr.training.samples import to_samples
@@ -34,6 +33,8 @@ READOUT_SAMPLES = 2
 """Completions per task of a readout that is not greedy."""
 PASS_AT = (1, 2, 4, 8, 16)
 """The k of pass@k, as far as there are samples."""
+WITHOUT_ANSWER = ("no_answer", "wrong_format")
+"""Of a verdict: nothing was found that could be right."""
 KL_SAMPLES = 4
 """Of how many samples of each task the KL to the parent is measured."""
 
@@ -61,13 +62,16 @@ class Rates:
 class Measurement:
     """What a checkpoint can do. `kl` to the parent in nats per token; None where there is no parent or no text.
 
-    `rates` has one entry per way of asking, in the order of `ways_of`; it is empty where nothing was asked.
+    `rates` has one entry per way of asking, in the order of `ways_of`; it is empty where nothing was asked. `answered`
+    holds by domain and task the share of the samples that ended by themselves and hold an answer, right or wrong.
     """
 
     domains: Mapping[str, DomainReport]
     rates: tuple[Rates, ...]
     kl: float | None
     perplexity: float | None
+    answered: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    text: TextScores = field(default_factory=TextScores)
 
     @property
     def sampled(self) -> Mapping[str, Mapping[str, float]]:
@@ -78,19 +82,6 @@ class Measurement:
     def greedy(self) -> Mapping[str, Mapping[str, float]]:
         """The rates, 0 or 1, of greedy decoding under the first prompt."""
         return self.rates[1].solved if self.rates else {}
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """What became of a domain from one checkpoint to another, on the tasks that both were asked.
-
-    `gain` is the rise of pass@1, paired by task. `only_before` and `only_after` are the shares of tasks of which some
-    sample of that checkpoint is right and none of the other.
-    """
-
-    gain: Interval
-    only_before: float
-    only_after: float
 
 
 def evaluate(parts: Parts, config: EvaluateConfig, run: Run) -> Checkpoint:
@@ -109,11 +100,15 @@ def measure(parts: Parts, config: EvaluateConfig, run: Run) -> Measurement:
         rates = tuple(Rates(way.prompt, way.temperature, solved_rates(groups)) for way, groups in answers.items())
         sampled, first = next(iter(answers.values()), []), config.prompts[0]
         reports = domain_reports(sampled, rates)
+        reference = parts.make_reference() if sampled or config.text else None
+        text = score_text(parts, config.text, reference, microbatch_tokens=config.microbatch_tokens)
         found = Measurement(
             domains={name: report for name, report in reports.items() if _answered(report, first)},
             rates=rates,
-            kl=kl_to_parent(parts, sampled, config),
-            perplexity=perplexity(parts, config.text, config.microbatch_tokens),
+            kl=None if reference is None else kl_to_parent(parts, reference, sampled, config),
+            perplexity=text.perplexity,
+            answered=answered_rates(sampled),
+            text=text,
         )
         record.metrics(metrics_of(found))
     run.write_json(RESULT, asdict(found))
@@ -126,7 +121,9 @@ def read_measurement(run: Run) -> Measurement:
     try:
         domains = {name: read_domain(entry) for name, entry in stored["domains"].items()}
         rates = tuple(Rates(**entry) for entry in stored["rates"])
-        return Measurement(domains, rates, stored["kl"], stored["perplexity"])
+        # Figures that came later: a measurement of before is read all the same.
+        text = TextScores(**{name: tuple(values) for name, values in stored.get("text", {}).items()})
+        return Measurement(domains, rates, stored["kl"], stored["perplexity"], stored.get("answered", {}), text)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise RunError(
             f"{run.path / RESULT} was written by another version of rlvr: {type(error).__name__} {error}",
@@ -223,26 +220,21 @@ def solved_rates(groups: Sequence[Group]) -> dict[str, dict[str, float]]:
     return rates
 
 
+def answered_rates(groups: Sequence[Group]) -> dict[str, dict[str, float]]:
+    """Gives by domain and task the share of completions that ended by themselves and hold an answer, right or wrong."""
+    rates: dict[str, dict[str, float]] = {}
+    for group in groups:
+        answered = [
+            completion.finish == "stop" and verdict.status not in WITHOUT_ANSWER
+            for completion, verdict in zip(group.completions, group.verdicts, strict=True)
+        ]
+        rates.setdefault(group.task.domain, {})[group.task.id] = sum(answered) / len(answered)
+    return rates
+
+
 def accuracy_of(rates: Sequence[float], *, temperature: float) -> Interval:
     """Gives the share right over tasks, from each task's share of right completions in a readout."""
     return rate_interval(rates) if temperature > 0 else proportion_interval(round(sum(rates)), len(rates))
-
-
-def changes_between(before: Measurement, after: Measurement) -> dict[str, Change]:
-    """Gives per domain what changed from one checkpoint to another, where both were asked a task in the same way."""
-    changes: dict[str, Change] = {}
-    if before.rates and after.rates and before.rates[0].prompt != after.rates[0].prompt:
-        return changes
-    for domain, rates in after.sampled.items():
-        older = before.sampled.get(domain, {})
-        pairs = [(older[task], rate) for task, rate in rates.items() if task in older]
-        if pairs:
-            changes[domain] = Change(
-                gain=paired_difference_interval([a for a, _ in pairs], [b for _, b in pairs]),
-                only_before=sum(a > 0 and b == 0 for a, b in pairs) / len(pairs),
-                only_after=sum(a == 0 and b > 0 for a, b in pairs) / len(pairs),
-            )
-    return changes
 
 
 def domain_reports(sampled: Sequence[Group], rates: Sequence[Rates]) -> dict[str, DomainReport]:
@@ -287,10 +279,12 @@ def _answered(report: DomainReport, prompt: str) -> bool:
     return any(readout.prompt == prompt and readout.temperature == 0 for readout in report.readouts)
 
 
-def kl_to_parent(parts: Parts, sampled: Sequence[Group], config: EvaluateConfig) -> float | None:
-    """Gives the KL to the parent's weights in nats per token: the mean k3 over KL_SAMPLES samples of each task."""
-    reference = parts.make_reference()
-    if reference is None or not sampled:
+def kl_to_parent(parts: Parts, reference: Any, sampled: Sequence[Group], config: EvaluateConfig) -> float | None:
+    """Gives the KL to the parent's weights in nats per token: the mean k3 over KL_SAMPLES samples of each task.
+
+    None where nothing was sampled.
+    """
+    if not sampled:
         return None
     samples = to_samples(sampled, drop_truncated=False)[:: max(1, config.samples // KL_SAMPLES)]
     rows = [Row(sample.token_ids, sample.trainable) for sample in samples]
@@ -319,17 +313,6 @@ def _mean_k3(ours: Sequence[FloatArray], theirs: Sequence[FloatArray], rows: Seq
     return divergence / max(1, sum(int(row.trainable.sum()) for row in rows))
 
 
-def perplexity(parts: Parts, text: Sequence[DataConfig], microbatch_tokens: int) -> float | None:
-    """Gives exp of the mean negative log-likelihood per token of all texts, given their prompts; None without any."""
-    if not text:
-        return None
-    encoded = [encode_document(parts.tokenizer, item) for item in parts.load_held_out("document", text)]
-    rows = [weighted_row(ids, ~prompt) for ids, prompt in encoded]
-    found = _logprobs(parts, parts.policy, rows, 1.0, microbatch_tokens)
-    total = sum(float(values.sum(dtype="float64")) for values in found)
-    return math.exp(-total / sum(int(row.trainable.sum()) for row in rows))
-
-
 def metrics_of(found: Measurement) -> dict[str, float]:
     """Gives the measurement as metrics."""
     metrics: dict[str, float] = {}
@@ -345,13 +328,17 @@ def metrics_of(found: Measurement) -> dict[str, float]:
     return metrics
 
 
-def held_out(parts: Parts, config: EvaluateConfig, record: Record, *, version: int) -> dict[str, float]:
-    """Gives pass@1 and pass@16 of the weights as they are now, as metrics of a training step."""
+def held_out(
+    parts: Parts, config: EvaluateConfig, record: Record, *, version: int
+) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
+    """Gives pass@1 and pass@16 of the weights as they are now, as metrics of a training step, and each task's rate."""
     answers = held_out_groups(parts, config, ways_of(config)[:1], record, version=version)
-    reports = domain_reports(next(iter(answers.values()), []), [])
-    return {
+    sampled = next(iter(answers.values()), [])
+    reports = domain_reports(sampled, [])
+    metrics = {
         name: value for domain, report in reports.items() for name, value in _sample_metrics(domain, report).items()
     }
+    return metrics, solved_rates(sampled)
 
 
 def _sample_metrics(domain: str, report: DomainReport) -> dict[str, float]:

@@ -24,10 +24,11 @@ from rlvr.models.checkpoint import load_trainer_state
 from rlvr.models.heads import create_value_model
 from rlvr.models.policy import load_policy, load_reference
 from rlvr.runs.folder import Run
+from rlvr.stages.change import mean_gain
 from rlvr.stages.evaluate import Way, held_out_groups, solved_rates
 from rlvr.stages.parts import Checkpoint, Parts, last_checkpoint, sample_groups, usable_tasks, whole
 from rlvr.stages.rlvr import learn, stream_of, tasks_by_source, warn_of_unknown_domains
-from rlvr.statistics.intervals import Interval, mean_of, paired_difference_interval
+from rlvr.statistics.intervals import Interval
 from rlvr.training.rollout import refuse_unscored
 from rlvr.types import Group
 
@@ -60,7 +61,7 @@ def iterate(parts: Parts, config: IterateConfig, run: Run) -> Checkpoint:
             verdicts.append(f"round {number}: no task is within reach")
             break
         after = _measured(parts, config, run.child(f"{ROUND}{number}"), made.path)
-        gain = _gain(before, after, made.domains)
+        gain = mean_gain(before, after, made.domains)
         verdicts.append(f"round {number}: {_said(gain, last=number == config.rounds)}")
         if gain is not None and gain.high < 0:
             ended = replace(ended, domains=made.domains)
@@ -202,16 +203,6 @@ def _measured(parts: Parts, config: IterateConfig, run: Run, path: Path) -> Rate
         rates = solved_rates(held_out_groups(parts, evaluation, [way], record)[way])
     run.write_json(RATES, {"checkpoint": path.name, "rates": rates})
     return rates
-
-
-def _gain(before: Rates, after: Rates, domains: Sequence[str]) -> Interval | None:
-    """Gives the mean rise of pass@1 over the domains that were trained on and measured; None where there is none."""
-    gains = []
-    for domain in domains:
-        old, new = before.get(domain, {}), after.get(domain, {})
-        if common := [task for task in old if task in new]:
-            gains.append(paired_difference_interval([old[t] for t in common], [new[t] for t in common]))
-    return mean_of(gains) if gains else None
 
 
 def _within_reach(parts: Parts, config: IterateConfig, once: RlvrConfig, run: Run) -> frozenset[str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rlvr.config.data import CHAT, PROBLEM, DataConfig, EvaluateConfig
+from rlvr.config.gate import GateConfig
 from rlvr.config.optimizer import OptimizerConfig
 from rlvr.data.chat import encode_plain_prompt, encode_prompt, stop_token_ids
 from rlvr.data.sources import Kind
@@ -17,13 +18,16 @@ from rlvr.errors import CheckpointError
 from rlvr.models.checkpoint import latest_checkpoint, load_trainer_state, save_checkpoint
 from rlvr.models.optim import Optimizer
 from rlvr.models.policy import context_length
-from rlvr.runs.folder import Run
+from rlvr.runs.folder import CHECKPOINTS, Run
 from rlvr.runs.publish import damages
 from rlvr.training.intake import Intake, take_in
 from rlvr.training.rollout import Scores, Shape, complete_groups
 from rlvr.types import Check, Group, IntArray, Task
 
 log = logging.getLogger(__name__)
+
+PASSED = "passed"
+"""The folder, in a stage's, with the last checkpoint that a gate let pass while the stage trained."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,9 @@ class Parts:
     `weights` multiply the advantages of tasks by how their answers can be checked; one that is not named weighs 1.
     `make_engine(max_length)` gives an engine for sequences of up to that many tokens. A stage calls
     `announce(steps, first)` once it knows how many steps it has and with which it goes on.
+    `gate` says what held-out evaluations may lose while a stage trains, None where nothing is said; `earlier` holds
+    the rates (domain, task, share solved) of the checkpoints before by name, the stage's parent last, against which
+    that is; empty where nothing was measured.
     `until` is the step after which RLVR stops for now, its schedule being that of all steps; None: it runs to its end.
     """
 
@@ -69,6 +76,8 @@ class Parts:
     seed: int
     dtype: str
     until: int | None = None
+    gate: GateConfig | None = None
+    earlier: Sequence[tuple[str, Mapping[str, Mapping[str, float]]]] = ()
 
 
 def domains_of(items: Sequence[Any]) -> tuple[str, ...]:
@@ -116,15 +125,21 @@ def restore(run: Run) -> tuple[int, Path | None, dict[str, Any]]:
     return int(state["step"]), path, state
 
 
-def save(parts: Parts, run: Run, step: int, state: Mapping[str, Any]) -> Path:
-    """Publishes the policy and `state` after that many steps, once their records are on the disk; gives the folder."""
+def save(
+    parts: Parts, run: Run, step: int, state: Mapping[str, Any], *, place: str = CHECKPOINTS, keep: int = 2
+) -> Path:
+    """Publishes the policy and `state` after that many steps, once their records are on the disk; gives the folder.
+
+    It lies in the run's folder `place`, where the newest `keep` stay.
+    """
     run.sync()
     return save_checkpoint(
-        run.checkpoints,
+        run.path / place,
         step,
         model=parts.policy,
         tokenizer=parts.tokenizer,
         trainer_state={"step": step, **state},
+        keep=keep,
     )
 
 

@@ -18,8 +18,9 @@ from rlvr.models.checkpoint import load_trainer_state
 from rlvr.models.heads import value_map
 from rlvr.runs.folder import Run
 from rlvr.stages.conditions import measure_conditions, require
-from rlvr.stages.evaluate import held_out, kl_of_samples
-from rlvr.stages.parts import Checkpoint, Parts, domains_of, restore, save, usable_tasks
+from rlvr.stages.evaluate import kl_of_samples
+from rlvr.stages.parts import PASSED, Checkpoint, Parts, domains_of, restore, save, usable_tasks
+from rlvr.stages.watch import Watch
 from rlvr.training.control import with_shuffled_rewards
 from rlvr.training.critic import Critic
 from rlvr.training.intake import Intake
@@ -28,7 +29,7 @@ from rlvr.training.reward_scores import score_metrics
 from rlvr.training.rollout import Rollout, Shape, generate_groups, refuse_unscored
 from rlvr.training.samples import to_samples, with_advantages
 from rlvr.training.value_head import ValueHead
-from rlvr.types import Completion, Task, Verdict
+from rlvr.types import Completion, StepReport, Task, Verdict
 from rlvr.verifiers.shaping import missing_end, scale, soft_overlong
 
 log = logging.getLogger(__name__)
@@ -70,7 +71,8 @@ def learn(
     engine = parts.make_engine(intake.longest_prompt + config.max_completion_tokens)
     parent = parts.make_reference() if config.kl_groups and not row.needs_reference else None
     rollout_of = partial(_rollout, parts=parts, config=config, row=row, intake=intake, tasks=tasks)
-    end = min(config.steps, parts.until or config.steps)
+    watch = Watch(parts, config, run, domains_of(intake.tasks), steps_done=step_now)
+    done, end = step_now, step_now if watch.stops else min(config.steps, parts.until or config.steps)
     for step in range(step_now, end):
         if row.reference_every and before + step and (before + step) % row.reference_every == 0:
             learner.renew_reference()
@@ -80,23 +82,31 @@ def learn(
             record.rollouts(rollout.groups, split="train")
             refuse_unscored(rollout.groups, config.max_unscored_rate)
             lesson = _lesson(rollout, config, row, seed=parts.seed, step=before + step)
-            samples = to_samples(lesson.kept if row.refill else lesson.groups, drop_truncated=row.drop_truncated)
-            measured = learner.measure(samples)
-            weights = {group.draw_index: parts.weights.get(group.task.check, 1.0) for group in lesson.kept}
-            samples = with_advantages(samples, row, weights, measured, kl_coefficient=learner.kl_coefficient)
-            report = learner.update(
-                samples, measured, policy=not row.needs_values or step >= config.critic.warmup_steps
-            )
+            policy_learns = not row.needs_values or step >= config.critic.warmup_steps
+            report = _update(learner, parts, row, lesson, policy=policy_learns)
             record.metrics({"train/loss": report.loss, **report.stats, **rollout_metrics(rollout)})
             record.metrics(parts.scores.totals())
             if parent is not None:
                 record.metrics({"train/kl": _kl(parts, parent, rollout, config)})
-            if parts.evaluation and config.evaluate_every and (step + 1) % config.evaluate_every == 0:
-                record.metrics(held_out(parts, parts.evaluation, record, version=step + 1))
-        if (step + 1) % config.checkpoint_every == 0 or step + 1 == end:
-            path = save(parts, run, step + 1, _state(learner, tasks, before))
+            watch.look(record, step + 1)
+        done = step + 1
+        if watch.passed:
+            save(parts, run, done, _state(learner, tasks, before), place=PASSED, keep=1)
+        if done % config.checkpoint_every == 0 or done == end or watch.stops:
+            path = save(parts, run, done, _state(learner, tasks, before))
+        if watch.stops:
+            break
     assert path is not None, "there is at least one step, and the last one is saved"
-    return Checkpoint(path, max(end, step_now), domains_of(intake.tasks))
+    return watch.result(Checkpoint(path, done, domains_of(intake.tasks)))
+
+
+def _update(learner: Learner, parts: Parts, row: Algorithm, lesson: Rollout, *, policy: bool) -> StepReport:
+    """Makes the step's updates; without `policy` only the critic learns."""
+    samples = to_samples(lesson.kept if row.refill else lesson.groups, drop_truncated=row.drop_truncated)
+    measured = learner.measure(samples)
+    weights = {group.draw_index: parts.weights.get(group.task.check, 1.0) for group in lesson.kept}
+    samples = with_advantages(samples, row, weights, measured, kl_coefficient=learner.kl_coefficient)
+    return learner.update(samples, measured, policy=policy)
 
 
 def _begin(

@@ -75,6 +75,26 @@ def paired_difference_interval(rates_a: npt.ArrayLike, rates_b: npt.ArrayLike, *
     return Interval(float(differences.mean()), max(centre - half, -1.0), min(centre + half, 1.0))
 
 
+def ratio_interval(totals: npt.ArrayLike, sizes: npt.ArrayLike, *, confidence: float = 0.95) -> Interval:
+    """Gives sum(totals) / sum(sizes) over items [N] of different size, such as nats per token over documents.
+
+    The item is the unit of chance: a t interval from the residuals total - ratio size, N / (N - 1) for the ratio being
+    estimated. Raises ValueError for different lengths, fewer than two items, a size that is not above 0 or a number
+    that is not finite.
+    Source: the ratio estimator of survey sampling, Cochran, "Sampling Techniques" (1977), chapter 6.
+    """
+    numbers, weights = np.asarray(totals, dtype=np.float64), np.asarray(sizes, dtype=np.float64)
+    if numbers.shape != weights.shape or numbers.ndim != 1 or numbers.size < 2:
+        raise ValueError(f"a total for each size expected, two at least; got {numbers.shape} and {weights.shape}")
+    if not (np.all(np.isfinite(numbers)) and np.all(np.isfinite(weights)) and np.all(weights > 0)):
+        raise ValueError("totals must be finite, and sizes above 0")
+    count, ratio = len(numbers), float(numbers.sum() / weights.sum())
+    residuals = numbers - ratio * weights
+    error = float(np.sqrt(count / (count - 1) * (residuals**2).sum()) / weights.sum())
+    half = _t_quantile(count - 1, confidence) * error
+    return Interval(ratio, ratio - half, ratio + half)
+
+
 def mean_of(intervals: Sequence[Interval]) -> Interval:
     """Gives the mean of estimates with its interval, their errors taken as independent: over different tasks they are.
 

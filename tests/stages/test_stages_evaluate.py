@@ -1,5 +1,6 @@
 """A measurement is the same twice, counts what it should, and is made once per run folder."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -14,16 +15,15 @@ from rlvr.models.tokenizer import train_tokenizer
 from rlvr.runs.compare import differences
 from rlvr.runs.rollouts import read_rollouts
 from rlvr.stages.evaluate import (
-    Measurement,
     Rates,
-    changes_between,
+    answered_rates,
     domain_reports,
     evaluate,
     measure,
-    perplexity,
     read_measurement,
     solved_rates,
 )
+from rlvr.stages.text import score_text
 from rlvr.types import Document, Group, Verdict, read_only
 from rlvr.verifiers.scorer import Scorer
 
@@ -95,8 +95,39 @@ def test_perplexity_is_that_of_every_token_but_the_first_of_each_document(base):
         table = full_logprobs(parts.policy, ids).detach()
         total += float(table[torch.arange(len(ids) - 1), torch.tensor(ids[1:])].sum())
         count += len(ids) - 1
-    assert perplexity(parts, config().text, 64) == pytest.approx(math.exp(-total / count), rel=1e-5)
-    assert perplexity(parts, (), 64) is None
+    found = score_text(parts, config().text, None, microbatch_tokens=64)
+    assert found.perplexity == pytest.approx(math.exp(-total / count), rel=1e-5)
+    assert found.kl == ()
+    assert score_text(parts, (), None, microbatch_tokens=64).perplexity is None
+
+
+def test_the_divergence_of_text_is_the_whole_sum_over_the_vocabulary(base, tmp_path):
+    other = write_base(tmp_path / "other", seed=3, scale=0.25)
+    parts = make_parts(base, items(), start=other)
+    reference = parts.make_reference()
+    found = score_text(parts, config().text, reference, microbatch_tokens=64)
+    document = items()["held-out document"][1]
+    ids = np.array([*parts.tokenizer(document.text)["input_ids"], 2])
+    q, p = (full_logprobs(model, ids).detach().double() for model in (parts.policy, reference))
+    assert found.kl[1] == pytest.approx(float((p.exp() * (p - q)).sum()), rel=1e-4)
+    assert found.tokens[1] == len(ids) - 1
+    assert min(found.kl) > 0.01
+
+
+def test_an_answer_is_one_that_ends_and_is_read():
+    made = group(0, [1.0, 0.0, 0.0, None])
+    cut = dataclasses.replace(made.completions[2], finish="length")
+    unread = dataclasses.replace(
+        made,
+        verdicts=(Verdict(1.0, "ok"), Verdict(0.0, "no_answer"), Verdict(0.0, "ok"), Verdict(None, "timeout")),
+        completions=(
+            *made.completions[:2],
+            cut,
+            made.completions[3],
+        ),
+    )
+    # of four the first and the last: the second holds no answer, the third was cut
+    assert answered_rates([unread]) == {"tiny": {"task-0": 0.5}}
 
 
 def test_the_stage_passes_its_checkpoint_on_unchanged(base, tmp_path):
@@ -151,23 +182,6 @@ def test_a_rung_has_the_pass_at_1_of_its_own_tasks():
     report = domain_reports(sampled, [])["tiny"]
     # rung 1: 2/2; rung 3: (1/2 + 0/2) / 2; the task without a rung is in none
     assert {rung: rate.mean for rung, rate in report.rungs.items()} == {1: 1.0, 3: 0.25}
-
-
-def measurement(**rates):
-    return Measurement({}, (Rates("chat", 1.0, {"tiny": rates}), Rates("chat", 0.0, {})), None, None)
-
-
-def test_a_change_is_over_the_tasks_that_both_were_asked():
-    before = measurement(a=0.5, b=0.0, c=0.25, d=1.0, gone=1.0)
-    after = measurement(a=1.0, b=0.25, c=0.0, d=0.75, new=1.0)
-    change = changes_between(before, after)["tiny"]
-    # rises of a, b, c, d: 0.5 + 0.25 - 0.25 - 0.25
-    assert change.gain.mean == pytest.approx(0.25 / 4)
-    # only c is solved before alone, only b after alone
-    assert (change.only_before, change.only_after) == (0.25, 0.25)
-    assert changes_between(measurement(gone=1.0), after) == {}
-    asked_otherwise = Measurement({}, (Rates(PLAIN, 1.0, {"tiny": {"a": 1.0}}),), None, None)
-    assert changes_between(before, asked_otherwise) == {}
 
 
 PLAIN = "w6 {problem} w7"

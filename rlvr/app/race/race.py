@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from rlvr.app.pipeline import DONE, resume, start
+from rlvr.app.chain import DONE
+from rlvr.app.pipeline import resume, start
 from rlvr.app.race.local import LocalExecutor, log_of
 from rlvr.app.race.racer import measured, place_name
 from rlvr.app.race.state import Fault, RacePlan, Racer, State, plan_from, state_from

@@ -1,0 +1,241 @@
+"""The stages of a run, one after the other: each is trained, measured, judged by its gate and reported.
+
+A reward model is no policy: later stages find it by its stage's name, and the next one goes on with the policy before.
+"""
+
+import math
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from rlvr.app.gating import gate_lines, gate_of, pass_gate
+from rlvr.app.meter import Meter
+from rlvr.app.progress import Progress
+from rlvr.app.wiring import STAGES, House, make_parts
+from rlvr.config.data import EvaluateConfig
+from rlvr.config.supervised import RewardModelConfig
+from rlvr.errors import TrainingError
+from rlvr.runs.folder import CHECKPOINTS, Run
+from rlvr.runs.report import REINFORCED, SEEN, DomainReport, StageReport
+from rlvr.runs.sinks import SINKS
+from rlvr.runs.summary import condition_table
+from rlvr.stages.beyond import beyond_ancestors
+from rlvr.stages.change import Change, changes_between
+from rlvr.stages.conditions import problem_lines, read_conditions
+from rlvr.stages.evaluate import RESULT, Measurement, measure, read_measurement
+from rlvr.stages.iterate import ROUND, measuring_lines, round_lines
+from rlvr.stages.parts import PASSED, last_checkpoint, whole
+from rlvr.stages.reward_model import accuracy_line, read_accuracy
+
+BASE = "0-base"
+DONE = "done.json"
+
+
+@dataclass(slots=True)
+class Chain:
+    """How far a run has come.
+
+    `current` is the checkpoint that goes on, `parent` what the next stage is compared with, `goes_on` the stages since
+    then, of which each continues the one before. `passed` holds the measurements of the base and of all stages that
+    passed their gates, oldest first, by name; `trained` the domains that those trained on. `failed` names the stage
+    before where it did not pass.
+    """
+
+    current: Path
+    parent: Path
+    passed: list[tuple[str, Measurement]]
+    reports: list[StageReport]
+    trained: set[str] = field(default_factory=set)
+    goes_on: list[str] = field(default_factory=list)
+    failed: str = ""
+
+
+def begin_chain(house: House, run: Run, base: Path) -> Chain:
+    """Measures the base, before all stages."""
+    child = run.child(BASE)
+    found = _measured(house, child, house.recipe.evaluation, checkpoint=base, parent=None)
+    passed = [("base", found)]
+    return Chain(base, base, passed, [_report(child, "base", base, set(), passed, ())])
+
+
+def add_stage(chain: Chain, house: House, run: Run, progress: Progress, stage: Any) -> None:
+    """Takes the chain through one stage, or through what is left of it, and adds its report."""
+    name = stage.name or stage.kind
+    if not getattr(stage, "continues", False):
+        chain.parent, chain.goes_on = chain.current, []
+    elif chain.failed:
+        raise TrainingError(
+            f"{name} continues {chain.failed}, which did not pass its gate",
+            hint="leave it out, or see in the report what was lost and change the stage before or [gate]",
+        )
+    chain.failed = ""
+    made = _trained(chain, house, run, progress, stage)
+    progress.note(f"{name}: {made}")
+    domains = set(run.read_json(DONE)["domains"])
+    if isinstance(stage, RewardModelConfig):
+        house.reward_models[name] = made
+        chain.passed.append((name, replace(chain.passed[-1][1], kl=None)))  # The policy is the one from before.
+        if accuracy := read_accuracy(run):
+            progress.note(f"{name}: {accuracy_line(accuracy)}")
+        report = _report(run, stage.kind, chain.current, chain.trained | domains, chain.passed, chain.goes_on)
+        chain.trained |= domains
+    else:
+        for line in round_lines(run):
+            progress.note(f"{name}: {line}")
+        report = _judged(chain, house, run, progress, stage, made=made, domains=domains)
+    chain.reports.append(report)
+    chain.goes_on.append(name)
+
+
+def _judged(
+    chain: Chain, house: House, run: Run, progress: Progress, stage: Any, *, made: Path, domains: set[str]
+) -> StageReport:
+    """Measures what a stage made, lets it go on or not, and gives its report."""
+    name, gate = stage.name or stage.kind, gate_of(house.recipe, stage)
+    config = stage if isinstance(stage, EvaluateConfig) else house.recipe.evaluation
+    found, verdict = _measured(house, run, config, checkpoint=made, parent=chain.parent), None
+    begin, goes_on = chain.current, made
+    if gate is not None:
+        passage = pass_gate(
+            gate,
+            run,
+            made=made,
+            found=found,
+            begin=begin,
+            earlier=chain.passed,
+            trained=sorted(domains),
+            measure_again=lambda path: _measured(
+                house, run, config, checkpoint=path, parent=chain.parent, place=f"evaluation-{path.name}"
+            ),
+        )
+        found, verdict, goes_on = passage.measurement, passage.report, Path(passage.report.goes_on)
+        for line in gate_lines(name, verdict):
+            progress.note(line)
+    results, trained = [*chain.passed, (name, found)], chain.trained | domains
+    report = _report(run, stage.kind, goes_on, trained, results, chain.goes_on)
+    chain.current = goes_on
+    if goes_on != begin or verdict is None or verdict.passed:
+        chain.passed, chain.trained = results, trained
+    if verdict is not None and goes_on != made:
+        chain.failed = name
+    return replace(report, gate=verdict)
+
+
+def _trained(chain: Chain, house: House, run: Run, progress: Progress, stage: Any) -> Path:
+    """Runs one stage from the chain's checkpoint, or gives the checkpoint of one that is done."""
+    if done := _done(run):
+        return done
+    found = last_checkpoint(run)
+    meter = Meter()
+    start = chain.current if isinstance(stage, RewardModelConfig) else found or chain.current
+    parts = make_parts(house, start=start, parent=chain.parent, stage=stage)
+    parts = replace(
+        parts,
+        gate=gate_of(house.recipe, stage),
+        earlier=[(name, measured.sampled) for name, measured in chain.passed if measured.sampled],
+    )
+    run.fsync = False  # Each checkpoint waits for the metrics before it; a kill loses nothing either way.
+    listener = progress.stage(run.path.name)
+    run.listeners += [listener, *(SINKS[name](run) for name in house.recipe.sinks)]
+
+    def announce(steps: int, first: int) -> None:
+        meter.add([*measuring_lines(run), *(line for line in run.metrics() if line["step"] < first)])
+        listener.expect(steps, first)
+        if first == 0 and (conditions := read_conditions(run)):
+            progress.show(condition_table(conditions))
+            for line in problem_lines(conditions):
+                progress.note(line if stage.conditions.required else f"{line}. It is trained all the same.")
+
+    checkpoint = STAGES[stage.kind](replace(parts, announce=announce), stage, run)
+    inside = checkpoint.path.is_relative_to(run.path)
+    run.write_json(
+        DONE,
+        {
+            "checkpoint": str(checkpoint.path.relative_to(run.path) if inside else checkpoint.path),
+            "step": checkpoint.step,
+            "domains": list(checkpoint.domains),
+            **meter.durations(),
+        },
+    )
+    return checkpoint.path
+
+
+def _done(run: Run) -> Path | None:
+    """Gives the checkpoint of a stage that ended; None when it did not, or when that checkpoint is no longer whole."""
+    if not (run.path / DONE).is_file():
+        return None
+    path = Path(run.read_json(DONE)["checkpoint"])
+    # A checkpoint that the stage only passed on is named from the working directory.
+    if not (path.parts[0] in (CHECKPOINTS, PASSED) or path.parts[0].startswith(ROUND)):
+        return path
+    return run.path / path if whole(run, run.path / path, DONE) else None
+
+
+def _measured(
+    house: House,
+    run: Run,
+    config: EvaluateConfig | None,
+    *,
+    checkpoint: Path,
+    parent: Path | None,
+    place: str = "evaluation",
+) -> Measurement:
+    """Measures a checkpoint, or reads what was measured; nothing where there is no evaluation.
+
+    The measurement lies in the stage's folder, or in its folder `place`.
+    """
+    if config is None:
+        return Measurement({}, (), None, None)
+    folder = run if (run.path / RESULT).is_file() else run.child(place)
+    if (folder.path / RESULT).is_file():
+        return read_measurement(folder)
+    return measure(make_parts(house, start=checkpoint, parent=parent, stage=config), config, folder)
+
+
+def _report(
+    run: Run,
+    kind: str,
+    checkpoint: Path,
+    trained: AbstractSet[str],
+    results: Sequence[tuple[str, Measurement]],
+    goes_on: Sequence[str],
+) -> StageReport:
+    """Gives a stage's part of the report: the last of `results`, and what it gained over the ones before.
+
+    The last of those before, which it goes on from, are no ancestors: what it is beyond was known before them.
+    """
+    (*ancestors, (name, found)) = results
+    changes = changes_between(ancestors[-1][1], found) if ancestors else {}
+    domains = {
+        domain: replace(_changed(report, changes.get(domain)), trained=domain.removesuffix(SEEN) in trained)
+        for domain, report in found.domains.items()
+    }
+    rollouts = [line for line in run.metrics() if "rollout/informative_rate" in line]
+    drawn = math.fsum(line["rollout/prompts_drawn"] for line in rollouts)
+    informative = math.fsum(line["rollout/informative_rate"] * line["rollout/prompts_drawn"] for line in rollouts)
+    done: dict[str, Any] = {"cpu_seconds": 0.0, "elapsed_seconds": 0.0, "domains": []}
+    done |= run.read_json(DONE) if (run.path / DONE).is_file() else {}
+    return StageReport(
+        name=name,
+        kind=kind,
+        checkpoint=str(checkpoint),
+        cpu_seconds=done["cpu_seconds"],
+        seconds=done["elapsed_seconds"],
+        domains=domains,
+        kl=found.kl,
+        perplexity=found.perplexity,
+        no_signal_rate=1 - informative / drawn if drawn else None,
+        beyond=beyond_ancestors(ancestors[: len(ancestors) - len(goes_on)], found, done["domains"])
+        if kind in REINFORCED
+        else {},
+        conditions=read_conditions(run),
+        continues=tuple(goes_on),
+    )
+
+
+def _changed(report: DomainReport, change: Change | None) -> DomainReport:
+    if change is None:
+        return report
+    return replace(report, gain=change.gain, only_before=change.only_before, only_after=change.only_after)

@@ -1,0 +1,150 @@
+"""A gate stands between the stages: one that pays with another ability is rejected, and the one before goes on."""
+
+import json
+from pathlib import Path
+
+import pytest
+from tiny import write_base
+
+from rlvr.app.cli import main
+from rlvr.app.gating import GATE
+from rlvr.app.pipeline import resume, start
+from rlvr.config.reading import read_recipe
+from rlvr.errors import RecipeError, TrainingError
+from rlvr.runs.folder import Run
+from rlvr.runs.report import read_report
+
+ROWS = """
+from rlvr.types import Demonstration, Document, Task, Verdict
+
+def tasks(split):
+    for n in range(60):
+        prompt = ({"role": "user", "content": f"w{5 + n % 20} w{6 + n % 9} w{7 + n % 11}"},)
+        yield Task(f"{split}{n}", prompt, 9, "gate_rows:verify", "rows", "words")
+
+def shown(split):
+    for n in range(60):
+        yield Demonstration(f"{split}{n}", (
+            {"role": "user", "content": f"w{8 + n % 15} w{9 + n % 7}"},
+            {"role": "assistant", "content": f"{split} {split} {split}"},
+        ), "words")
+
+def text(split):
+    for n in range(6):
+        yield Document(f"{split}{n}", " ".join(f"w{5 + (n * k) % 20}" for k in range(12)), "text")
+
+def verify(task, completion):
+    return Verdict(float("w9" in completion.text.split()), "ok")
+"""
+RECIPE = """
+name = "run"
+seed = 5
+[model]
+path = "BASE"
+[evaluation]
+data = ["gate_rows:tasks:evaluation"]
+text = ["gate_rows:text:evaluation"]
+samples = 4
+max_completion_tokens = 6
+[gate]
+perplexity_margin = 1e9
+GATE
+[[stage]]
+kind = "sft"
+name = "right"
+data = [{ source = "gate_rows:shown", split = "w9" }]
+sequences_per_update = 10
+epochs = 2
+optimizer = { learning_rate = 2e-2 }
+[[stage]]
+kind = "sft"
+name = "harmful"
+data = [{ source = "gate_rows:shown", split = "w8" }]
+sequences_per_update = 10
+epochs = 2
+optimizer = { learning_rate = 2e-2 }
+[[stage]]
+kind = "sft"
+name = "gentle"
+data = [{ source = "gate_rows:shown", split = "w9" }]
+sequences_per_update = 30
+optimizer = { learning_rate = 1e-5 }
+"""
+
+
+def prepared(folder: Path, gate: str = "") -> Path:
+    write_base(folder / "base", scale=0.25)
+    (folder / "gate_rows.py").write_text(ROWS)
+    recipe = RECIPE.replace("BASE", str(folder / "base")).replace("GATE", gate)
+    (folder / "recipe.toml").write_text(recipe)
+    return folder / "recipe.toml"
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("gate")
+    return start(read_recipe(prepared(folder), [f"runs={folder}"]))
+
+
+def test_the_stage_that_loses_is_rejected_and_the_next_goes_on_from_the_one_before(finished: Path) -> None:
+    _, right, harmful, gentle = read_report(Run.open(finished))
+    assert right.gate is not None
+    assert right.gate.passed
+    assert harmful.gate is not None
+    assert harmful.gate.failures[0].startswith("pass@1 of words against right: worse by ")
+    assert harmful.gate.goes_on == harmful.checkpoint == right.checkpoint
+    assert gentle.gate is not None
+    assert gentle.gate.passed
+    # what the third began with: the first's weights, which it hardly moved
+    assert gentle.kl is not None
+    assert gentle.kl < 1e-3
+    # the report keeps what the rejected one was measured with, and compares the next with the one that passed
+    assert harmful.domains["words"].pass_at_1.mean < 0.2 < 0.8 < right.domains["words"].pass_at_1.mean
+    assert gentle.domains["words"].gain is not None
+    assert abs(gentle.domains["words"].gain.mean) < 0.05
+
+
+def test_the_page_says_what_was_lost_and_what_goes_on(finished: Path) -> None:
+    page = (finished / "report.html").read_text()
+    assert "did not pass its gate" in page
+    assert "pass@1 of words against right" in page
+
+
+def test_a_resumed_run_stands_by_what_the_gate_said(finished: Path) -> None:
+    report = (finished / "report.json").read_text()
+    said = (finished / "2-harmful" / GATE).read_text()
+    assert json.loads(said)["failures"]
+    resume(finished)
+    assert (finished / "report.json").read_text() == report
+    assert (finished / "2-harmful" / GATE).read_text() == said
+
+
+def test_stop_ends_the_run_and_names_the_last_that_passed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    recipe = prepared(tmp_path, 'on_failure = "stop"')
+    assert main(["train", str(recipe), f"runs={tmp_path}"]) == 1
+    error = capsys.readouterr().err
+    assert "harmful did not pass its gate: pass@1 of words against right: worse by" in error
+    assert f"the last checkpoint that passed is {tmp_path}/run/1-right/checkpoints/" in error
+    assert len(read_report(Run.open(tmp_path / "run"))) == 3
+    with pytest.raises(TrainingError, match="harmful did not pass its gate"):
+        resume(tmp_path / "run")
+
+
+def test_warn_lets_the_stage_stand(tmp_path: Path) -> None:
+    run = start(read_recipe(prepared(tmp_path, 'on_failure = "warn"'), [f"runs={tmp_path}"]))
+    _, _, harmful, gentle = read_report(Run.open(run))
+    assert harmful.gate is not None
+    assert harmful.gate.failures
+    assert harmful.gate.goes_on == harmful.checkpoint
+    assert gentle.gate is not None
+    # against the first stage the loss is there still
+    assert gentle.gate.failures
+
+
+def test_a_gate_without_an_evaluation_is_refused(tmp_path: Path) -> None:
+    recipe = prepared(tmp_path)
+    text = recipe.read_text()
+    start_of, end_of = text.index("[evaluation]"), text.index("[gate]")
+    recipe.write_text(text[:start_of] + text[end_of:])
+    with pytest.raises(RecipeError, match="a gate judges what \\[evaluation\\] measures"):
+        read_recipe(recipe, [])
