@@ -33,7 +33,7 @@ bench: setup
 	$(BIN)/python benchmarks/kill_resume.py --kills 10
 
 docs: setup
-	for page in model judge verifier sandbox evaluation pretrain sft dpo reward_model rlvr iterate evaluate; do $(BIN)/rlvr explain $$page; echo; done > docs/recipe-keys.txt
+	for page in model judge verifier sandbox evaluation gate pretrain sft dpo reward_model rlvr iterate evaluate; do $(BIN)/rlvr explain $$page; echo; done > docs/recipe-keys.txt
 
 clean:
 	rm -rf .venv build dist *.egg-info

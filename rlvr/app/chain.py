@@ -27,23 +27,29 @@ from rlvr.stages.conditions import problem_lines, read_conditions
 from rlvr.stages.evaluate import RESULT, Measurement, measure, read_measurement
 from rlvr.stages.iterate import ROUND, measuring_lines, round_lines
 from rlvr.stages.parts import PASSED, last_checkpoint, whole
+from rlvr.stages.preferred import preferred_rate
 from rlvr.stages.reward_model import accuracy_line, read_accuracy
+from rlvr.statistics.intervals import Interval
+from rlvr.verifiers.judge.settings import settings_from
 
 BASE = "0-base"
 DONE = "done.json"
+EVALUATION = "evaluation"
+"""The folder, in a stage's, with what its checkpoint was measured on."""
 
 
 @dataclass(slots=True)
 class Chain:
     """How far a run has come.
 
-    `current` is the checkpoint that goes on, `parent` what the next stage is compared with, `goes_on` the stages since
-    then, of which each continues the one before. `passed` holds the measurements of the base and of all stages that
-    passed their gates, oldest first, by name; `trained` the domains that those trained on. `failed` names the stage
-    before where it did not pass.
+    `current` is the checkpoint that goes on, `measured_in` the folder of its measurement, `parent` what the next stage
+    is compared with, `goes_on` the stages since then, of which each continues the one before. `passed` holds the
+    measurements of the base and of all stages that passed their gates, oldest first, by name; `trained` the domains
+    that those trained on. `failed` names the stage before where it did not pass.
     """
 
     current: Path
+    measured_in: Path
     parent: Path
     passed: list[tuple[str, Measurement]]
     reports: list[StageReport]
@@ -57,7 +63,7 @@ def begin_chain(house: House, run: Run, base: Path) -> Chain:
     child = run.child(BASE)
     found = _measured(house, child, house.recipe.evaluation, checkpoint=base, parent=None)
     passed = [("base", found)]
-    return Chain(base, base, passed, [_report(child, "base", base, set(), passed, ())])
+    return Chain(base, child.path, base, passed, [_report(child, "base", base, set(), passed, ())])
 
 
 def add_stage(chain: Chain, house: House, run: Run, progress: Progress, stage: Any) -> None:
@@ -107,20 +113,31 @@ def _judged(
             earlier=chain.passed,
             trained=sorted(domains),
             measure_again=lambda path: _measured(
-                house, run, config, checkpoint=path, parent=chain.parent, place=f"evaluation-{path.name}"
+                house, run, config, checkpoint=path, parent=chain.parent, place=f"{EVALUATION}-{path.name}"
             ),
+            win_rate=_win_rate(chain, house, run),
         )
         found, verdict, goes_on = passage.measurement, passage.report, Path(passage.report.goes_on)
         for line in gate_lines(name, verdict):
             progress.note(line)
     results, trained = [*chain.passed, (name, found)], chain.trained | domains
     report = _report(run, stage.kind, goes_on, trained, results, chain.goes_on)
-    chain.current = goes_on
+    if goes_on != begin:
+        inner = EVALUATION if goes_on == made else f"{EVALUATION}-{goes_on.name}"
+        chain.current, chain.measured_in = goes_on, run.path / inner
     if goes_on != begin or verdict is None or verdict.passed:
         chain.passed, chain.trained = results, trained
     if verdict is not None and goes_on != made:
         chain.failed = name
     return replace(report, gate=verdict)
+
+
+def _win_rate(chain: Chain, house: House, run: Run) -> Interval | None:
+    """Gives how often the judge prefers the stage's answers to its parent's; None where there is no judge."""
+    judge = house.recipe.judge
+    if not judge:
+        return None
+    return preferred_rate(settings_from(judge), run, chain.measured_in, run.path / EVALUATION)
 
 
 def _trained(chain: Chain, house: House, run: Run, progress: Progress, stage: Any) -> Path:
@@ -180,7 +197,7 @@ def _measured(
     *,
     checkpoint: Path,
     parent: Path | None,
-    place: str = "evaluation",
+    place: str = EVALUATION,
 ) -> Measurement:
     """Measures a checkpoint, or reads what was measured; nothing where there is no evaluation.
 

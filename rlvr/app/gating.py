@@ -13,6 +13,7 @@ from rlvr.runs.report import GateReport, StageReport, read_gate
 from rlvr.stages.evaluate import Measurement
 from rlvr.stages.gate import NOT_TOLD, checks_of, failures
 from rlvr.stages.watch import STOPPED, last_passed
+from rlvr.statistics.intervals import Interval
 
 GATE = "gate.json"
 
@@ -43,18 +44,20 @@ def pass_gate(
     earlier: Sequence[tuple[str, Measurement]],
     trained: Sequence[str],
     measure_again: Callable[[Path], Measurement],
+    win_rate: Interval | None,
 ) -> Passage:
     """Judges a stage once per run folder. What goes on is the first that passes of: the checkpoint `made`, the last
     that lost nothing while the stage trained, and `begin`, from which it started.
 
-    `measure_again` gives the measurement of another checkpoint of the stage.
+    `measure_again` gives the measurement of another checkpoint of the stage; `win_rate` is that of `made` over its
+    parent, at matched length, None where no judge was asked.
     """
     if (run.path / GATE).is_file():
         report = read_gate(run.read_json(GATE))
         kept = last_passed(run)
         return Passage(report, measure_again(kept) if kept and report.goes_on == str(kept) else found)
     stopped = [line for event in run.events() if event["kind"] == STOPPED for line in event["lost"]]
-    checks = checks_of(gate, found, earlier, trained=trained)
+    checks = checks_of(gate, found, earlier, trained=trained, win_rate=win_rate)
     reasons = (*dict.fromkeys(stopped), *failures(gate, checks))
     goes_on, measurement = made, found
     if failures(gate, checks) and gate.on_failure != "warn":

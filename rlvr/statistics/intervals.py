@@ -49,9 +49,7 @@ def rate_interval(task_rates: npt.ArrayLike, *, confidence: float = 0.95) -> Int
         return _wilson(mean, 1, confidence)
     variance = float(rates.var(ddof=1)) / size
     effective = mean * (1 - mean) / variance if variance > 0 else size
-    return _wilson(
-        mean, effective * (_normal_quantile(confidence) / _t_quantile(size - 1, confidence)) ** 2, confidence
-    )
+    return _wilson(mean, effective * (_normal_quantile(confidence) / t_quantile(size - 1, confidence)) ** 2, confidence)
 
 
 def paired_difference_interval(rates_a: npt.ArrayLike, rates_b: npt.ArrayLike, *, confidence: float = 0.95) -> Interval:
@@ -71,7 +69,7 @@ def paired_difference_interval(rates_a: npt.ArrayLike, rates_b: npt.ArrayLike, *
     size = len(differences) + 2
     centre = float(differences.sum()) / size
     variance = max(float((differences**2).sum() + 1) - size * centre**2, 0.0) / (size - 1)
-    half = _t_quantile(size - 1, confidence) * float(np.sqrt(variance / size))
+    half = t_quantile(size - 1, confidence) * float(np.sqrt(variance / size))
     return Interval(float(differences.mean()), max(centre - half, -1.0), min(centre + half, 1.0))
 
 
@@ -91,7 +89,7 @@ def ratio_interval(totals: npt.ArrayLike, sizes: npt.ArrayLike, *, confidence: f
     count, ratio = len(numbers), float(numbers.sum() / weights.sum())
     residuals = numbers - ratio * weights
     error = float(np.sqrt(count / (count - 1) * (residuals**2).sum()) / weights.sum())
-    half = _t_quantile(count - 1, confidence) * error
+    half = t_quantile(count - 1, confidence) * error
     return Interval(ratio, ratio - half, ratio + half)
 
 
@@ -128,5 +126,6 @@ def _normal_quantile(confidence: float) -> float:
     return NormalDist().inv_cdf(0.5 + confidence / 2)
 
 
-def _t_quantile(degrees: int, confidence: float) -> float:
+def t_quantile(degrees: int, confidence: float) -> float:
+    """Gives the quantile of Student's t that a two-sided interval of that confidence reaches to."""
     return float(stdtrit(degrees, 0.5 + confidence / 2))

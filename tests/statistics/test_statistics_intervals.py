@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rlvr.keyed import uniform
-from rlvr.statistics.intervals import paired_difference_interval, proportion_interval, rate_interval
+from rlvr.statistics.intervals import paired_difference_interval, proportion_interval, rate_interval, ratio_interval
 
 RATES = st.lists(st.floats(0, 1), min_size=1, max_size=40)
 
@@ -128,3 +128,29 @@ def test_where_nearly_all_tasks_are_right_a_t_interval_would_promise_too_much():
     assert share_without_width == pytest.approx(0.98**20, abs=0.05)
     ours = [rate_interval(row) for row in rights.astype(float)]
     assert np.mean([interval.low <= 0.98 <= interval.high for interval in ours]) > 0.92
+
+
+def test_a_ratio_by_hand():
+    # 6 nats over 4 tokens and 3 over 2: 9 / 6 = 1.5 with residuals 0 and 0; with 8 and 1 they are 8 - 6 = 2 and
+    # 1 - 3 = -2: sqrt(2 / 1 * (4 + 4)) / 6 = 0.66667, times t(1) = 12.7062 at 95%.
+    exact = ratio_interval([6, 3], [4, 2])
+    assert (exact.mean, exact.low, exact.high) == (1.5, 1.5, 1.5)
+    wide = ratio_interval([8, 1], [4, 2])
+    assert wide.mean == 1.5
+    assert (wide.low, wide.high) == pytest.approx((1.5 - 8.4708, 1.5 + 8.4708), abs=1e-3)
+
+
+def test_a_ratio_holds_the_truth_as_often_as_it_says():
+    rng = np.random.default_rng(5)
+    held = 0
+    for _ in range(500):
+        sizes = rng.integers(5, 60, size=80)
+        found = ratio_interval(sizes * 0.7 + rng.normal(0, 0.3 * np.sqrt(sizes)), sizes)
+        held += found.low <= 0.7 <= found.high
+    assert 0.92 <= held / 500 <= 0.98
+
+
+def test_a_ratio_needs_two_items_of_some_size():
+    for totals, sizes in (([1], [1]), ([1, 2], [1]), ([1, 2], [1, 0]), ([1, float("nan")], [1, 1])):
+        with pytest.raises(ValueError, match="expected|finite"):
+            ratio_interval(totals, sizes)

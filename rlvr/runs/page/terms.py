@@ -35,5 +35,6 @@ TERMS: dict[str, str] = {
     "entropy": "How undecided the model is about the next token, in nats; 0 means it always knows what to write.",
     "clipped": "Held back because the update would change a token's chance too much at once.",
     "perplexity": "How surprised the model is by ordinary text: 1 would be not at all, lower is better.",
+    "gate": "What stands after a stage: one that lost more of an ability than the recipe allows is not handed on.",
     "CPU-second": "One processor core working for one second.",
 }
