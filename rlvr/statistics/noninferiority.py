@@ -1,38 +1,78 @@
 """Whether an ability is kept: not worse than before by more than a margin, and how many tasks it takes to say so."""
 
 import math
-from dataclasses import dataclass
 from statistics import NormalDist
+from typing import Literal
 
-import numpy.typing as npt
+from scipy.special import stdtrit
 
-from rlvr.statistics.intervals import Interval, paired_difference_interval
+from rlvr.statistics.intervals import Interval
 
 MOST_TASKS = 10_000_000
+SLACK = 1.02
+"""So many times the tasks that a normal distribution asks for: counts of right and wrong are a little uneven."""
+
+Retention = Literal["kept", "lost", "not told"]
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """What a comparison says: `change` with the interval whose low end decides, whether the ability `is_kept`, and
-    whether it is shown to be lost by more than the margin. Neither: too few tasks to tell."""
+def decide(change: Interval, *, margin: float) -> Retention:
+    """Gives what the change of a rate, after - before, says: "kept" where all of its interval lies above -margin,
+    "lost" where all of it lies below, "not told" where it holds -margin: too few tasks.
 
-    change: Interval
-    margin: float
-    is_kept: bool
-    is_lost: bool
+    With an interval of confidence 1 - 2 error, a loss of just the margin is called kept with chance `error` at most,
+    and lost with the same. On as many tasks as `tasks_for_gate` asks for, both rules, to reject what is lost and to
+    reject what is not shown to be kept, reject a loss of twice the margin with chance 1 - error and let pass, with
+    that chance, a stage that lost nothing. With `num_figures` judged, each has confidence 1 - 2 error / num_figures.
+    Raises ValueError for a margin that is not above 0.
+    Source: the one-sided tests behind a two-sided interval; Wellek, "Testing Statistical Hypotheses of Equivalence and
+    Noninferiority" (2010).
+    """
+    if margin <= 0:
+        raise ValueError(f"margin {margin} must lie above 0")
+    if change.low > -margin:
+        return "kept"
+    return "lost" if change.high < -margin else "not told"
 
 
-def kept(before: npt.ArrayLike, after: npt.ArrayLike, *, margin: float, error: float = 0.05) -> Kept:
-    """Gives whether the rates [N] after are not worse than those before by more than `margin`, task by task.
+def tasks_for_gate(margin: float, *, deviation: float, error: float = 0.05, num_figures: int = 1) -> int:
+    """Gives how many tasks of a domain keep the promise of `decide`, the error shared among `num_figures`.
 
-    `error` is the chance that a loss of just the margin counts as kept, and that one counts as lost. Raises ValueError
-    for a margin or an error that is not above 0, and as `paired_difference_interval` does.
-    Source: the one-sided test behind a two-sided interval of confidence 1 - 2 error; Wellek, "Testing Statistical
-    Hypotheses of Equivalence and Noninferiority" (2010).
+    `deviation` is that of single tasks' differences where nothing is lost: √d for answers right or wrong that change in
+    a share d of the tasks; 0 where none does. A loss of twice the margin deviates by 2 margin (1 - 2 margin) more, as
+    answers do that turn wrong, which is the most that it can. Conservative for rates of several samples.
+    Raises ValueError for a margin outside (0, 0.5), a deviation below 0, and for more tasks than MOST_TASKS.
     """
     _check(margin, error)
-    change = paired_difference_interval(before, after, confidence=1 - 2 * error)
-    return Kept(change, margin, is_kept=change.low > -margin, is_lost=change.high < -margin)
+    if not margin < 0.5 or not deviation >= 0 or num_figures < 1:
+        raise ValueError(
+            f"margin {margin} must lie below 0.5, deviation {deviation} and number of figures {num_figures} at 0 and 1 "
+            "or above"
+        )
+    variance, lost = deviation**2, 2 * margin
+    few, enough = 1, 2
+
+    def suffice(size: int) -> bool:
+        quantile = float(stdtrit(size + 1, 1 - error / num_figures))
+        # Of paired_difference_interval, whose centre is drawn towards 0: size / (size + 2) of the change.
+        to_keep = _reach(variance, 0.0, size) * quantile <= margin
+        worst = variance + lost * (1 - lost)
+        return to_keep and _reach(worst, lost, size) * quantile <= lost * size / (size + 2) - margin
+
+    while not suffice(enough):
+        few, enough = enough, 2 * enough
+        if enough > 2 * MOST_TASKS:
+            raise ValueError(f"a margin of {margin} needs more than {MOST_TASKS:,} tasks")
+    while enough - few > 1:
+        middle = (few + enough) // 2
+        few, enough = (few, middle) if suffice(middle) else (middle, enough)
+    return math.ceil(SLACK * enough)
+
+
+def _reach(variance: float, loss: float, size: int) -> float:
+    """Gives half the length of the interval plus how far its centre strays, both by their standard error."""
+    centre = loss * size / (size + 2)
+    seen = (size * (variance + loss**2) + 1 - (size + 2) * centre**2) / (size + 1)
+    return math.sqrt(seen / (size + 2)) + math.sqrt(size * variance) / (size + 2)
 
 
 def tasks_needed(margin: float, *, spread: float, error: float = 0.05, power: float = 0.95) -> int:
