@@ -13,13 +13,13 @@ class GateConfig(Section):
     margin: float = Field(
         0.02,
         ge=0.002,
-        lt=1,
+        lt=0.5,
         description="Loss of pass@1 in any domain that is put up with, as a share: 0.02 is 2 points.",
     )
     answered_margin: float = Field(
         0.05,
         ge=0.002,
-        lt=1,
+        lt=0.5,
         description="The same for the share of completions that end by themselves and hold an answer, right or wrong.",
     )
     perplexity_margin: float = Field(

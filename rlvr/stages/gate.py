@@ -14,7 +14,7 @@ from rlvr.stages.change import RatesByDomain, common_rates, mean_gain
 from rlvr.stages.evaluate import Measurement
 from rlvr.stages.text import TextScores
 from rlvr.statistics.intervals import Interval, paired_difference_interval, ratio_interval
-from rlvr.statistics.noninferiority import tasks_needed
+from rlvr.statistics.noninferiority import decide, tasks_for_gate
 
 KEPT, LOST, NOT_TOLD = "kept", "lost", "not told"
 SEVERITY = {KEPT: 0, NOT_TOLD: 1, LOST: 2}
@@ -50,7 +50,9 @@ def checks_of(
         checks.append(_check("win rate at matched length", parent, worse, config.win_rate_margin, None))
     if config.min_gain > -1 and (gain := mean_gain(before.sampled, found.sampled, trained, confidence=confidence)):
         lack = Interval(-gain.mean, -gain.high, -gain.low)
-        checks.append(_check(GAIN, parent, lack, -config.min_gain, None))
+        # Not shown is as good as not gained.
+        verdict = KEPT if gain.low > config.min_gain else LOST if gain.high < config.min_gain else NOT_TOLD
+        checks.append(GateCheck(GAIN, parent, lack, -config.min_gain, verdict, None))
     return tuple(checks)
 
 
@@ -113,7 +115,7 @@ def _rate_checks(
             continue
         change = paired_difference_interval(old, new, confidence=confidence)
         spread = float(np.std(np.subtract(new, old)))
-        needed = tasks_needed(margin, spread=spread, error=(1 - confidence) / 2) if spread > 0 else None
+        needed = tasks_for_gate(margin, deviation=spread, error=(1 - confidence) / 2)
         yield _check(f"{figure} of {domain}", name, Interval(-change.mean, -change.high, -change.low), margin, needed)
 
 
@@ -133,7 +135,7 @@ def _against_parent(
 
 
 def _check(what: str, against: str, loss: Interval, margin: float, tasks_needed: int | None) -> GateCheck:
-    verdict = KEPT if loss.high < margin else LOST if loss.low > margin else NOT_TOLD
+    verdict = decide(Interval(-loss.mean, -loss.high, -loss.low), margin=margin)
     return GateCheck(what, against, loss, margin, verdict, tasks_needed)
 
 

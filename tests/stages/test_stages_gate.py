@@ -10,6 +10,7 @@ from rlvr.stages.evaluate import Measurement, Rates
 from rlvr.stages.gate import GAIN, KEPT, LOST, NOT_TOLD, checks_of, domain_checks, failures
 from rlvr.stages.text import TextScores
 from rlvr.statistics.intervals import Interval
+from rlvr.statistics.noninferiority import tasks_for_gate
 
 
 def gate(**changes):
@@ -43,8 +44,8 @@ def test_what_stays_is_kept_what_falls_is_lost_and_a_few_tasks_cannot_tell():
     }
     assert found["pass@1 of words"].loss.mean == pytest.approx(0.1)
     assert found["pass@1 of words"].margin == 0.02
-    # a spread of 0.5, three figures so 0.05/3 each: ((2.128 + 1.645) 0.5 / 0.02)^2
-    assert found["pass@1 of few"].tasks_needed == pytest.approx(8898, abs=5)
+    # tasks that change by half up or down, and three figures that share the error
+    assert found["pass@1 of few"].tasks_needed == tasks_for_gate(0.02, deviation=0.5, error=0.05 / 3)
     reasons = failures(gate(), checks_of(gate(), after, [("base", before)], trained=()))
     assert len(reasons) == 1
     assert reasons[0].startswith("pass@1 of words against base: worse by 10.0 [")
@@ -109,7 +110,7 @@ def test_a_gain_that_is_asked_for_must_be_shown():
     before = measured({"sums": {f"t{n}": 0.5 for n in range(50)}})
     for change, fails in ((0.1, False), (0.0, True), (-0.1, True)):
         after = measured({"sums": {f"t{n}": 0.5 + change for n in range(50)}})
-        asked = gate(min_gain=0.0, margin=0.5)
+        asked = gate(min_gain=0.0, margin=0.4)
         reasons = failures(asked, checks_of(asked, after, [("base", before)], trained=("sums",)))
         assert bool(reasons) is fails, change
         assert all(reason.startswith("the gain over base is") for reason in reasons)
@@ -135,14 +136,15 @@ def test_the_error_is_shared_by_all_domains_and_looks():
     assert all(wide.loss.low < narrow.loss.low for wide, narrow in zip(often, once, strict=True))
 
 
+@pytest.mark.parametrize("unsure", ["pass", "fail"])
 @pytest.mark.parametrize(("loss", "bound"), [(0.0, (0, 5)), (0.04, (95, 100))])
-def test_twice_the_margin_is_caught_and_no_loss_is_let_through_at_the_number_of_tasks_asked_for(loss, bound):
+def test_twice_the_margin_is_caught_and_no_loss_is_let_through_at_the_number_of_tasks_asked_for(loss, bound, unsure):
     """100 evaluations of three domains, tasks whose chance of being solved varies, 4 samples of each."""
     rng = np.random.default_rng(7)
-    config, rejected = gate(), 0
+    config, rejected = gate(unsure=unsure), 0
     # A rate of 4 samples at a chance p has variance p (1 - p) / 4, in the mean over p 0.2 / 4, so that a difference
-    # has a spread of 0.316; with 0.05 / 3 for each figure the tool asks for ((2.128 + 1.645) 0.316 / 0.02)^2 tasks.
-    tasks = 3560
+    # has a spread of 0.316; three figures share the error.
+    tasks = tasks_for_gate(0.02, deviation=0.1**0.5, error=0.05 / 3)
     for _ in range(100):
         sides = []
         chance = rng.beta(2, 2, size=(3, tasks))

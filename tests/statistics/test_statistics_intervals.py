@@ -152,5 +152,5 @@ def test_a_ratio_holds_the_truth_as_often_as_it_says():
 
 def test_a_ratio_needs_two_items_of_some_size():
     for totals, sizes in (([1], [1]), ([1, 2], [1]), ([1, 2], [1, 0]), ([1, float("nan")], [1, 1])):
-        with pytest.raises(ValueError, match="expected|finite"):
+        with pytest.raises(ValueError, match=r"expected|finite"):
             ratio_interval(totals, sizes)
