@@ -28,7 +28,7 @@ def base(tmp_path_factory):
 
 @pytest.fixture
 def each_round_gains(monkeypatch):
-    monkeypatch.setattr(module, "_gain", lambda before, after, domains: Interval(0.2, 0.1, 0.3))
+    monkeypatch.setattr(module, "mean_gain", lambda before, after, domains: Interval(0.2, 0.1, 0.3))
 
 
 def config(**changes):
@@ -131,7 +131,7 @@ def test_the_optimizer_is_kept_or_begins_anew_and_its_schedule_always_does(kept,
 def test_a_round_within_the_noise_is_the_last_one_and_one_that_lost_is_given_up(
     gain, said, given, base, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(module, "_gain", lambda before, after, domains: Interval(*gain))
+    monkeypatch.setattr(module, "mean_gain", lambda before, after, domains: Interval(*gain))
     run = make_run(tmp_path / "run")
     made = iterate(parts_of(base), config(steps=1), run)
     assert [line.endswith(end) for line, end in zip(rounds(run), said, strict=True)] == [True] * len(said)
@@ -165,7 +165,7 @@ def differing(one, other):
 def undisturbed(base, tmp_path_factory):
     run = make_run(tmp_path_factory.mktemp("whole") / "run")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "_gain", lambda before, after, domains: Interval(0.2, 0.1, 0.3))
+        patch.setattr(module, "mean_gain", lambda before, after, domains: Interval(0.2, 0.1, 0.3))
         made = iterate(parts_of(base), config(), run)
     return run, made
 
