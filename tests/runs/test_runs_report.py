@@ -111,6 +111,7 @@ def test_the_report_has_the_published_shape_with_the_base_first(tmp_path):
         "kl": 0.0213,
         "perplexity": 5.5,
         "no_signal_rate": 0.4,
+        "gate": None,
     }
     assert set(data["stages"][1]) - set(flat) == {"domains", "beyond", "conditions", "continues"}
 
