@@ -1,0 +1,99 @@
+"""What training gave for what it cost: the gain at each held-out evaluation, and over each stretch between two."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rlvr.stages.change import RatesByDomain, mean_gain
+from rlvr.stages.watch import flat_since
+from rlvr.statistics.intervals import Interval
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A held-out evaluation: after how many steps, and CPU-seconds of training until then, with each task's rate."""
+
+    step: int
+    cpu_seconds: float
+    rates: RatesByDomain
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """An evaluation after the first: the mean gain of pass@1 over the trained domains, with 95% intervals.
+
+    `gain` is since the start, `stretch` since the evaluation before, and `per_hundred` the latter for each 100
+    CPU-seconds of the stretch.
+    """
+
+    step: int
+    cpu_seconds: float
+    gain: Interval
+    stretch: Interval
+    per_hundred: Interval
+
+
+@dataclass(frozen=True, slots=True)
+class Returns:
+    """The points in order, the domains that they are the mean of, and since which step no gain can be told from chance.
+
+    `flat_since` is None where the last evaluation is shown to be better than the one before.
+    """
+
+    domains: tuple[str, ...]
+    points: tuple[Point, ...]
+    flat_since: int | None
+
+    @property
+    def flat_cpu_seconds(self) -> float:
+        """What was spent since then."""
+        if self.flat_since is None or not self.points:
+            return 0.0
+        at = next((point.cpu_seconds for point in self.points if point.step == self.flat_since), 0.0)
+        return self.points[-1].cpu_seconds - at
+
+
+def returns_of(seen: Sequence[Seen], domains: Sequence[str]) -> Returns:
+    """Gives what each evaluation shows against the first, which is of the weights before training, and the one before.
+
+    Raises ValueError for fewer than two, and where two in a row were asked no task of the domains in common.
+    """
+    if len(seen) < 2:
+        raise ValueError(f"two evaluations at least, got {len(seen)}")
+    measured = tuple(name for name in domains if all(name in entry.rates for entry in seen))
+    points = []
+    for before, now in zip(seen, seen[1:], strict=False):
+        gain = mean_gain(seen[0].rates, now.rates, measured)
+        stretch = mean_gain(before.rates, now.rates, measured)
+        if gain is None or stretch is None:
+            raise ValueError(f"the evaluations after step {before.step} and {now.step} have no trained task in common")
+        per = 100 / max(now.cpu_seconds - before.cpu_seconds, 1e-9)
+        each = Interval(stretch.mean * per, stretch.low * per, stretch.high * per)
+        points.append(Point(now.step, now.cpu_seconds, gain, stretch, each))
+    return Returns(measured, tuple(points), flat_since([(entry.step, entry.rates) for entry in seen], measured))
+
+
+def return_sentences(found: Returns) -> list[str]:
+    """Gives in words what the training gave, and what of it was spent in vain."""
+    last = found.points[-1]
+    lines = [
+        f"After {last.step} steps and {last.cpu_seconds:,.0f} CPU-seconds the mean gain over {', '.join(found.domains)} "
+        f"is {_points(last.gain)}."
+    ]
+    if last.gain.low <= 0:
+        lines.append("It cannot be told from chance.")
+    best = max(found.points, key=lambda point: point.per_hundred.mean)
+    lines.append(
+        f"Most was gained up to step {best.step}: {_points(best.per_hundred)} for each 100 CPU-seconds of that stretch; "
+        f"in the last stretch it was {_points(last.per_hundred)}."
+    )
+    if found.flat_since is not None:
+        share = found.flat_cpu_seconds / max(last.cpu_seconds, 1e-9)
+        lines.append(
+            f"No gain since step {found.flat_since} can be told from chance: {found.flat_cpu_seconds:,.0f} CPU-seconds, "
+            f"{share:.0%} of all. More tasks in [evaluation] would tell smaller gains."
+        )
+    return lines
+
+
+def _points(value: Interval) -> str:
+    return f"{100 * value.mean:+.1f} points [{100 * value.low:+.1f}, {100 * value.high:+.1f}]"
