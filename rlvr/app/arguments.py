@@ -187,7 +187,7 @@ def add_calibrate(parser: argparse.ArgumentParser) -> None:
 
 def add_analyze(parser: argparse.ArgumentParser) -> None:
     """Adds the words of `rlvr analyze`."""
-    words = parser.add_subparsers(dest="word", required=True, metavar="length")
+    words = parser.add_subparsers(dest="word", required=True, metavar="WORD")
     length = words.add_parser(
         "length",
         help="which normalisation makes long answers count for more",
@@ -197,6 +197,31 @@ def add_analyze(parser: argparse.ArgumentParser) -> None:
     length.add_argument("run", type=Path, metavar="RUN", help="a run folder, for example runs/demo")
     length.add_argument("--stage", default="", metavar="NAME", help="an RLVR stage (default: the last one)")
     length.add_argument("--json", action="store_true", help="print the figures as JSON")
+
+    _add_sides(
+        words.add_parser(
+            "elicitation",
+            help="what a stage taught, and what it only made the model surer of",
+            description="Samples a stage's checkpoint and the one that it began from on the same held-out tasks with "
+            "the same keys, prints pass@k of both, and draws it in elicitation.html beside the stage. Samples are "
+            "kept: a command that was stopped goes on where it was.",
+        ),
+        samples=128,
+    )
+
+
+def _add_sides(parser: argparse.ArgumentParser, *, samples: int) -> None:
+    parser.add_argument("run", type=Path, metavar="RUN", help="a run folder, for example runs/demo")
+    what = "a stage that trains a policy (default: the last one that learns from rewards)"
+    parser.add_argument("--stage", default="", metavar="NAME", help=what)
+    parser.add_argument(
+        "--samples", type=positive, default=samples, metavar="N", help=f"completions per task (default {samples})"
+    )
+    parser.add_argument("--limit", type=positive, metavar="N", help="tasks per domain at most (default: all)")
+    parser.add_argument(
+        "--domain", action="append", default=[], metavar="D", help="only this domain; may be given repeatedly"
+    )
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
 
 
 def add_compare(parser: argparse.ArgumentParser) -> None:

@@ -96,7 +96,9 @@ def _complain(message: str, hint: str, code: int) -> int:
 
 
 def _resume_hint(options: argparse.Namespace) -> str:
-    """Says how to go on with the run that this command started; "" when it started none."""
+    """Says how to go on with what this command started; "" when it started nothing."""
+    if options.verb == "analyze":
+        return "the same command goes on from what was sampled"
     folder = getattr(options, "run", None)
     return f"rlvr resume {folder}" if folder and Path(folder, "config.json").exists() else ""
 

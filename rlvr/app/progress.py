@@ -31,11 +31,21 @@ HELD_OUT = "eval/pass_at_1/"
 class StageListener:
     """Shows the steps of one stage; to be called as `listener(step, metrics)` after each step.
 
-    Rate and time left follow from the steps of this process alone: those before a resume do not count.
+    `unit` is what a step is called. Rate and time left follow from the steps of this process alone: those before a
+    resume do not count.
     """
 
-    def __init__(self, title: str, total: int | None, start: int, show: Callable[["StageListener"], None]) -> None:
+    def __init__(
+        self,
+        title: str,
+        total: int | None,
+        start: int,
+        show: Callable[["StageListener"], None],
+        *,
+        unit: str = "step",
+    ) -> None:
         self.title = title
+        self.unit = unit
         self.total = total
         self.done = start
         self.latest: dict[str, float] = {}
@@ -78,7 +88,7 @@ class StageListener:
             parts.append(f"held-out {sum(held_out) / len(held_out):.1%}")
         rate = self.steps_per_second
         if rate > 0:
-            parts.append(f"{rate:.1f} steps/s" if rate >= 1 else f"{1 / rate:.1f} s/step")
+            parts.append(f"{rate:.1f} {self.unit}s/s" if rate >= 1 else f"{1 / rate:.1f} s/{self.unit}")
         return " · ".join(parts)
 
     def line(self) -> str:
@@ -119,9 +129,9 @@ class Progress:
     ) -> None:
         self.close()
 
-    def stage(self, title: str, total: int | None = None, start: int = 0) -> StageListener:
+    def stage(self, title: str, total: int | None = None, start: int = 0, *, unit: str = "step") -> StageListener:
         """Gives the listener of a new stage with `total` steps, None where unknown, of which `start` are done."""
-        listener = StageListener(title, total, start, self._show)
+        listener = StageListener(title, total, start, self._show, unit=unit)
         if self._bars:
             self._tasks[id(listener)] = self._bars.add_task(title, total=total, completed=start, words="")
         return listener

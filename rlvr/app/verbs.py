@@ -172,6 +172,16 @@ def _analyze_length(options: argparse.Namespace) -> int:
     return 0
 
 
+def _analyze_elicitation(options: argparse.Namespace) -> int:
+    from rlvr.app.analyze.elicitation import analyze_elicitation, print_elicitation, write_elicitation_page
+
+    stage, report = analyze_elicitation(
+        options.run, stage=options.stage, samples=options.samples, limit=options.limit, domains=options.domain
+    )
+    print_elicitation(report, write_elicitation_page(stage, report), as_json=options.json)
+    return 0
+
+
 def _compare(options: argparse.Namespace) -> int:
     from rlvr.app.comparing import compare, print_comparison, write_comparison_page
 
@@ -215,7 +225,7 @@ def _sandbox(options: argparse.Namespace) -> int:
     return 0 if check(as_json=options.json) else 1
 
 
-ANALYSES = {"length": _analyze_length}
+ANALYSES = {"length": _analyze_length, "elicitation": _analyze_elicitation}
 """By the word after `rlvr analyze`."""
 
 VERBS = {

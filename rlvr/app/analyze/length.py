@@ -16,8 +16,8 @@ from rich.table import Table
 
 from rlvr.algorithms.algorithm import Algorithm
 from rlvr.algorithms.presets import resolve
+from rlvr.app.analyze.sides import choose_stage
 from rlvr.config.reading import from_json
-from rlvr.config.rlvr import REINFORCED
 from rlvr.errors import RunError, UsageError
 from rlvr.runs.atomic import encode, replace_file, strict_json
 from rlvr.runs.folder import ROLLOUTS, Run
@@ -36,19 +36,9 @@ def analyze_length(path: Path, *, stage: str = "") -> tuple[Run, LengthReport]:
     Raises RunError where the run has no such stage or it has taken no step, DataError where nothing has an outcome.
     """
     run = Run.open(path)
-    found = [
-        (f"{number}-{config.name or config.kind}", config)
-        for number, config in enumerate(from_json(run.config()).in_force.stage, start=1)
-        if isinstance(config, REINFORCED)
-    ]
-    names = [name for name, _ in found]
-    fitting = [entry for entry in found if stage in ("", entry[0], entry[0].partition("-")[2])]
-    if not fitting:
-        known = f"those that learn from rewards are {', '.join(names)}" if names else "none learns from rewards"
-        what = f"no stage {stage!r}" if stage else "no stage to analyze"
-        raise RunError(f"{path} has {what}: {known}", hint="rlvr analyze length RUN --stage NAME")
-    name, config = fitting[-1]
-    child = Run.open(run.path / name)
+    chosen = choose_stage(run, from_json(run.config()).in_force, stage, word="length")
+    config = chosen.config
+    child = Run.open(run.path / chosen.name)
     row = resolve(config.algorithm.preset, **config.algorithm.cells)
     if any((own.advantage, own.aggregation) != (row.advantage, row.aggregation) for own in row.rows):
         raise RunError(
