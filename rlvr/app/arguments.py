@@ -194,9 +194,17 @@ def add_analyze(parser: argparse.ArgumentParser) -> None:
         description="Prints how long right and wrong answers are in an RLVR stage and what each normalisation makes "
         "their tokens count for, and draws it in length.html beside the stage.",
     )
-    length.add_argument("run", type=Path, metavar="RUN", help="a run folder, for example runs/demo")
-    length.add_argument("--stage", default="", metavar="NAME", help="an RLVR stage (default: the last one)")
-    length.add_argument("--json", action="store_true", help="print the figures as JSON")
+    returns = words.add_parser(
+        "return",
+        help="what each stretch of training gained for its CPU-seconds",
+        description="Prints what each stretch between two held-out evaluations of an RLVR stage gained, with intervals "
+        "and for each 100 CPU-seconds, says since when no gain can be told from chance, and draws it in return.html "
+        "beside the stage.",
+    )
+    for word in (length, returns):
+        word.add_argument("run", type=Path, metavar="RUN", help="a run folder, for example runs/demo")
+        word.add_argument("--stage", default="", metavar="NAME", help="an RLVR stage (default: the last one)")
+        word.add_argument("--json", action="store_true", help="print the figures as JSON")
 
     _add_sides(
         words.add_parser(

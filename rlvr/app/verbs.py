@@ -182,6 +182,14 @@ def _analyze_elicitation(options: argparse.Namespace) -> int:
     return 0
 
 
+def _analyze_return(options: argparse.Namespace) -> int:
+    from rlvr.app.analyze.returns import analyze_return, print_return, write_return_page
+
+    stage, found = analyze_return(options.run, stage=options.stage)
+    print_return(found, write_return_page(stage, found), as_json=options.json)
+    return 0
+
+
 def _compare(options: argparse.Namespace) -> int:
     from rlvr.app.comparing import compare, print_comparison, write_comparison_page
 
@@ -225,7 +233,7 @@ def _sandbox(options: argparse.Namespace) -> int:
     return 0 if check(as_json=options.json) else 1
 
 
-ANALYSES = {"length": _analyze_length, "elicitation": _analyze_elicitation}
+ANALYSES = {"length": _analyze_length, "elicitation": _analyze_elicitation, "return": _analyze_return}
 """By the word after `rlvr analyze`."""
 
 VERBS = {

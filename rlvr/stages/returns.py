@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from rlvr.stages.change import RatesByDomain, mean_gain
 from rlvr.stages.watch import flat_since
@@ -61,7 +62,7 @@ def returns_of(seen: Sequence[Seen], domains: Sequence[str]) -> Returns:
         raise ValueError(f"two evaluations at least, got {len(seen)}")
     measured = tuple(name for name in domains if all(name in entry.rates for entry in seen))
     points = []
-    for before, now in zip(seen, seen[1:], strict=False):
+    for before, now in pairwise(seen):
         gain = mean_gain(seen[0].rates, now.rates, measured)
         stretch = mean_gain(before.rates, now.rates, measured)
         if gain is None or stretch is None:
@@ -76,21 +77,21 @@ def return_sentences(found: Returns) -> list[str]:
     """Gives in words what the training gave, and what of it was spent in vain."""
     last = found.points[-1]
     lines = [
-        f"After {last.step} steps and {last.cpu_seconds:,.0f} CPU-seconds the mean gain over {', '.join(found.domains)} "
-        f"is {_points(last.gain)}."
+        f"After {last.step} steps and {last.cpu_seconds:,.0f} CPU-seconds the mean gain over "
+        f"{', '.join(found.domains)} is {_points(last.gain)}."
     ]
     if last.gain.low <= 0:
         lines.append("It cannot be told from chance.")
     best = max(found.points, key=lambda point: point.per_hundred.mean)
     lines.append(
-        f"Most was gained up to step {best.step}: {_points(best.per_hundred)} for each 100 CPU-seconds of that stretch; "
-        f"in the last stretch it was {_points(last.per_hundred)}."
+        f"The best stretch ended at step {best.step}: {_points(best.per_hundred)} for each 100 CPU-seconds of it; "
+        f"in the last one it was {_points(last.per_hundred)}."
     )
     if found.flat_since is not None:
         share = found.flat_cpu_seconds / max(last.cpu_seconds, 1e-9)
         lines.append(
-            f"No gain since step {found.flat_since} can be told from chance: {found.flat_cpu_seconds:,.0f} CPU-seconds, "
-            f"{share:.0%} of all. More tasks in [evaluation] would tell smaller gains."
+            f"No gain since step {found.flat_since} can be told from chance: {found.flat_cpu_seconds:,.0f} "
+            f"CPU-seconds, {share:.0%} of all. More tasks in [evaluation] would tell smaller gains."
         )
     return lines
 

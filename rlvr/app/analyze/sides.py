@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from rlvr.app.analyze.kept import Kept, Spent
+from rlvr.app.chain import BASE, DONE, EVALUATION
+from rlvr.app.gating import GATE
 from rlvr.app.importing import import_from
-from rlvr.app.pipeline import BASE, DONE
 from rlvr.app.sandboxing import fitted, left_out_line
 from rlvr.app.wiring import House, make_parts, open_house
 from rlvr.config.data import EvaluateConfig
@@ -29,9 +30,10 @@ from rlvr.models.policy import context_length
 from rlvr.runs.atomic import strict_json
 from rlvr.runs.folder import CHECKPOINTS, PROVENANCE, Run
 from rlvr.runs.publish import MANIFEST, damages
-from rlvr.stages.evaluate import Way
+from rlvr.runs.report import read_gate
+from rlvr.stages.evaluate import RESULT, Measurement, Way, read_measurement
 from rlvr.stages.iterate import ROUND
-from rlvr.stages.parts import Parts, sample_groups, usable_tasks
+from rlvr.stages.parts import PASSED, Parts, sample_groups, usable_tasks
 from rlvr.training.rollout import refuse_unscored
 from rlvr.types import Group, IntArray
 
@@ -242,8 +244,10 @@ def _parent(run: Run, recipe: Recipe, chosen: Chosen) -> tuple[str, str]:
     while getattr(config, "continues", False):
         config = before.pop().config
     for entry in reversed(before):
-        if not isinstance(entry.config, (EvaluateConfig, RewardModelConfig)):
-            return entry.name, str(_made_by(Run.open(run.path / entry.name)))
+        if isinstance(entry.config, (EvaluateConfig, RewardModelConfig)):
+            continue
+        if handed := _handed_on(Run.open(run.path / entry.name)):
+            return entry.name, str(handed)
     if recipe.model.new is None:
         return BASE, recipe.model.path
     found = latest_checkpoint(run.path / BASE / CHECKPOINTS)
@@ -255,12 +259,30 @@ def _parent(run: Run, recipe: Recipe, chosen: Chosen) -> tuple[str, str]:
 _AGAIN = "restore it from a copy, or train again"
 
 
+def parent_measurement(run: Run, recipe: Recipe, chosen: Chosen) -> Measurement | None:
+    """Gives what the parent of a stage was measured with; None where it was not."""
+    name, path = _parent(run, recipe, chosen)
+    folder = run.path / name
+    # One from within the stage, which passed where its end did not, has a folder of its own.
+    inner = f"{EVALUATION}-{Path(path).name}" if PASSED in Path(path).parts else EVALUATION
+    places = (folder, folder / inner)
+    return next((read_measurement(Run(place)) for place in places if (place / RESULT).is_file()), None)
+
+
+def _handed_on(stage: Run) -> Path | None:
+    """Gives the checkpoint that went on from a stage; None where its gate let nothing of it pass."""
+    if not (stage.path / GATE).is_file():
+        return _made_by(stage)
+    path = Path(read_gate(stage.read_json(GATE)).goes_on)
+    return path if path.is_relative_to(stage.path) else None
+
+
 def _made_by(stage: Run) -> Path:
     """Gives the checkpoint that a stage ended with."""
     if not (stage.path / DONE).is_file():
         raise RunError(f"{stage.path} has not ended", hint=f"rlvr resume {stage.path.parent}")
     path = Path(str(stage.read_json(DONE)["checkpoint"]))
-    if not (path.parts[0] == CHECKPOINTS or path.parts[0].startswith(ROUND)):
+    if not (path.parts[0] in (CHECKPOINTS, PASSED) or path.parts[0].startswith(ROUND)):
         return path  # Passed on from another stage, named from the working directory.
     if trouble := damages(stage.path / path):
         raise RunError(f"the checkpoint {stage.path / path} cannot be used: {trouble[0]}", hint=_AGAIN)

@@ -1,0 +1,125 @@
+"""`rlvr analyze return`: what each stretch of a stage's training gained for its CPU-seconds, and where that ended."""
+
+import math
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from rlvr.app.analyze.sides import choose_stage, parent_measurement
+from rlvr.app.chain import DONE
+from rlvr.config.reading import from_json
+from rlvr.errors import RunError, UsageError
+from rlvr.runs.atomic import encode, replace_file, strict_json
+from rlvr.runs.folder import Run
+from rlvr.stages.evaluate import Measurement
+from rlvr.stages.iterate import RATES, rounds_of
+from rlvr.stages.returns import Returns, Seen, return_sentences, returns_of
+from rlvr.stages.watch import rates_by_step
+from rlvr.statistics.intervals import Interval
+
+PAGE = "return.html"
+
+
+def analyze_return(path: Path, *, stage: str = "") -> tuple[Run, Returns]:
+    """Gives the folder of a stage that learned from rewards, the last one where `stage` names none, and its returns.
+
+    Raises RunError where it was not evaluated while it trained.
+    """
+    run = Run.open(path.absolute())
+    recipe = from_json(run.config()).in_force
+    chosen = choose_stage(run, recipe, stage, word="return")
+    child = Run.open(run.path / chosen.name)
+    seen = [*_begun_with(parent_measurement(run, recipe, chosen)), *_seen(child)]
+    domains = child.read_json(DONE)["domains"] if (child.path / DONE).is_file() else sorted(seen[-1].rates)
+    try:
+        return child, returns_of(seen, domains)
+    except ValueError as error:
+        raise RunError(
+            f"{child.path} was not evaluated while it trained, so nothing is known of its way: {error}",
+            hint=f"rlvr.evaluate_every={max(1, chosen.config.steps // 5)} in the recipe, and an [evaluation]",
+        ) from error
+
+
+def _begun_with(found: Measurement | None) -> list[Seen]:
+    return [Seen(0, 0.0, found.sampled)] if found is not None and found.sampled else []
+
+
+def _seen(child: Run) -> list[Seen]:
+    """Gives the stage's evaluations: those within an RLVR stage, those after each round of an iterate stage."""
+    cost, spent = {}, 0.0
+    for line in child.metrics():
+        spent = math.fsum((spent, line["time/cpu_seconds"]))
+        cost[int(line["step"]) + 1] = spent
+    found = rates_by_step(child)
+    rounds = rounds_of(child)
+    if rounds:
+        each = max(cost, default=0) // max(1, len(rounds) - 1)
+        ended = [(number, place) for number, place in enumerate(rounds) if number and (place.path / RATES).is_file()]
+        found = [(number * each, place.read_json(RATES)["rates"]) for number, place in ended]
+    return [Seen(step, cost[step], rates) for step, rates in found if step in cost]
+
+
+def return_table(found: Returns) -> Table:
+    """Gives a row per evaluation: gain so far, gain of the stretch, and what 100 CPU-seconds of it gave, in points."""
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for heading in ("after step", "CPU-s", "gain so far", "gain of the stretch", "in 100 CPU-s of it"):
+        table.add_column(heading, justify="right")
+    for point in found.points:
+        gains = (point.gain, point.stretch, point.per_hundred)
+        table.add_row(str(point.step), f"{point.cpu_seconds:,.0f}", *(_points(gain) for gain in gains))
+    return table
+
+
+def _points(value: Interval) -> str:
+    # An escaped bracket: rich reads a plain one as markup.
+    return f"{100 * value.mean:+.1f} \\[{100 * value.low:+.1f}, {100 * value.high:+.1f}]"
+
+
+def print_return(found: Returns, page: Path, *, as_json: bool) -> None:
+    """Prints the figures to stdout: table and sentences, or one JSON object."""
+    if as_json:
+        print(strict_json(asdict(found)))
+        return
+    console = Console(width=None if sys.stdout.isatty() else 110)
+    console.print(return_table(found))
+    for line in return_sentences(found):
+        console.print(line, highlight=False, markup=False)
+    console.print(f"drawn: {page}", highlight=False, markup=False, soft_wrap=True)
+
+
+def write_return_page(stage: Run, found: Returns) -> Path:
+    """Writes return.html into the stage's folder, self-contained, and gives its path."""
+    try:
+        from rlvr.runs.page.figures import Chart, Series
+        from rlvr.runs.page.sheet import sheet
+    except ModuleNotFoundError as error:
+        raise UsageError(
+            f"{PAGE} needs {error.name}, which is not installed", hint='pip install "rlvr[train]"'
+        ) from error
+
+    def line(label: str, values: list[Interval]) -> Series:
+        at = tuple(point.cpu_seconds for point in found.points)
+        columns = zip(*((100 * v.mean, 100 * v.low, 100 * v.high) for v in values), strict=True)
+        return Series(label, 0, at, *(tuple(column) for column in columns))
+
+    gain = line("gain", [point.gain for point in found.points])
+    rate = line("points in 100 CPU-seconds", [point.per_hundred for point in found.points])
+    page = sheet(
+        "What training gave for its cost",
+        about=f"stage {stage.path.name}",
+        sentences=return_sentences(found),
+        legend=["mean over the trained domains, with its 95% interval"],
+        charts=[
+            Chart("Gain so far, points", "CPU-seconds", "points", "signed", (gain,), ()),
+            Chart("Gain of each stretch for 100 CPU-seconds, points", "CPU-seconds", "points", "signed", (rate,), ()),
+        ],
+        note="Each evaluation is compared task by task with the one before, on the same held-out tasks and with the "
+        "same sampling keys. The CPU-seconds are those of training, evaluations included.",
+        key="return",
+    )
+    replace_file(stage.path / PAGE, encode(page))
+    return stage.path / PAGE
