@@ -21,7 +21,7 @@ import subprocess
 import sys
 import time
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +32,7 @@ from evidence_runs import Finished, origin_of, read_finished
 from evidence_tables import NAME, lab_page, results_table, write_between
 
 from rlvr.app.export import ORIGIN, weights_hash
+from rlvr.config.keys import flat
 from rlvr.config.reading import from_json, read_recipe, resolved_json
 from rlvr.errors import RecipeError, RlvrError
 from rlvr.runs.atomic import replace_file
@@ -203,16 +204,6 @@ def keep_figures(job: Job) -> None:
     else:
         found = read_finished(job.name, run)
     keep(job.kept, Kept(job.settings(), weights, found), root=ROOT)
-
-
-def flat(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
-    """Gives (dotted key, value) for all that is in a JSON value, lists counted from 1."""
-    if isinstance(value, dict | list) and value:
-        items = value.items() if isinstance(value, dict) else enumerate(value, start=1)
-        for name, inner in items:
-            yield from flat(inner, f"{key}.{name}" if key else str(name))
-    else:
-        yield key, value
 
 
 def base_file(job: Job) -> Path:

@@ -12,15 +12,16 @@ from rich.console import Console
 from rich.table import Table
 
 from rlvr.config.data import EvaluateConfig
+from rlvr.config.keys import flat
 from rlvr.config.reading import from_json
 from rlvr.config.schema import Recipe
 from rlvr.errors import RunError, UsageError
 from rlvr.runs.atomic import encode, strict_json, write_output
 from rlvr.runs.folder import Run, is_run
 from rlvr.stages.evaluate import RESULT, Measurement, read_measurement
-from rlvr.statistics.intervals import Interval, paired_difference_interval
+from rlvr.statistics.intervals import Interval, paired_difference_interval, paired_differences
 from rlvr.statistics.noninferiority import tasks_needed
-from rlvr.statistics.paired import holm, paired_differences, permutation_test, sign_test
+from rlvr.statistics.paired import holm, permutation_test, sign_test
 
 LEVEL = 0.05
 """A p-value up to here is not put down to chance, all comparisons counted."""
@@ -208,16 +209,9 @@ def _notes(a: Measured, b: Measured, domains: Mapping[str, DomainChange]) -> lis
 
 def _settings(a: Recipe, b: Recipe) -> list[str]:
     """Says in which keys two recipes differ."""
-    ours, theirs = (dict(_flat(recipe.model_dump(mode="json", exclude=set(NOT_COMPARED)))) for recipe in (a, b))
+    ours, theirs = (dict(flat(recipe.model_dump(mode="json", exclude=set(NOT_COMPARED)))) for recipe in (a, b))
     keys = [key for key in {**ours, **theirs} if ours.get(key) != theirs.get(key)]
     return [f"{key}: {_said(ours.get(key))} → {_said(theirs.get(key))}" for key in keys]
-
-
-def _flat(value: Any, key: str = "") -> list[tuple[str, Any]]:
-    if not isinstance(value, dict | list) or not value:
-        return [(key, value)]
-    items = value.items() if isinstance(value, dict) else enumerate(value, start=1)
-    return [pair for name, inner in items for pair in _flat(inner, f"{key}.{name}" if key else str(name))]
 
 
 def _said(value: Any) -> str:

@@ -37,6 +37,16 @@ def all_keys() -> list[Key]:
     return list(_keys_of(Recipe, None, ""))
 
 
+def flat(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    """Gives (dotted key, value) for all that is in a JSON value, such as a resolved recipe; lists count from 1."""
+    if isinstance(value, dict | list) and value:
+        items = value.items() if isinstance(value, dict) else enumerate(value, start=1)
+        for name, inner in items:
+            yield from flat(inner, f"{key}.{name}" if key else str(name))
+    else:
+        yield key, value
+
+
 def stage_sections() -> dict[str, type[Section]]:
     """Gives the section of each kind of stage."""
     return {kind_of(section): section for section in sections(Recipe.model_fields["stage"].annotation)}

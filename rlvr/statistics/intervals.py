@@ -34,21 +34,23 @@ def rate_interval(task_rates: npt.ArrayLike, *, confidence: float = 0.95) -> Int
     """Gives mean and interval of a rate over tasks; `task_rates` [N] holds one number in [0, 1] per task.
 
     Such as each task's pass@k. Completions of one task are not independent, so the task is the unit: Wilson's interval
-    at the effective sample size m (1 - m) / (s² / N), made smaller by the square of the normal over the t quantile
-    with N - 1 degrees of freedom. Where all tasks agree the effective size is N. In simulated evaluations of 20 and
-    100 tasks the 95% interval holds the truth 91 to 98 times in 100; t and bootstrap intervals fall below 70 where
-    nearly all tasks are right or nearly none is, the reason for this one. Raises ValueError for no task and for
-    numbers outside [0, 1] or NaN.
+    at the effective sample size m (1 - m) / (s² / N), made smaller by the square of the normal over the t quantile.
+    That size is of the N tasks and two more, one right and one wrong: where nearly all tasks are right or nearly none
+    is, the few that tell how far tasks differ may be missing, and where all agree it is about N. In simulated
+    evaluations of 64 to 1,024 tasks with rates of 0.02 to 0.98 the 95% interval holds the truth at least 93 times in
+    100 (docs/lab/2026-11-30-interval-coverage.md); t and bootstrap intervals fall far below. Raises ValueError for no
+    task and for numbers outside [0, 1] or NaN.
     Source: Korn and Graubard, "Confidence intervals for proportions with small expected number of positive counts
-    estimated from survey data", Survey Methodology 24 (1998), with Wilson's interval in place of the exact one.
+    estimated from survey data", Survey Methodology 24 (1998), with Wilson's interval in place of the exact one; the two
+    tasks more after Agresti and Coull, "Approximate is better than exact for interval estimation of binomial
+    proportions", The American Statistician 52 (1998).
     """
     rates = np.asarray(task_rates, dtype=np.float64)
-    _require_numbers(rates, low=0.0)
-    size, mean = len(rates), float(rates.mean())
-    if size == 1:
-        return _wilson(mean, 1, confidence)
-    variance = float(rates.var(ddof=1)) / size
-    effective = mean * (1 - mean) / variance if variance > 0 else size
+    _require_numbers(rates)
+    mean, size = float(rates.mean()), len(rates) + 2
+    centre = (float(rates.sum()) + 1) / size
+    variance = (float((rates**2).sum()) + 1 - size * centre**2) / (size - 1)
+    effective = centre * (1 - centre) / variance * (size - 2)
     return _wilson(mean, effective * (_normal_quantile(confidence) / t_quantile(size - 1, confidence)) ** 2, confidence)
 
 
@@ -60,12 +62,7 @@ def paired_difference_interval(rates_a: npt.ArrayLike, rates_b: npt.ArrayLike, *
     Source: Agresti and Min, "Simple improved confidence intervals for comparing matched proportions", Statistics in
     Medicine 24 (2005), here for rates instead of single right or wrong answers.
     """
-    a, b = np.asarray(rates_a, dtype=np.float64), np.asarray(rates_b, dtype=np.float64)
-    if a.shape != b.shape:
-        raise ValueError(f"pairs need the same tasks: {a.size} rates against {b.size}")
-    _require_numbers(a, low=0.0)
-    _require_numbers(b, low=0.0)
-    differences = b - a
+    differences = paired_differences(rates_a, rates_b)
     size = len(differences) + 2
     centre = float(differences.sum()) / size
     variance = max(float((differences**2).sum() + 1) - size * centre**2, 0.0) / (size - 1)
@@ -93,6 +90,16 @@ def ratio_interval(totals: npt.ArrayLike, sizes: npt.ArrayLike, *, confidence: f
     return Interval(ratio, ratio - half, ratio + half)
 
 
+def paired_differences(rates_a: npt.ArrayLike, rates_b: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Gives b - a [N]. Raises ValueError for different tasks, none, or rates outside [0, 1] or NaN."""
+    a, b = np.asarray(rates_a, dtype=np.float64), np.asarray(rates_b, dtype=np.float64)
+    if a.shape != b.shape or a.ndim != 1 or not a.size:
+        raise ValueError(f"pairs need the same tasks, at least one: {a.size} rates against {b.size}")
+    _require_numbers(a)
+    _require_numbers(b)
+    return np.asarray(b - a, dtype=np.float64)
+
+
 def mean_of(intervals: Sequence[Interval]) -> Interval:
     """Gives the mean of estimates with its interval, their errors taken as independent: over different tasks they are.
 
@@ -115,10 +122,10 @@ def _wilson(mean: float, size: float, confidence: float) -> Interval:
     return Interval(mean, min(max(centre - half, 0.0), mean), max(min(centre + half, 1.0), mean))
 
 
-def _require_numbers(rates: npt.NDArray[np.float64], *, low: float) -> None:
+def _require_numbers(rates: npt.NDArray[np.float64]) -> None:
     if rates.ndim != 1 or rates.size == 0:
         raise ValueError(f"one rate per task expected, got an array of shape {rates.shape}")
-    if not np.all((rates >= low) & (rates <= 1.0)):
+    if not np.all((rates >= 0.0) & (rates <= 1.0)):
         raise ValueError("a rate over tasks lies between 0 and 1; drop tasks without one before, and count them")
 
 

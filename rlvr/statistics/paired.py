@@ -1,12 +1,14 @@
 """Two checkpoints on the same tasks: exact tests, permutations, bootstrap, and several comparisons at once."""
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import ndtr, stdtrit
 from scipy.stats import binomtest
 
-from rlvr.statistics.intervals import Interval
+from rlvr.statistics.intervals import Interval, paired_differences
 
 EXACT_UP_TO = 16
 """So many tasks that differ: their 2^16 assignments of signs are all tried, more are drawn."""
@@ -54,19 +56,24 @@ def bootstrap_interval(
     num_draws: int = 10_000,
     seed: int = 0,
 ) -> Interval:
-    """Gives the mean of b - a over tasks [N] with the percentile interval of tasks drawn anew, with replacement.
+    """Gives the mean of b - a over tasks [N] with the expanded percentile interval of tasks drawn anew.
 
-    It assumes no shape, and is empty where no task differs: `paired_difference_interval` is never. Raises ValueError
-    for different lengths or no task.
-    Source: Efron and Tibshirani, "An Introduction to the Bootstrap" (1993), chapter 13, with the task as the unit.
+    It assumes no shape. Among the tasks are two pairs more, as in `paired_difference_interval`: one that stayed, and
+    one that got better or worse, so that it is not empty where no task differs. The tails are those of the t
+    distribution, and count that a sample deviates less than what it is from. Raises ValueError for different lengths or
+    no task.
+    Source: Hesterberg, "What Teachers Should Know About the Bootstrap", The American Statistician 69 (2015),
+    arXiv:1411.5279, with the task as the unit; the pairs are those of Agresti and Min (2005).
     """
     differences = paired_differences(rates_a, rates_b)
-    rng, size = np.random.default_rng(seed), len(differences)
+    rng, size = np.random.default_rng(seed), len(differences) + 2
+    # Everything twice, so that the pair that moved can be half up, half down.
+    pairs = np.concatenate([differences, differences, [0.0, 0.0, 1.0, -1.0]])
     # So many at once that memory stays small.
     means = np.concatenate(
-        [differences[rng.integers(0, size, size=(part, size))].mean(axis=1) for part in _parts(num_draws, 500)]
+        [pairs[rng.integers(0, 2 * size, size=(part, size))].mean(axis=1) for part in _parts(num_draws, 500)]
     )
-    tail = (1 - confidence) / 2
+    tail = float(ndtr(math.sqrt(size / (size - 1)) * stdtrit(size - 1, (1 - confidence) / 2)))
     low, high = np.quantile(means, [tail, 1 - tail])
     mean = float(differences.mean())
     return Interval(mean, min(float(low), mean), max(float(high), mean))
@@ -85,16 +92,6 @@ def holm(p_values: Mapping[str, float]) -> dict[str, float]:
         highest = max(highest, min(1.0, (len(p_values) - place) * p))
         adjusted[name] = highest
     return {name: adjusted[name] for name in p_values}
-
-
-def paired_differences(rates_a: npt.ArrayLike, rates_b: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """Gives b - a [N]. Raises ValueError for different tasks, none, or rates outside [0, 1] or NaN."""
-    a, b = np.asarray(rates_a, dtype=np.float64), np.asarray(rates_b, dtype=np.float64)
-    if a.shape != b.shape or a.ndim != 1 or not a.size:
-        raise ValueError(f"pairs need the same tasks, at least one: {a.shape} rates against {b.shape}")
-    if not (np.all((a >= 0) & (a <= 1)) and np.all((b >= 0) & (b <= 1))):
-        raise ValueError("a rate over tasks lies between 0 and 1; drop tasks without one before, and count them")
-    return np.asarray(b - a, dtype=np.float64)
 
 
 def _parts(total: int, most: int) -> list[int]:

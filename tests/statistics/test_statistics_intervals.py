@@ -26,19 +26,26 @@ def test_no_success_leaves_room_above_zero():
 
 
 def test_effective_sample_size_by_hand():
-    # Rates 1, .5, .5, 0: mean .5, s² = (.25 + 0 + 0 + .25) / 3 = 1/6, s²/N = 1/24, m(1-m) / (1/24) = 6 effective tasks,
-    # times (1.959964 / 3.182446)² = 0.379292: 2.275754. Wilson: spread 3.841459 / 2.275754 = 1.687994,
-    # half 1.959964 / 2.687994 * sqrt(0.25 / 2.275754 + 1.687994 / 9.103015) = 0.396224.
+    # Rates 1, .5, .5, 0 and two tasks more, 1 and 0: centre .5, s² = (1.5 + 1 - 6/4) / 5 = .2,
+    # effective .25 / .2 * 4 = 5, times (1.959964 / t(5) = 2.570582)² = 0.581347: 2.906735. Wilson:
+    # spread 3.841459 / 2.906735 = 1.321572, half 1.959964 / 2.321572 *
+    # sqrt(0.25 / 2.906735 + 1.321572 / 11.62694) = 0.377246.
     interval = rate_interval([1, 0.5, 0.5, 0])
     assert interval.mean == 0.5
-    assert (interval.low, interval.high) == pytest.approx((0.5 - 0.396224, 0.5 + 0.396224), abs=1e-6)
+    assert (interval.low, interval.high) == pytest.approx((0.5 - 0.377246, 0.5 + 0.377246), abs=1e-6)
 
 
 def test_tasks_that_all_agree_are_still_only_so_many_tasks():
-    # 50 of 50 right, t = 2.009575 with 49 degrees: effective 50 * (1.959964 / 2.009575)² = 47.5617,
-    # low = 1 - z² / (47.5617 + z²) = 1 - 0.074732.
-    assert rate_interval([1.0] * 50).low == pytest.approx(1 - 0.074732, abs=1e-6)
+    # 50 of 50 right and two tasks more: centre 51/52, s² = 1/52, effective 50 * 51/52 = 49.0385, times
+    # (1.959964 / t(51) = 2.007584)² = 0.953123: 46.7397; low = 1 - z² / (46.7397 + z²) = 1 - 0.075947.
+    assert rate_interval([1.0] * 50).low == pytest.approx(1 - 0.075947, abs=1e-6)
     assert rate_interval([1.0] * 50).high == 1.0
+
+
+def test_one_task_tells_little():
+    # With two tasks more: centre 2/3, s² = (2 - 3 * 4/9) / 2 = 1/3, effective 2/9 * 3 = 2/3, times
+    # (1.959964 / t(2) = 4.302653)² = 0.207503: 0.138336; low = 1 - 3.841459 / (0.138336 + 3.841459) = 0.034760.
+    assert rate_interval([1.0]).low == pytest.approx(0.034760, abs=1e-6)
 
 
 def test_more_completions_of_the_same_tasks_do_not_count_as_more_tasks():

@@ -58,9 +58,17 @@ def test_the_bootstrap_holds_the_truth_and_agrees_with_a_t_interval():
         widths.append(found.high - found.low)
     # standard error 0.015
     assert np.mean(held) > 0.90
-    spread = np.sqrt((0.4 * 0.6 + 0.25) / 8)
-    assert np.mean(widths) == pytest.approx(2 * 1.96 * spread / 10, rel=0.05)
-    assert bootstrap_interval([0.5, 1.0], [0.5, 1.0]).low == 0.0
+    # 100 differences of variance 0.06125 and a pair that moved by 1, of 102, each counted for t = 1.9835
+    spread = np.sqrt((100 * 0.06125 + 1) / 102)
+    assert np.mean(widths) == pytest.approx(2 * 1.9835 * spread / 10.1, rel=0.03)
+
+
+def test_the_bootstrap_is_not_empty_where_no_task_differs():
+    found = bootstrap_interval([0.5] * 98, [0.5] * 98)
+    # Only the pair that moved: of 100 drawn it comes a Poisson number of times, mean 1, half of them up; 2.5% of the
+    # draws are 3 up and more net (0.9% are, and 2 and more are 5.5%), the tail being 2.3%
+    assert found.mean == 0.0
+    assert (found.low, found.high) == (-0.02, 0.02)
 
 
 def test_holm_by_hand():

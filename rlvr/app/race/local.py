@@ -10,9 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from rlvr.app.race.racer import BROKEN, PROBLEM
-from rlvr.models.checkpoint import latest_checkpoint
-from rlvr.runs.folder import Run
+from rlvr.app.race.racer import BROKEN, PROBLEM, checkpoint_of
 from rlvr.stages.race.executor import Ended, Job
 
 LOG_BYTES = 20_000
@@ -59,9 +57,7 @@ class LocalExecutor:
 
     def checkpoint(self, racer: str) -> Path | None:
         """Gives the racer's last whole checkpoint."""
-        stages = [run for run in Run.open(self._folders[racer]).children if run.checkpoints.is_dir()]
-        found = latest_checkpoint(stages[-1].checkpoints) if stages else None
-        return found[0] if found else None
+        return checkpoint_of(self._folders[racer])
 
     def kill(self, racer: str) -> None:
         """Ends the racer's job with all of its processes."""

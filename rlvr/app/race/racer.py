@@ -18,6 +18,7 @@ from rlvr.app.wiring import House, make_parts, open_house
 from rlvr.config.reading import from_json
 from rlvr.config.rlvr import RlvrConfig
 from rlvr.errors import EngineError, RlvrError, TrainingError
+from rlvr.models.checkpoint import latest_checkpoint
 from rlvr.runs.folder import PROVENANCE, Run
 from rlvr.runs.lock import locked
 from rlvr.stages.evaluate import RESULT, Measurement, measure, read_measurement
@@ -63,6 +64,16 @@ def _reached(run: Run, house: House, until: int) -> tuple[Run, Path, int]:
 def stage_of(run: Run, stage: RlvrConfig) -> Run:
     """The folder of the racer's one stage."""
     return run.child(f"1-{stage.name or stage.kind}")
+
+
+def checkpoint_of(folder: Path) -> Path | None:
+    """Gives the last whole checkpoint of a racer's run, of its last stage that has any; None before the first."""
+    stages = [child for child in Run.open(folder).children if child.checkpoints.is_dir()]
+    if not stages:
+        return None
+    last = max(stages, key=lambda child: int(child.path.name.partition("-")[0]))
+    found = latest_checkpoint(last.checkpoints)
+    return found[0] if found else None
 
 
 def place_name(step: int, *, fresh: bool = False) -> str:

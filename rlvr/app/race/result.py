@@ -10,9 +10,8 @@ from rich.console import Console
 from rich.table import Table
 
 from rlvr.app.race.race import metrics_of, rates_at, read_race, stage_folder, winner_of
-from rlvr.app.race.racer import place_name
+from rlvr.app.race.racer import checkpoint_of, place_name
 from rlvr.app.race.state import RacePlan, State
-from rlvr.models.checkpoint import latest_checkpoint
 from rlvr.runs.atomic import encode, replace_file
 from rlvr.runs.folder import Run, is_run
 from rlvr.stages.race.policy import TaskRates
@@ -77,13 +76,13 @@ def result_of(folder: Path) -> RaceResult:
     more = None
     if plan.cook:
         more = rates_at({winner: places[winner]}, plan.steps + plan.cook, state.domains, fresh=True)[winner]
-    last = latest_checkpoint(_last_stage(places[winner]).checkpoints)
+    last = checkpoint_of(places[winner])
     assert last is not None, "the winner has reached its end"
     found = RaceResult(
         racers=racers,
         cost=sum(racer.steps for racer in racers.values()) / (len(places) * plan.steps),
         winner=winner,
-        checkpoint=str(last[0].relative_to(folder)),
+        checkpoint=str(last.relative_to(folder)),
         on_race=rate_interval(race[winner]),
         on_fresh=rate_interval(fresh[winner]),
         selection=_lead(race, winner) - _lead(fresh, winner) if len(ended) > 1 else None,
@@ -95,11 +94,6 @@ def result_of(folder: Path) -> RaceResult:
     )
     Run(folder).write_json(RESULT, asdict(found))
     return found
-
-
-def _last_stage(place: Path) -> Run:
-    stages = [child for child in Run(place).children if child.checkpoints.is_dir()]
-    return max(stages, key=lambda child: int(child.path.name.partition("-")[0]))
 
 
 def _racer(name: str, plan: RacePlan, state: State, place: Path, scores: Mapping[int, TaskRates]) -> RacerResult:
