@@ -54,6 +54,27 @@ def rate_interval(task_rates: npt.ArrayLike, *, confidence: float = 0.95) -> Int
     )
 
 
+def share_interval(parts: npt.ArrayLike, sizes: npt.ArrayLike, *, confidence: float = 0.95) -> Interval:
+    """Gives sum(parts) / sum(sizes) with its interval, such as instructions kept over tasks [N] with several each.
+
+    0 <= part <= size > 0 for every task, and the task is the unit of chance: Wilson's interval as in `rate_interval`,
+    with the variance of a ratio. Equal sizes give what `rate_interval` gives for the tasks' rates. Raises ValueError
+    for no task, different lengths and numbers outside these bounds.
+    Source: the ratio estimator of Cochran, "Sampling Techniques" (1977), chapter 6.
+    """
+    a, b = np.asarray(parts, dtype=np.float64), np.asarray(sizes, dtype=np.float64)
+    if a.shape != b.shape or a.ndim != 1 or not a.size or not np.all((a >= 0) & (a <= b) & (b > 0)):
+        raise ValueError("parts from 0 to the size of each task expected, at least one task, no size of 0")
+    size, mean = len(a), float(a.sum() / b.sum())
+    if size == 1:
+        return _wilson(mean, 1, confidence)
+    variance = size / (size - 1) * float(((a - mean * b) ** 2).sum()) / float(b.sum()) ** 2
+    effective = mean * (1 - mean) / variance if variance > 0 else size
+    return _wilson(
+        mean, effective * (_normal_quantile(confidence) / _t_quantile(size - 1, confidence)) ** 2, confidence
+    )
+
+
 def paired_difference_interval(rates_a: npt.ArrayLike, rates_b: npt.ArrayLike, *, confidence: float = 0.95) -> Interval:
     """Gives mean and interval of b - a over the same tasks [N], each rate in [0, 1], task by task in the same order.
 
