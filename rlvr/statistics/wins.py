@@ -1,11 +1,9 @@
 """Win rates of pairs: of all, and of those whose two texts are about as long."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-
-from rlvr.statistics.intervals import Interval, rate_interval
+from rlvr.statistics.intervals import Interval, mean_of, rate_interval
 
 MATCHED_RATIO = 1.25
 """Two texts are about as long where the longer has at most so many times the characters of the shorter."""
@@ -22,11 +20,30 @@ def win_rate(tasks: Sequence[str], wins: Sequence[float]) -> Interval:
     return rate_interval([sum(won) / len(won) for won in by_task.values()])
 
 
-def matched_pairs(ours: npt.ArrayLike, theirs: npt.ArrayLike) -> npt.NDArray[np.bool_]:
-    """Says for each pair [N] of lengths whether they match.
+@dataclass(frozen=True, slots=True)
+class MatchedRate:
+    """A win rate at matched length, from `num_pairs` pairs of so many tasks."""
 
-    The win rate over these pairs is that "at matched length": a judge that likes length cannot show it there, and
-    neither can a model whose longer answers are really better.
+    rate: Interval
+    num_pairs: int
+    num_tasks: int
+
+
+def matched_win_rate(
+    tasks: Sequence[str], wins: Sequence[float], ours: Sequence[int], theirs: Sequence[int]
+) -> MatchedRate | None:
+    """Gives the win rate over pairs whose lengths match, those where ours is the longer counting as much as the others.
+
+    A judge that goes by length alone gives 0.5 here, however often ours is the longer; a model whose longer answers are
+    really better cannot show it. None where one of the two kinds is missing. The two are taken as independent, which
+    they nearly are: a task with pairs of both kinds is rare. Lengths are in characters.
     """
-    a, b = np.asarray(ours, dtype=np.float64), np.asarray(theirs, dtype=np.float64)
-    return np.asarray(np.maximum(a, b) <= MATCHED_RATIO * np.minimum(a, b))
+    sides: tuple[list[int], list[int]] = [], []
+    for place, (a, b) in enumerate(zip(ours, theirs, strict=True)):
+        if max(a, b) <= MATCHED_RATIO * min(a, b):
+            sides[a > b].append(place)
+    if not all(sides):
+        return None
+    rates = [win_rate([tasks[i] for i in side], [wins[i] for i in side]) for side in sides]
+    pairs = [*sides[0], *sides[1]]
+    return MatchedRate(mean_of(rates), len(pairs), len({tasks[i] for i in pairs}))

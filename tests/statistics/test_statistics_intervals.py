@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rlvr.keyed import uniform
-from rlvr.statistics.intervals import paired_difference_interval, proportion_interval, rate_interval
+from rlvr.statistics.intervals import paired_difference_interval, proportion_interval, rate_interval, share_interval
 
 RATES = st.lists(st.floats(0, 1), min_size=1, max_size=40)
 
@@ -128,3 +128,40 @@ def test_where_nearly_all_tasks_are_right_a_t_interval_would_promise_too_much():
     assert share_without_width == pytest.approx(0.98**20, abs=0.05)
     ours = [rate_interval(row) for row in rights.astype(float)]
     assert np.mean([interval.low <= 0.98 <= interval.high for interval in ours]) > 0.92
+
+
+def test_a_share_over_tasks_of_one_size_is_the_rate_over_tasks() -> None:
+    kept = [0, 1, 2, 3, 3, 1]
+    shares, rates = share_interval(kept, [3] * 6), rate_interval([k / 3 for k in kept])
+    assert (shares.mean, shares.low, shares.high) == pytest.approx((rates.mean, rates.low, rates.high))
+
+
+def test_a_share_over_tasks_of_different_sizes_weighs_them_by_size() -> None:
+    # 3 of 6. Residuals 1 - .5, 0 - .5, 2 - 2: variance 3/2 × 0.5 / 36 = 1/48, so 0.25 × 48 = 12 tasks' worth, times
+    # (1.95996 / 4.30265)² = 0.20750 for 2 degrees of freedom: Wilson at 2.4900 has z²/n = 1.5428 and the ends
+    # 0.5 ± 1.95996 / 2.5428 × √(0.25 / 2.4900 + 1.5428 / (4 × 2.4900)) = 0.5 ± 0.3895
+    found = share_interval([1, 0, 2], [1, 1, 4])
+    assert (found.mean, found.low, found.high) == pytest.approx((0.5, 0.1105, 0.8895), abs=1e-4)
+
+
+def test_the_share_holds_the_truth_where_what_a_task_keeps_hangs_together() -> None:
+    rng, held = np.random.default_rng(2), {}
+    for rate in (0.1, 0.5, 0.9):
+        hits = 0
+        for _ in range(1000):
+            sizes = rng.integers(1, 4, 100)
+            chances = rng.beta(2 * rate, 2 * (1 - rate), 100)
+            found = share_interval(rng.binomial(sizes, chances), sizes)
+            hits += found.low <= rate <= found.high
+        held[rate] = hits / 1000
+    assert min(held.values()) >= 0.93, held
+
+
+@pytest.mark.parametrize(("parts", "sizes"), [([], []), ([1], [0]), ([2], [1]), ([1, 1], [1]), ([-1], [1])])
+def test_shares_outside_their_sizes_are_refused(parts: list[int], sizes: list[int]) -> None:
+    with pytest.raises(ValueError, match="at least one task"):
+        share_interval(parts, sizes)
+
+
+def test_a_share_of_one_task_is_as_wide_as_one_task() -> None:
+    assert share_interval([3], [4]) == rate_interval([0.75])

@@ -29,6 +29,8 @@ from rlvr.verifiers.table import JUDGE, VERIFIERS
 
 SAMPLED_TEMPERATURE = 0.6
 """Where several answers are drawn and no temperature is given."""
+MAX_ANSWER_CHARACTERS = 50_000
+"""What a judge of suites is given to read, unless its settings say otherwise: a text that is longer loses unread."""
 WORDS = {"samples": int, "temperature": float, "max_completion_tokens": int, "seed": int}
 """The key=value words that suites take, with their types."""
 
@@ -131,7 +133,7 @@ def _planned(loaded: LoadedSuite, words: dict[str, Any], judging: dict[str, Any]
     scorer, judge = Scorer(), None
     if judging and any(task.verifier == JUDGE for task in loaded.tasks):
         kept = {} if output is None else {"cache_path": str(output / "judge.db")}
-        judge = Judge(settings_from({**kept, **judging}))
+        judge = Judge(settings_from({"max_answer_characters": MAX_ANSWER_CHARACTERS, **kept, **judging}))
         scorer = Scorer({**VERIFIERS, JUDGE: judge.verify}, judges=[judge])
     scorer.check_references(loaded.tasks)
     return Examination(loaded, asking, scorer, judge)

@@ -9,7 +9,7 @@ from rlvr.engines.base import Answer
 from rlvr.statistics.intervals import Interval, rate_interval, share_interval
 from rlvr.statistics.pass_at_k import pass_at_k
 from rlvr.statistics.votes import majority_at_k
-from rlvr.statistics.wins import MATCHED_RATIO, matched_pairs, win_rate
+from rlvr.statistics.wins import MATCHED_RATIO, matched_win_rate, win_rate
 from rlvr.types import Task, Verdict
 
 PASS_AT = (1, 2, 4, 8, 16, 32, 64, 128)
@@ -122,17 +122,16 @@ def _wins(judged: Sequence[Judged]) -> tuple[Figure, ...]:
         for answer, v in zip(one.answers, one.verdicts, strict=True)
         if v.outcome is not None
     ]
-    ties, lengths = sum(win == 0.5 for _, win, _, _ in pairs), [(ours, theirs) for *_, ours, theirs in pairs]
-    means = [sum(side) / len(pairs) for side in zip(*lengths, strict=True)]
-    note = f"{ties} ties of {len(pairs)}; {means[0]:.0f} characters against {means[1]:.0f}"
-    figures = [_win_figure("win rate", pairs, note)]
-    alike = matched_pairs(*zip(*lengths, strict=True))
-    if matched := [pair for pair, is_matched in zip(pairs, alike, strict=True) if is_matched]:
-        note = f"{len(matched)} of {len(pairs)} pairs, the longer text at most {MATCHED_RATIO:g} times the shorter"
-        figures.append(_win_figure("win rate at matched length", matched, note))
+    tasks, wins, ours, theirs = (list(column) for column in zip(*pairs, strict=True))
+    ties = sum(win == 0.5 for win in wins)
+    note = (
+        f"{ties} of {len(wins)} are ties; {sum(ours) / len(ours):.0f} characters against {sum(theirs) / len(ours):.0f}"
+    )
+    figures = [Figure("win rate", win_rate(tasks, wins), len(set(tasks)), note)]
+    if matched := matched_win_rate(tasks, wins, ours, theirs):
+        note = (
+            f"{matched.num_pairs} of {len(wins)} pairs, the longer text at most {MATCHED_RATIO:g} times the shorter, "
+            "ours the longer in half of the weight"
+        )
+        figures.append(Figure("win rate at matched length", matched.rate, matched.num_tasks, note))
     return tuple(figures)
-
-
-def _win_figure(name: str, pairs: Sequence[tuple[str, float, int, int]], note: str) -> Figure:
-    tasks, wins = [task for task, *_ in pairs], [win for _, win, _, _ in pairs]
-    return Figure(name, win_rate(tasks, wins), len(set(tasks)), note)
