@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ import pytest
 from endpoint import KEY, Reply, endpoint, part, says
 
 from rlvr.app.cli import main
+from rlvr.config.reading import read_recipe, resolved_json
+from rlvr.runs.folder import Run
 from rlvr.statistics.intervals import rate_interval
 
 ROOT = Path(__file__).parents[2]
@@ -120,6 +123,37 @@ def test_tasks_that_were_trained_on_are_found_and_the_score_without_them_is_give
     assert found["suites"][0]["figures"][0]["mean"] == pytest.approx(4 / 6)
 
 
+def test_two_suites_whose_tasks_have_the_same_ids_are_told_apart(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    data, recipe = tmp_path / "train.jsonl", tmp_path / "recipe.toml"
+    data.write_text(json.dumps({"prompt": PROBLEM.format(n=1), "completion": "2"}) + "\n")
+    recipe.write_text(RECIPE.format(model=ROOT / "models" / "laptop-base", data=data))
+    words: list[Any] = ["--model", "stub", "--contamination-of", recipe]
+    for name, n in (("first", 1), ("second", 2)):
+        (tmp_path / f"{name}.jsonl").write_text(
+            json.dumps({"id": "1", "prompt": PROBLEM.format(n=n), "answer": str(2 * n)}) + "\n"
+        )
+        words += ["--suite", tmp_path / f"{name}.jsonl"]
+    with endpoint(sums) as seen:
+        found = evaluated(capsys, seen.url, *words)
+    assert [one["contamination"]["overlapping"] for one in found["suites"]] == [1, 0]
+    assert found["suites"][0]["contamination"]["clean"] is None
+
+
+def test_a_checkpoint_whose_training_data_are_gone_is_measured_all_the_same(
+    capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture, tmp_path: Path, gsm8k: Path
+) -> None:
+    data, recipe = tmp_path / "train.jsonl", tmp_path / "recipe.toml"
+    recipe.write_text(RECIPE.format(model=ROOT / "models" / "laptop-base", data=data))
+    run = Run.create(tmp_path / "run", config=resolved_json(read_recipe(recipe)), provenance={})
+    shutil.copytree(ROOT / "models" / "laptop-base", run.path / "1-sft" / "model")
+    words = ["--suite", "gsm8k", "--suite-path", f"gsm8k={gsm8k}", "--limit", "2", "max_completion_tokens=8"]
+    assert main(["evaluate", str(run.path / "1-sft" / "model"), *words]) == 0
+    assert "Contamination was not looked for" in capsys.readouterr().out
+    assert "what trained trains on cannot be read here: no data file at" in caplog.text
+
+
 def test_pairs_are_judged_in_both_orders_by_the_judge_that_is_named(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -166,6 +200,8 @@ def test_a_checkpoint_is_scored_with_its_own_chat_template(capsys: pytest.Captur
         (["MODEL", "--suite", "FILE", "--samples", "2", "temperature=0"], "2 greedy answers are all the same"),
         (["MODEL", "--suite", "FILE", "temprature=1"], "did you mean temperature"),
         (["MODEL", "--suite", "FILE", "temperature=hot"], "temperature is 'hot'; expected a number"),
+        (["MODEL", "--suite", "FILE", "temperature=NaN"], "temperature is nan; expected a number"),
+        (["MODEL", "--suite", "FILE", "samples=0"], "samples is 0; at least 1"),
         (["MODEL", "--suite", "FILE", "--suite-path", "gsm8k=x"], "--suite-path names 'gsm8k'"),
         (["MODEL", "--suite", "FILE", "--suite-path", "gsm8k"], "NAME=FILE_OR_FOLDER was expected"),
         (["MODEL", "--suite", "FILE", "--suite", "FILE"], "two suites are called own"),

@@ -2,6 +2,8 @@
 
 import argparse
 import itertools
+import logging
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -26,6 +28,8 @@ from rlvr.verifiers.judge.judge import Judge
 from rlvr.verifiers.judge.settings import settings_from
 from rlvr.verifiers.scorer import Scorer
 from rlvr.verifiers.table import JUDGE, VERIFIERS
+
+log = logging.getLogger(__name__)
 
 SAMPLED_TEMPERATURE = 0.6
 """Where several answers are drawn and no temperature is given."""
@@ -64,10 +68,11 @@ def evaluate_suites(options: argparse.Namespace) -> list[Examined]:
     found: list[Examined] = []
     try:
         with Progress() as progress:
-            resolved = trained_by or examinee.recipe
-            training = _overlaps(suites, resolved, progress) if resolved else None
+            training = _training(suites, trained_by, examinee.recipe, progress)
             for one in planned:
-                found.append(_examined(one, examinee, training, options.output, progress))
+                examined = _examined(one, examinee, options.output, progress)
+                known = training.get(one.loaded.suite.name)
+                found.append(with_contamination(examined, known) if known else examined)
                 if options.output is not None:
                     write_results(found, examinee.name, options.output)
     finally:  # what one suite breaks does not take the others' results with it
@@ -87,7 +92,7 @@ def _words(options: argparse.Namespace) -> dict[str, Any]:
                 hint=f"did you mean {close}=…?" if close else f"it takes {', '.join(f'{word}=…' for word in WORDS)}",
             )
         whole = isinstance(value, int) and not isinstance(value, bool)
-        if not (whole or (WORDS[name] is float and isinstance(value, float))) or value < 0:
+        if not (whole or (WORDS[name] is float and isinstance(value, float) and math.isfinite(value))) or value < 0:
             kind = "a number" if WORDS[name] is float else "a whole number"
             raise UsageError(f"{name} is {value!r}; expected {kind}, at least 0", hint=f"{name}=1")
         words[name] = WORDS[name](value)
@@ -150,9 +155,7 @@ def _prepare_programs(suites: Sequence[LoadedSuite], options: argparse.Namespace
     code.sandboxes()
 
 
-def _examined(
-    one: Examination, examinee: Examinee, training: Training | None, output: Path | None, progress: Progress
-) -> Examined:
+def _examined(one: Examination, examinee: Examinee, output: Path | None, progress: Progress) -> Examined:
     name = one.loaded.suite.name
     path = None if output is None else output / f"{name}-answers.jsonl"
     file = AnswerFile(path, {**examinee.identity, "suite": name, **asdict(one.asking)})
@@ -166,7 +169,7 @@ def _examined(
             bars[what](done - 1, {})
 
     try:
-        examined = measure_suite(
+        return measure_suite(
             one.loaded,
             examinee.answerer,
             one.asking,
@@ -177,16 +180,34 @@ def _examined(
         )
     except DataError as error:
         raise DataError(f"{name}: {error.message}", hint=error.hint) from error
-    return examined if training is None else with_contamination(examined, training)
 
 
-def _overlaps(suites: Sequence[LoadedSuite], resolved: Resolved, progress: Progress) -> Training:
-    """Gives what of all suites overlaps the recipe's training data, which is read once."""
+def _training(
+    suites: Sequence[LoadedSuite], named: Resolved | None, own: Resolved | None, progress: Progress
+) -> dict[str, Training]:
+    """Gives by suite what of it overlaps the named recipe's training data, else that of the checkpoint's own run.
+
+    A checkpoint may be measured where the data of its run are not: then nothing is given, and a warning says why.
+    """
+    if named is not None:
+        return _overlaps(suites, named, progress)
+    if own is None:
+        return {}
+    try:
+        return _overlaps(suites, own, progress)
+    except UsageError as error:
+        log.warning("what %s trains on cannot be read here: %s", own.recipe.name, error.message)
+        return {}
+
+
+def _overlaps(suites: Sequence[LoadedSuite], resolved: Resolved, progress: Progress) -> dict[str, Training]:
+    """Reads the training data once for all suites."""
     from rlvr.app.suites.contamination import training_texts
 
-    progress.note(f"reading what {resolved.recipe.name} trains on, to look for the suites' tasks in it")
-    count = itertools.count()
+    name, count = resolved.recipe.name, itertools.count()
+    progress.note(f"reading what {name} trains on, to look for the suites' tasks in it")
     texts = (text for text, _ in zip(training_texts(resolved), count, strict=False))
-    problems = {task.id: text for one in suites for task, text in zip(one.tasks, problems_of(one), strict=True)}
-    flags = overlapping(list(problems.values()), texts)
-    return Training(resolved.recipe.name, next(count), dict(zip(problems, flags, strict=True)))
+    flags = iter(overlapping([text for one in suites for text in problems_of(one)], texts))
+    found = {one.suite.name: {task.id: next(flags) for task in one.tasks} for one in suites}
+    num_texts = next(count)
+    return {suite: Training(name, num_texts, overlaps) for suite, overlaps in found.items()}

@@ -135,7 +135,7 @@ def contamination_line(result: SuiteResult) -> str:
     """Says how many tasks overlap training data, and the first figure without these."""
     found = result.contamination
     if found is None:
-        return "Contamination was not looked for: no recipe is known (--contamination-of RECIPE)."
+        return "Contamination was not looked for; --contamination-of RECIPE names what the model was trained on."
     line = (
         f"Contamination: {found.overlapping} of {found.told} tasks share 13 words in a row (8 where a task is shorter) "
         f"with the {found.num_texts:,} training texts of {found.recipe}; what the model had read before is not known."
