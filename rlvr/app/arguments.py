@@ -4,6 +4,8 @@ import argparse
 import math
 from pathlib import Path
 
+from rlvr.errors import UsageError
+
 
 def positive(text: str) -> int:
     """Gives a whole number, at least 1."""
@@ -70,7 +72,9 @@ def add_resume(parser: argparse.ArgumentParser) -> None:
 
 def add_evaluate(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of `rlvr evaluate`."""
-    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a model directory, or a checkpoint of a run")
+    parser.add_argument(
+        "checkpoint", metavar="CHECKPOINT", help="a model directory, a checkpoint of a run, or with --suite an endpoint"
+    )
     add_overrides(parser, "samples=4, temperature=0.7")
     parser.add_argument(
         "--data", action="append", default=[], metavar="SOURCE:SPLIT", help="tasks to solve; may be given repeatedly"
@@ -81,6 +85,38 @@ def add_evaluate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--samples", type=positive, metavar="N", help="completions per task")
     parser.add_argument("--limit", type=positive, metavar="N", help="tasks per source at most")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    _add_suites(parser.add_argument_group("published suites (docs/suites.md)"))
+
+
+def _add_suites(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--suite", action="append", default=[], metavar="NAME", help="gsm8k, math-500, ifeval, …, or a file of your own"
+    )
+    group.add_argument(
+        "--suite-path", action="append", default=[], metavar="NAME=PATH", help="where a suite's published file lies"
+    )
+    group.add_argument("--output", type=Path, metavar="FOLDER", help="where answers, verdicts and results go")
+    group.add_argument(
+        "--contamination-of", type=Path, metavar="RECIPE", help="look for the suite in its training data"
+    )
+    group.add_argument("--model", default="", metavar="NAME", help="of an endpoint such as http://localhost:8000/v1")
+    group.add_argument("--api-key-env", default="", metavar="VARIABLE", help="where the endpoint's key stands")
+    group.add_argument("--field", action="append", default=[], metavar="K=V", help="put into each request's body")
+    group.add_argument(
+        "--judge", action="append", default=[], metavar="K=V", help="the judge of pairs: model=…, base_url=…"
+    )
+    _add_programs(group)
+
+
+def refuse_without_suite(options: argparse.Namespace) -> None:
+    """Raises UsageError for an endpoint, or an argument, that only `rlvr evaluate --suite` takes."""
+    if options.checkpoint.startswith(("http://", "https://")):
+        raise UsageError("an endpoint is measured on suites", hint=f"rlvr evaluate {options.checkpoint} --suite gsm8k")
+    names = ("suite_path", "output", "contamination_of", "model", "api_key_env", "field", "judge", "sandbox", "package")
+    for name in (*names, "allow_unsafe_execution"):
+        if getattr(options, name):
+            flag = f"--{name.replace('_', '-')}"
+            raise UsageError(f"{flag} is for suites", hint=f"rlvr evaluate {options.checkpoint} --suite NAME {flag} …")
 
 
 def add_generate(parser: argparse.ArgumentParser) -> None:
@@ -105,7 +141,7 @@ def add_verify(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print the summary as JSON")
 
 
-def _add_programs(parser: argparse.ArgumentParser) -> None:
+def _add_programs(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
     parser.add_argument(
         "--sandbox", default="", metavar="URL", help="for programs: a sandbox service, not this machine"
     )

@@ -20,7 +20,7 @@ from rlvr.stages.evaluate import measure
 
 def evaluate_checkpoint(path: str, config: EvaluateConfig, *, seed: int) -> StageReport:
     """Measures one checkpoint outside of its run, which stays untouched."""
-    trained_by = _recipe_of(Path(path))
+    trained_by = recipe_of(Path(path))
     import_from(trained_by.source.parent if trained_by else Path.cwd())
     judging = trained_by.recipe.model_dump(include={"judge", "verifier"}) if trained_by else {}
     recipe = Recipe.model_validate(
@@ -70,7 +70,7 @@ def generate_text(path: str, prompt: str, *, samples: int, temperature: float, m
     return [texts[index] for index in range(samples)]
 
 
-def _recipe_of(checkpoint: Path) -> Resolved | None:
+def recipe_of(checkpoint: Path) -> Resolved | None:
     """Gives the recipe whose run holds the checkpoint; None for a model that no run here has made."""
     for folder in checkpoint.absolute().parents:
         if is_run(folder) and "recipe" in (content := Run.open(folder).config()):

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from rlvr.app.arguments import refuse_without_suite
 from rlvr.errors import UsageError
 
 
@@ -56,6 +57,12 @@ def _more_steps(words: Sequence[str]) -> int:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
+    if options.suite:
+        from rlvr.app.suites.command import evaluate_suites
+
+        evaluate_suites(options)
+        return 0
+    refuse_without_suite(options)
     from rlvr.app.measuring import evaluation_settings, print_result
     from rlvr.app.single import evaluate_checkpoint
 

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar, overload
 
-from rlvr.data import code, files, gsm8k, gym, hub, humaneval, ifeval, math, mbpp
+from rlvr.data import code, files, gsm8k, gym, hub, humaneval, ifeval, math, mbpp, pairs
 from rlvr.data.rows import BadRow, data_files, is_data_file, read_rows
 from rlvr.data.synthetic import corpus, facts, items, stories
 from rlvr.errors import DataError
@@ -50,6 +50,7 @@ SOLUTIONS: dict[str, Source] = {
     "apps": partial(code.solutions, "apps"),
     "livecodebench": partial(code.solutions, "livecodebench"),
     "acecode": partial(code.solutions, "acecode"),
+    "pairs": pairs.solutions,
     "file": files.solutions,
 }
 EVERY_SPLIT: Mapping[str, tuple[str, ...]] = {

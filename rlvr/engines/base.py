@@ -1,13 +1,14 @@
 """What every engine takes and gives: `submit` requests, `step` until nothing is left, collect what finished.
 
-One round at a time, so that verification overlaps generation. G completions per prompt, T tokens.
+One round at a time, so that verification overlaps generation. G completions per prompt, T tokens. An engine works in
+token ids, which training needs. Where only texts are measured, an Answerer does: it may know no token ids at all.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from rlvr.types import Completion, IntArray
+from rlvr.types import Completion, Finish, IntArray, Message, Task
 
 MAX_SLOTS = 256
 """Completions in flight at most: what an engine is made for and what the memory estimate counts."""
@@ -76,4 +77,45 @@ class Engine(Protocol):
 
     def wake(self) -> None:
         """Gets ready to work again."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """How questions are asked: `num_samples` times at `temperature` (0 is greedy), answers of at most `max_tokens`."""
+
+    num_samples: int
+    temperature: float
+    max_tokens: int
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A conversation to be answered; `id` is unique among those asked together and a part of the random key."""
+
+    id: int
+    messages: tuple[Message, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One answer in words. `num_tokens` is None where nobody told; `finish` is "abort" where no answer came."""
+
+    question_id: int
+    sample_index: int
+    text: str
+    finish: Finish
+    num_tokens: int | None
+
+
+class Answerer(Protocol):
+    """Answers questions in words."""
+
+    def fitting(self, tasks: Sequence[Task], asking: Asking) -> tuple[list[Task], list[str]]:
+        """Gives the tasks that can be asked, and a line for each reason that leaves some out."""
+        ...
+
+    def answers(self, questions: Sequence[Question], asking: Asking) -> Iterator[Answer]:
+        """Yields every sample of every question as it comes, in any order. Raises EngineError where none can come."""
         ...

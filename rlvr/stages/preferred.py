@@ -10,7 +10,7 @@ from rlvr.errors import RunError
 from rlvr.runs.folder import ROLLOUTS, Run
 from rlvr.runs.rollouts import read_rollouts
 from rlvr.statistics.intervals import Interval
-from rlvr.statistics.winning import FEWEST, win_rate, win_rate_at_matched_length
+from rlvr.statistics.wins import matched_win_rate, win_rate
 from rlvr.types import Completion, Task, read_only
 from rlvr.verifiers.judge.judge import Judge
 from rlvr.verifiers.judge.screening import check_reference
@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 
 WINS = "wins.json"
 SPLIT = "greedy"
+FEWEST = 10
+"""With fewer tasks with a rubric nothing is compared."""
 MAX_UNANSWERED_RATE = 0.1
 """With more comparisons than this share unanswered, the win rate is not what it would be."""
 
@@ -39,9 +41,8 @@ def preferred_rate(judge: JudgeSettings, run: Run, before: Path, after: Path) ->
         if len(common) < FEWEST:
             return None
         found = asyncio.run(_compared(judge, [(*new[name], old[name][1]) for name in common]))
-        longer = [len(new[name][1].text) - len(old[name][1].text) for name in common]
-        wins, lengths = dict(zip(common, found, strict=True)), dict(zip(common, longer, strict=True))
-        run.write_json(WINS, {"wins": wins, "longer_by": lengths})
+        lengths = {name: [len(new[name][1].text), len(old[name][1].text)] for name in common}
+        run.write_json(WINS, {"wins": dict(zip(common, found, strict=True)), "characters": lengths})
     stored = run.read_json(WINS)
     answered = {name: win for name, win in stored["wins"].items() if win is not None}
     missing = 1 - len(answered) / len(stored["wins"])
@@ -51,13 +52,14 @@ def preferred_rate(judge: JudgeSettings, run: Run, before: Path, after: Path) ->
             f"the judge left {missing:.0%} of {len(stored['wins'])} comparisons unanswered",
             hint="see that [judge] base_url answers, then rlvr resume RUN",
         )
-    won = list(answered.values())
-    log.info("win rate against the parent: %.3f over %d tasks", win_rate(won).mean, len(won))
-    try:
-        return win_rate_at_matched_length(won, [stored["longer_by"][name] for name in answered])
-    except ValueError as error:
-        log.warning("no win rate at matched length: %s", error)
+    names, won = list(answered), list(answered.values())
+    ours, theirs = zip(*(stored["characters"][name] for name in names), strict=True)
+    matched = matched_win_rate(names, won, ours, theirs)
+    log.info("win rate against the parent: %.3f over %d tasks", win_rate(names, won).mean, len(won))
+    if matched is None:
+        log.warning("no win rate at matched length: there are not longer and shorter answers of about the same length")
         return None
+    return matched.rate
 
 
 def greedy_answers(evaluation: Path) -> Answers:

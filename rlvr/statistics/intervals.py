@@ -47,11 +47,21 @@ def rate_interval(task_rates: npt.ArrayLike, *, confidence: float = 0.95) -> Int
     """
     rates = np.asarray(task_rates, dtype=np.float64)
     _require_numbers(rates)
-    mean, size = float(rates.mean()), len(rates) + 2
-    centre = (float(rates.sum()) + 1) / size
-    variance = (float((rates**2).sum()) + 1 - size * centre**2) / (size - 1)
-    effective = centre * (1 - centre) / variance * (size - 2)
-    return _wilson(mean, effective * (_normal_quantile(confidence) / t_quantile(size - 1, confidence)) ** 2, confidence)
+    return _over_tasks(rates, np.ones(len(rates)), confidence)
+
+
+def share_interval(parts: npt.ArrayLike, sizes: npt.ArrayLike, *, confidence: float = 0.95) -> Interval:
+    """Gives sum(parts) / sum(sizes) with its interval, such as instructions kept over tasks [N] with several each.
+
+    0 <= part <= size > 0 for every task, and the task is the unit of chance: Wilson's interval as in `rate_interval`,
+    with the variance of a ratio. Equal sizes give what `rate_interval` gives for the tasks' rates. Raises ValueError
+    for no task, different lengths and numbers outside these bounds.
+    Source: the ratio estimator of Cochran, "Sampling Techniques" (1977), chapter 6.
+    """
+    a, b = np.asarray(parts, dtype=np.float64), np.asarray(sizes, dtype=np.float64)
+    if a.shape != b.shape or a.ndim != 1 or not a.size or not np.all((a >= 0) & (a <= b) & (b > 0)):
+        raise ValueError("parts from 0 to the size of each task expected, at least one task, no size of 0")
+    return _over_tasks(a, b, confidence)
 
 
 def paired_difference_interval(rates_a: npt.ArrayLike, rates_b: npt.ArrayLike, *, confidence: float = 0.95) -> Interval:
@@ -111,6 +121,18 @@ def mean_of(intervals: Sequence[Interval]) -> Interval:
     low = sum((interval.mean - interval.low) ** 2 for interval in intervals) ** 0.5 / len(intervals)
     high = sum((interval.high - interval.mean) ** 2 for interval in intervals) ** 0.5 / len(intervals)
     return Interval(mean, mean - low, mean + high)
+
+
+def _over_tasks(parts: npt.NDArray[np.float64], sizes: npt.NDArray[np.float64], confidence: float) -> Interval:
+    """Gives sum(parts) / sum(sizes) with Wilson's interval, tasks being the unit; two tasks of mean size are added to
+    tell how far tasks differ, one all right and one all wrong."""
+    mean, number, size = float(parts.sum() / sizes.sum()), len(parts) + 2, float(sizes.mean())
+    centre = (float(parts.sum()) + size) / (number * size)
+    off = np.concatenate([parts - centre * sizes, [(1 - centre) * size, -centre * size]])
+    variance = float((off**2).sum()) / size**2 / (number - 1)
+    effective = centre * (1 - centre) / variance * (number - 2)
+    shrunk = (_normal_quantile(confidence) / t_quantile(number - 1, confidence)) ** 2
+    return _wilson(mean, effective * shrunk, confidence)
 
 
 def _wilson(mean: float, size: float, confidence: float) -> Interval:

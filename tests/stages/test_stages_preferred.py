@@ -39,9 +39,9 @@ def kinder(body):
 
 
 def test_the_win_rate_is_that_of_the_answers_asked_in_both_orders_once(tmp_path):
-    # 9 of 12 are kinder after, 3 before; every second one is longer on the side after, so length tells nothing
-    after = [f"hello {n:02} {'please' if n < 9 else 'there!'}{' dear' * (n % 2)}" for n in range(12)]
-    before = [f"hello {n:02} {'there!' if n < 9 else 'please'}{' dear' * ((n + 1) % 2)}" for n in range(12)]
+    # 9 of 12 are kinder after, 3 before; every second one is longer on the side after, so both kinds are there
+    after = [f"hello {n:02} {'please' if n < 9 else 'there!'}{'!!' * (n % 2)}" for n in range(12)]
+    before = [f"hello {n:02} {'there!' if n < 9 else 'please'}{'!!' * ((n + 1) % 2)}" for n in range(12)]
     run = make_run(tmp_path / "run")
     places = evaluation(tmp_path / "before", before), evaluation(tmp_path / "after", after)
     with endpoint(kinder) as seen:
@@ -50,7 +50,8 @@ def test_the_win_rate_is_that_of_the_answers_asked_in_both_orders_once(tmp_path)
         assert preferred_rate(settings(seen.url, canary_rate=0.0), run, *places) == found
         assert (asked, len(seen.requests)) == (24, 24)
     assert found is not None
-    assert found.mean == pytest.approx(0.75, abs=0.1)
+    # the longer ones, n odd: 4 of 6; the others 5 of 6
+    assert found.mean == pytest.approx(0.75)
     assert found.low < 0.75 < found.high
     assert sum(json.loads((run.path / WINS).read_text())["wins"].values()) == 9
 

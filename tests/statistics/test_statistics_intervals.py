@@ -4,7 +4,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rlvr.keyed import uniform
-from rlvr.statistics.intervals import paired_difference_interval, proportion_interval, rate_interval, ratio_interval
+from rlvr.statistics.intervals import (
+    paired_difference_interval,
+    proportion_interval,
+    rate_interval,
+    ratio_interval,
+    share_interval,
+)
 
 RATES = st.lists(st.floats(0, 1), min_size=1, max_size=40)
 
@@ -161,3 +167,41 @@ def test_a_ratio_needs_two_items_of_some_size():
     for totals, sizes in (([1], [1]), ([1, 2], [1]), ([1, 2], [1, 0]), ([1, float("nan")], [1, 1])):
         with pytest.raises(ValueError, match=r"expected|finite"):
             ratio_interval(totals, sizes)
+
+
+def test_a_share_over_tasks_of_one_size_is_the_rate_over_tasks() -> None:
+    kept = [0, 1, 2, 3, 3, 1]
+    shares, rates = share_interval(kept, [3] * 6), rate_interval([k / 3 for k in kept])
+    assert (shares.mean, shares.low, shares.high) == pytest.approx((rates.mean, rates.low, rates.high))
+
+
+def test_a_share_over_tasks_of_different_sizes_weighs_them_by_size() -> None:
+    # 3 of 6. With two tasks of mean size 2, 2 of 2 and 0 of 2, the centre is 5 / 10, and residuals are .5, -.5, 0, 1
+    # and -1: 2.5 / 2² / 4 = 0.15625 a task, so 0.25 / 0.15625 × 3 = 4.8 tasks' worth, times (1.95996 / 2.77645)² for 4
+    # degrees of freedom: Wilson at 2.3920 has z²/n = 1.6060 and the ends
+    # 0.5 ± 1.95996 / 2.6060 × √(0.25 / 2.3920 + 1.6060 / (4 × 2.3920)) = 0.5 ± 0.3925
+    found = share_interval([1, 0, 2], [1, 1, 4])
+    assert (found.mean, found.low, found.high) == pytest.approx((0.5, 0.1075, 0.8925), abs=1e-4)
+
+
+def test_the_share_holds_the_truth_where_what_a_task_keeps_hangs_together() -> None:
+    rng, held = np.random.default_rng(2), {}
+    for rate in (0.1, 0.5, 0.9):
+        hits = 0
+        for _ in range(1000):
+            sizes = rng.integers(1, 4, 100)
+            chances = rng.beta(2 * rate, 2 * (1 - rate), 100)
+            found = share_interval(rng.binomial(sizes, chances), sizes)
+            hits += found.low <= rate <= found.high
+        held[rate] = hits / 1000
+    assert min(held.values()) >= 0.93, held
+
+
+@pytest.mark.parametrize(("parts", "sizes"), [([], []), ([1], [0]), ([2], [1]), ([1, 1], [1]), ([-1], [1])])
+def test_shares_outside_their_sizes_are_refused(parts: list[int], sizes: list[int]) -> None:
+    with pytest.raises(ValueError, match="at least one task"):
+        share_interval(parts, sizes)
+
+
+def test_a_share_of_one_task_is_as_wide_as_one_task() -> None:
+    assert share_interval([3], [4]) == rate_interval([0.75])

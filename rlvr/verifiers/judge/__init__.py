@@ -15,6 +15,7 @@
 is {"rubric": "…"} and, as needed, "question", "answer", "slot" and "scale" (`screening.check_reference`).
 
     settings   what a judge is and may cost          client   limits, retries, deadline
+    wire       one request and what can go wrong
     screening  what it gets to see                   replies  what it said
     template   rubric, fence, choices                cache    verdicts on disk
     canaries   answers that must not score           counts   totals

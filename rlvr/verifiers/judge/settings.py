@@ -1,16 +1,14 @@
 """What a judge is: the model behind an endpoint, how it is asked, and what it may cost."""
 
 import math
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from typing import Any
-from urllib.parse import urlsplit
 
 from rlvr.errors import UsageError
+from rlvr.verifiers.judge.wire import check_address, key_from
 
-NO_KEY = "no-key-needed"
 MIN_CANARIES = 8
 """So many canaries have to be judged before a judge is refused for them."""
 
@@ -113,22 +111,7 @@ def check_settings(settings: JudgeSettings) -> None:
     """Raises UsageError where a judge cannot work as described; a missing key is found by `api_key`."""
     if not settings.model.strip():
         raise UsageError("the judge has no model", hint='give the name that the endpoint knows, as model = "…"')
-    try:
-        url = urlsplit(settings.base_url)
-        whole = url.scheme in ("http", "https") and bool(url.hostname)
-    except ValueError:
-        whole = False
-    if not whole:
-        raise UsageError(
-            f"the judge's base_url is {settings.base_url!r}; expected an address of an OpenAI-compatible endpoint",
-            hint='for instance base_url = "http://localhost:8000/v1"',
-        )
-    if url.username is not None or url.password is not None or url.query:
-        # The address is written into runs and logs.
-        raise UsageError(
-            "the judge's base_url holds a user name, password or query",
-            hint="put the key into an environment variable and name it as api_key_env",
-        )
+    check_address(settings.base_url, "the judge's base_url", 'for instance base_url = "http://localhost:8000/v1"')
     for name, least in _AT_LEAST.items():
         value, most = getattr(settings, name), _AT_MOST.get(name, math.inf)
         if not (math.isfinite(value) and least <= value <= most):
@@ -138,12 +121,4 @@ def check_settings(settings: JudgeSettings) -> None:
 
 def api_key(settings: JudgeSettings) -> str:
     """Gives the endpoint's key, a stand-in where `api_key_env` is empty. Raises UsageError for an unset variable."""
-    if not settings.api_key_env:
-        return NO_KEY
-    key = os.environ.get(settings.api_key_env, "").strip()
-    if not key:
-        raise UsageError(
-            f"the environment variable {settings.api_key_env} holds no key for the judge",
-            hint=f"export {settings.api_key_env}=…",
-        )
-    return key
+    return key_from(settings.api_key_env, "the judge")

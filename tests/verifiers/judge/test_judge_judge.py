@@ -12,7 +12,7 @@ from judging import run, verify
 
 from rlvr.errors import UsageError
 from rlvr.types import Verdict
-from rlvr.verifiers.judge import client
+from rlvr.verifiers.judge import wire
 from rlvr.verifiers.judge.judge import Judge
 from rlvr.verifiers.judge.screening import check_reference
 from rlvr.verifiers.judge.settings import JudgeSettings
@@ -143,7 +143,7 @@ def test_a_key_that_is_not_set_is_named(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_without_the_client_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client, "find_spec", lambda name: None)
+    monkeypatch.setattr(wire, "find_spec", lambda name: None)
     with pytest.raises(UsageError, match=r"rlvr\[judge\]"):
         Judge(settings("http://localhost/v1"))
 

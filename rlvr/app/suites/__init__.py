@@ -1,0 +1,1 @@
+"""`rlvr evaluate --suite`: the door to evaluation suites."""

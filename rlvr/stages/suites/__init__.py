@@ -1,0 +1,1 @@
+"""Published evaluation suites: tasks asked in words, judged, and scored with intervals."""
