@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from rlvr.app.gating import gate_lines, gate_of, pass_gate
+from rlvr.app.gating import gate_lines, gate_of, is_same, pass_gate, sensitivity_line
 from rlvr.app.meter import Meter
 from rlvr.app.progress import Progress
 from rlvr.app.wiring import STAGES, House, make_parts
@@ -18,7 +18,7 @@ from rlvr.config.data import EvaluateConfig
 from rlvr.config.supervised import RewardModelConfig
 from rlvr.errors import TrainingError
 from rlvr.runs.folder import CHECKPOINTS, Run
-from rlvr.runs.report import REINFORCED, SEEN, DomainReport, StageReport
+from rlvr.runs.report import EARLIER, REINFORCED, SEEN, START, DomainReport, StageReport
 from rlvr.runs.sinks import SINKS
 from rlvr.runs.summary import condition_table
 from rlvr.stages.beyond import beyond_ancestors
@@ -40,96 +40,124 @@ EVALUATION = "evaluation"
 
 @dataclass(slots=True)
 class Chain:
-    """How far a run has come.
+    """How far a run has come; `add` takes it through a stage.
 
     `current` is the checkpoint that goes on, `measured_in` the folder of its measurement, `parent` what the next stage
-    is compared with, `goes_on` the stages since then, of which each continues the one before. `passed` holds the
-    measurements of the base and of all stages that passed their gates, oldest first, by name; `trained` the domains
-    that those trained on. `failed` names the stage before where it did not pass.
+    is compared with, `goes_on` the stages since then, of which each continues the one before. `known` holds the
+    measurements of the base and of all stages that went on, oldest first, by name, `judged` those of them that a gate
+    compares with: policies measured on the recipe's [evaluation]. `trained` are the domains that they trained on.
+    `failed` names the stage before where nothing of it went on.
     """
 
     current: Path
     measured_in: Path
     parent: Path
-    passed: list[tuple[str, Measurement]]
+    known: list[tuple[str, Measurement]]
+    judged: list[tuple[str, Measurement]]
     reports: list[StageReport]
     trained: set[str] = field(default_factory=set)
     goes_on: list[str] = field(default_factory=list)
     failed: str = ""
 
+    def add(self, house: House, run: Run, progress: Progress, stage: Any) -> None:
+        """Takes the chain through one stage, or through what is left of it, and adds its report."""
+        name = stage.name or stage.kind
+        if not getattr(stage, "continues", False):
+            self.parent, self.goes_on = self.current, []
+        elif self.failed:
+            raise TrainingError(
+                f"{name} continues {self.failed}, of which its gate let nothing pass",
+                hint="see in the report what was lost, and train with other settings",
+            )
+        self.failed = ""
+        made = _trained(self, house, run, progress, stage)
+        progress.note(f"{name}: {made}")
+        domains = set(run.read_json(DONE)["domains"])
+        if isinstance(stage, RewardModelConfig):
+            house.reward_models[name] = made
+            self.known.append((name, replace(self.known[-1][1], kl=None)))  # The policy is the one from before.
+            if accuracy := read_accuracy(run):
+                progress.note(f"{name}: {accuracy_line(accuracy)}")
+            self.trained |= domains
+            report = _report(run, stage.kind, self.current, self.trained, self.known, self.goes_on)
+        else:
+            for line in round_lines(run):
+                progress.note(f"{name}: {line}")
+            report = self._measure(house, run, progress, stage, made=made, domains=domains)
+        self.reports.append(report)
+        self.goes_on.append(name)
 
-def begin_chain(house: House, run: Run, base: Path) -> Chain:
-    """Measures the base, before all stages."""
-    child = run.child(BASE)
-    found = _measured(house, child, house.recipe.evaluation, checkpoint=base, parent=None)
-    passed = [("base", found)]
-    return Chain(base, child.path, base, passed, [_report(child, "base", base, set(), passed, ())])
+    def _measure(
+        self, house: House, run: Run, progress: Progress, stage: Any, *, made: Path, domains: set[str]
+    ) -> StageReport:
+        """Measures what a stage made, lets it go on or not, and gives its report."""
+        name, gate = stage.name or stage.kind, gate_of(house.recipe, stage)
+        config = stage if isinstance(stage, EvaluateConfig) else house.recipe.evaluation
 
+        def measured(path: Path, place: str = EVALUATION) -> Measurement:
+            return _measured(house, run, config, checkpoint=path, parent=self.parent, place=place)
 
-def add_stage(chain: Chain, house: House, run: Run, progress: Progress, stage: Any) -> None:
-    """Takes the chain through one stage, or through what is left of it, and adds its report."""
-    name = stage.name or stage.kind
-    if not getattr(stage, "continues", False):
-        chain.parent, chain.goes_on = chain.current, []
-    elif chain.failed:
-        raise TrainingError(
-            f"{name} continues {chain.failed}, which did not pass its gate",
-            hint="leave it out, or see in the report what was lost and change the stage before or [gate]",
-        )
-    chain.failed = ""
-    made = _trained(chain, house, run, progress, stage)
-    progress.note(f"{name}: {made}")
-    domains = set(run.read_json(DONE)["domains"])
-    if isinstance(stage, RewardModelConfig):
-        house.reward_models[name] = made
-        chain.passed.append((name, replace(chain.passed[-1][1], kl=None)))  # The policy is the one from before.
-        if accuracy := read_accuracy(run):
-            progress.note(f"{name}: {accuracy_line(accuracy)}")
-        report = _report(run, stage.kind, chain.current, chain.trained | domains, chain.passed, chain.goes_on)
-        chain.trained |= domains
-    else:
-        for line in round_lines(run):
-            progress.note(f"{name}: {line}")
-        report = _judged(chain, house, run, progress, stage, made=made, domains=domains)
-    chain.reports.append(report)
-    chain.goes_on.append(name)
-
-
-def _judged(
-    chain: Chain, house: House, run: Run, progress: Progress, stage: Any, *, made: Path, domains: set[str]
-) -> StageReport:
-    """Measures what a stage made, lets it go on or not, and gives its report."""
-    name, gate = stage.name or stage.kind, gate_of(house.recipe, stage)
-    config = stage if isinstance(stage, EvaluateConfig) else house.recipe.evaluation
-    found, verdict = _measured(house, run, config, checkpoint=made, parent=chain.parent), None
-    begin, goes_on = chain.current, made
-    if gate is not None:
+        if gate is None:
+            found = measured(made)
+            self._go_on(made, run, name, found, domains, judged=not isinstance(stage, EvaluateConfig))
+            return _report(run, stage.kind, made, self.trained, self.known, self.goes_on)
+        nothing = is_same(made, self.current)
         passage = pass_gate(
             gate,
             run,
             made=made,
-            found=found,
-            begin=begin,
-            earlier=chain.passed,
+            found=self.judged[-1][1] if nothing else measured(made),
+            begin=self.current,
+            earlier=self.judged,
             trained=sorted(domains),
-            measure_again=lambda path: _measured(
-                house, run, config, checkpoint=path, parent=chain.parent, place=f"{EVALUATION}-{path.name}"
-            ),
-            win_rate=_win_rate(chain, house, run),
+            measure_again=lambda path: measured(path, f"{EVALUATION}-{path.name}"),
+            win_rate=lambda: _win_rate(self, house, run),
         )
-        found, verdict, goes_on = passage.measurement, passage.report, Path(passage.report.goes_on)
-        for line in gate_lines(name, verdict):
+        for line in gate_lines(name, passage.report):
             progress.note(line)
-    results, trained = [*chain.passed, (name, found)], chain.trained | domains
-    report = _report(run, stage.kind, goes_on, trained, results, chain.goes_on)
-    if goes_on != begin:
-        inner = EVALUATION if goes_on == made else f"{EVALUATION}-{goes_on.name}"
-        chain.current, chain.measured_in = goes_on, run.path / inner
-    if goes_on != begin or verdict is None or verdict.passed:
-        chain.passed, chain.trained = results, trained
-    if verdict is not None and goes_on != made:
-        chain.failed = name
-    return replace(report, gate=verdict)
+        known, trained = [*self.known, (name, passage.measurement)], self.trained | domains
+        if passage.report.handed_on == START:
+            self.failed, shown = name, made
+        else:
+            shown = passage.checkpoint
+            place = f"{EVALUATION}-{shown.name}" if passage.report.handed_on == EARLIER else EVALUATION
+            self._go_on(shown, run, name, passage.measurement, domains, judged=True, place=place)
+        return replace(_report(run, stage.kind, shown, trained, known, self.goes_on), gate=passage.report)
+
+    def _go_on(
+        self,
+        path: Path,
+        run: Run,
+        name: str,
+        found: Measurement,
+        domains: set[str],
+        *,
+        judged: bool,
+        place: str = EVALUATION,
+    ) -> None:
+        self.current = path
+        self.known = [*self.known, (name, found)]
+        self.trained = self.trained | domains
+        if judged:
+            self.judged, self.measured_in = [*self.judged, (name, found)], run.path / place
+
+
+def begin_chain(house: House, run: Run, progress: Progress, base: Path) -> Chain:
+    """Measures the base, before all stages."""
+    child, evaluation = run.child(BASE), house.recipe.evaluation
+    found = _measured(house, child, evaluation, checkpoint=base, parent=None)
+    known = [("base", found)]
+    gates = [gate for stage in house.recipe.stage if (gate := gate_of(house.recipe, stage))]
+    if gates and evaluation and (line := sensitivity_line(gates[0], found, evaluation.samples)):
+        progress.note(line)
+    return Chain(
+        current=base,
+        measured_in=child.path / EVALUATION,
+        parent=base,
+        known=known,
+        judged=list(known),
+        reports=[_report(child, "base", base, set(), known, ())],
+    )
 
 
 def _win_rate(chain: Chain, house: House, run: Run) -> Interval | None:
@@ -150,8 +178,9 @@ def _trained(chain: Chain, house: House, run: Run, progress: Progress, stage: An
     parts = make_parts(house, start=start, parent=chain.parent, stage=stage)
     parts = replace(
         parts,
+        begin=chain.current,
         gate=gate_of(house.recipe, stage),
-        earlier=[(name, measured.sampled) for name, measured in chain.passed if measured.sampled],
+        earlier=[(name, measured.sampled) for name, measured in chain.judged if measured.sampled],
     )
     run.fsync = False  # Each checkpoint waits for the metrics before it; a kill loses nothing either way.
     listener = progress.stage(run.path.name)

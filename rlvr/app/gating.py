@@ -1,7 +1,7 @@
 """The gate between stages: whether a stage's checkpoint goes on, or the last one before it that passed."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,23 +9,25 @@ from rlvr.config.gate import GateConfig
 from rlvr.config.schema import Recipe
 from rlvr.errors import TrainingError
 from rlvr.runs.folder import Run
-from rlvr.runs.report import GateReport, StageReport, read_gate
+from rlvr.runs.report import EARLIER, END, START, GateCheck, GateReport, StageReport, read_gate
 from rlvr.stages.evaluate import Measurement
-from rlvr.stages.gate import NOT_TOLD, checks_of, failures
-from rlvr.stages.watch import STOPPED, last_passed
+from rlvr.stages.gate import NOT_TOLD, WIN_RATE, checks_of, failures
+from rlvr.stages.watch import last_passed, step_of, stopped_lines
 from rlvr.statistics.intervals import Interval
+from rlvr.statistics.noninferiority import tasks_for_gate
 
 GATE = "gate.json"
 
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """What came through: the checkpoint that goes on with its measurement, and what the gate said.
+    """What the gate said, the checkpoint that goes on, and the measurement that the stage is reported with.
 
-    `measurement` is that of the stage where nothing of it went on.
+    That is of what went on of the stage, or of its end where nothing did.
     """
 
     report: GateReport
+    checkpoint: Path
     measurement: Measurement
 
 
@@ -44,31 +46,85 @@ def pass_gate(
     earlier: Sequence[tuple[str, Measurement]],
     trained: Sequence[str],
     measure_again: Callable[[Path], Measurement],
-    win_rate: Interval | None,
+    win_rate: Callable[[], Interval | None],
 ) -> Passage:
     """Judges a stage once per run folder. What goes on is the first that passes of: the checkpoint `made`, the last
-    that lost nothing while the stage trained, and `begin`, from which it started.
+    before it that lost nothing while the stage trained, and `begin`, from which it started.
 
-    `measure_again` gives the measurement of another checkpoint of the stage; `win_rate` is that of `made` over its
-    parent, at matched length, None where no judge was asked.
+    `measure_again` gives the measurement of another checkpoint of the stage; `win_rate` that of `made` over its parent,
+    at matched length, None where no judge is asked. One that only the judge rejects has no earlier checkpoint to fall
+    back on, because those were not shown to it.
     """
+    kept = None if is_same(made, begin) else last_passed(run, before=step_of(made))
     if (run.path / GATE).is_file():
         report = read_gate(run.read_json(GATE))
-        kept = last_passed(run)
-        return Passage(report, measure_again(kept) if kept and report.goes_on == str(kept) else found)
-    stopped = [line for event in run.events() if event["kind"] == STOPPED for line in event["lost"]]
-    checks = checks_of(gate, found, earlier, trained=trained, win_rate=win_rate)
-    reasons = (*dict.fromkeys(stopped), *failures(gate, checks))
-    goes_on, measurement = made, found
-    if failures(gate, checks) and gate.on_failure != "warn":
-        goes_on, kept = begin, last_passed(run)
-        if kept is not None and kept.name != made.name:
-            again = measure_again(kept)
-            if not failures(gate, checks_of(gate, again, earlier, trained=trained)):
-                goes_on, measurement = kept, again
-    report = GateReport(reasons, checks, str(goes_on))
-    run.write_json(GATE, asdict(report))
-    return Passage(report, measurement)
+    else:
+        report = _judged(
+            gate,
+            made=made,
+            begin=begin,
+            stopped=stopped_lines(run),
+            checks=lambda of, wins: checks_of(gate, of, earlier, trained=trained, win_rate=wins),
+            found=found,
+            kept=kept,
+            measure_again=measure_again,
+            win_rate=win_rate,
+        )
+        run.write_json(GATE, asdict(report))
+    if report.handed_on == EARLIER:
+        assert kept is not None, "an earlier checkpoint that goes on is there"
+        return Passage(replace(report, goes_on=str(kept)), kept, measure_again(kept))
+    checkpoint = made if report.handed_on == END else begin
+    return Passage(replace(report, goes_on=str(checkpoint)), checkpoint, found)
+
+
+def _judged(
+    gate: GateConfig,
+    *,
+    made: Path,
+    begin: Path,
+    stopped: Sequence[str],
+    checks: Callable[[Measurement, Interval | None], tuple[GateCheck, ...]],
+    found: Measurement,
+    kept: Path | None,
+    measure_again: Callable[[Path], Measurement],
+    win_rate: Callable[[], Interval | None],
+) -> GateReport:
+    if is_same(made, begin):  # It was stopped, and nothing of it was good.
+        return GateReport(tuple(stopped), (), START, str(begin))
+    ours = checks(found, win_rate())
+    lost = failures(gate, ours)
+    reasons = (*stopped, *lost)
+    if not lost or gate.on_failure == "warn":
+        return GateReport(reasons, ours, END, str(made))
+    by_judge = all(line.startswith(WIN_RATE) for line in lost)
+    if kept is not None and not by_judge and not failures(gate, checks(measure_again(kept), None)):
+        return GateReport(reasons, ours, EARLIER, str(kept))
+    return GateReport(reasons, ours, START, str(begin))
+
+
+def is_same(one: Path, other: Path) -> bool:
+    """Says whether two names, from the working directory where they are relative, are of one checkpoint."""
+    return one.resolve() == other.resolve()
+
+
+def sensitivity_line(gate: GateConfig, found: Measurement, samples: int) -> str:
+    """Says how many tasks a domain should have for the gate's margin, and how few it has; empty where all have enough.
+
+    From the spread that two evaluations of one checkpoint have by the chance of sampling alone.
+    """
+    short = []
+    for domain, rates in found.sampled.items():
+        noise = sum(2 * rate * (1 - rate) / samples for rate in rates.values()) / len(rates)
+        needed = tasks_for_gate(gate.margin, deviation=noise**0.5, error=gate.error, num_figures=len(found.sampled))
+        if needed > len(rates):
+            short.append(f"{domain} {len(rates):,} of {needed:,}")
+    if not short:
+        return ""
+    return (
+        f"gate: to tell a loss of twice the margin of {100 * gate.margin:g} points there are too few tasks (so many of "
+        f"those it takes): {', '.join(short)}; larger losses are told all the same"
+    )
 
 
 def stop_where_asked(gate: GateConfig | None, stage: StageReport) -> None:
@@ -90,4 +146,4 @@ def gate_lines(name: str, found: GateReport) -> list[str]:
         asked = f" (up to {most:,} tasks would tell)" if most else ""
         rest = f"; {len(unsure)} cannot be told from so few tasks{asked}" if unsure else ""
         return [f"{name} passed its gate: {told} of {len(found.checks)} figures are shown to be kept{rest}"]
-    return [f"{name} did not pass its gate: {'; '.join(found.failures)}", f"{found.goes_on} goes on"]
+    return [f"{name} did not pass its gate: {'; '.join(found.failures)}", f"what goes on: {found.goes_on}"]

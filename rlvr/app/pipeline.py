@@ -1,6 +1,7 @@
 """A recipe from end to end: a run's folder is made, or opened again, and taken through all stages."""
 
 import hashlib
+import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,9 +11,9 @@ import torch
 from rich.console import Console
 
 from rlvr import keyed
-from rlvr.app.chain import BASE, DONE, add_stage, begin_chain
+from rlvr.app.chain import BASE, DONE, begin_chain
 from rlvr.app.export import export_model
-from rlvr.app.gating import gate_of, stop_where_asked
+from rlvr.app.gating import GATE, gate_of, stop_where_asked
 from rlvr.app.importing import import_from
 from rlvr.app.progress import Progress
 from rlvr.app.sandboxing import fitted, left_out_line
@@ -30,7 +31,7 @@ from rlvr.runs.folder import CONFIG, PROVENANCE, Run
 from rlvr.runs.lock import locked
 from rlvr.runs.page.page import PAGE, write_page
 from rlvr.runs.provenance import collect
-from rlvr.runs.report import StageReport, write_report
+from rlvr.runs.report import END, StageReport, write_report
 from rlvr.runs.summary import gain_lines, headline, report_table
 
 TABLE_COLUMNS = 100
@@ -58,8 +59,15 @@ def resume(path: Path, *, more_steps: int = 0) -> Path:
         with locked(run.path):
             known = from_json(run.config())
             last = known.recipe.stage[-1]
-            if not (run.path / f"{len(known.recipe.stage)}-{last.name or last.kind}" / DONE).is_file():
+            folder = run.path / f"{len(known.recipe.stage)}-{last.name or last.kind}"
+            if not (folder / DONE).is_file():
                 raise RunError(f"{path} has not ended: its last stage is not done", hint=f"first: rlvr resume {path}")
+            gate = folder / GATE
+            if gate.is_file() and json.loads(gate.read_text())["handed_on"] != END:
+                raise RunError(
+                    f"{path} cannot be continued: the end of {folder.name} did not pass its gate",
+                    hint="see in report.html what it lost, and train with other settings",
+                )
             run.write_json(CONFIG, resolved_json(continued(known, more_steps)))
             run.event("continued", steps=more_steps)
     started_in = Path(str(run.read_json(PROVENANCE).get("folder", ".")))
@@ -77,9 +85,9 @@ def _all_stages(run: Run, resolved: Resolved) -> Path:
     recipe = resolved.in_force
     with Progress() as progress:
         house = open_house(recipe)
-        chain = begin_chain(house, run, _base(house, run))
+        chain = begin_chain(house, run, progress, _base(house, run))
         for number, stage in enumerate(recipe.stage, start=1):
-            add_stage(chain, house, run.child(f"{number}-{stage.name or stage.kind}"), progress, stage)
+            chain.add(house, run.child(f"{number}-{stage.name or stage.kind}"), progress, stage)
             write_report(run, chain.reports)
             write_page(run)
             stop_where_asked(gate_of(recipe, stage), chain.reports[-1])

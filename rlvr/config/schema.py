@@ -134,6 +134,9 @@ class Recipe(Section):
         seen = self.evaluation is not None and (self.evaluation.data or self.evaluation.text)
         if gated and not seen:
             raise ValueError("a gate judges what [evaluation] measures: give it data or text")
+        gates = [gate for gate in (self.gate, *(getattr(stage, "gate", None) for stage in self.stage)) if gate]
+        if any(gate.max_kl for gate in gates) and not (self.evaluation and self.evaluation.text):
+            raise ValueError("max_kl is measured on held-out text: give evaluation.text")
         return self
 
     @field_validator("stage")

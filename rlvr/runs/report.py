@@ -12,6 +12,8 @@ from rlvr.statistics.intervals import Interval
 REPORT = "report.json"
 REINFORCED = ("rlvr", "iterate")
 """Kinds of stage that learn from rewards."""
+END, EARLIER, START = "end", "earlier", "start"
+"""What a gate hands on of a stage."""
 SEEN = "-seen"
 """The end of a domain's name where the evaluated tasks are those that were trained on."""
 
@@ -140,18 +142,28 @@ class GateCheck:
     verdict: str
     tasks_needed: int | None
 
+    @property
+    def in_nats(self) -> bool:
+        """Whether `loss` and `margin` are nats per token, not shares."""
+        return self.what.startswith("KL")
+
 
 @dataclass(frozen=True, slots=True)
 class GateReport:
-    """What the gate said of a stage: why it failed, empty where it passed, and the checkpoint that goes on."""
+    """What the gate said of a stage: why it failed, empty where it passed, and what goes on.
+
+    `handed_on` is END for what the stage gave, EARLIER for a checkpoint that it made on its way, START for the one that
+    it began with; `goes_on` names that checkpoint.
+    """
 
     failures: tuple[str, ...]
     checks: tuple[GateCheck, ...]
+    handed_on: str
     goes_on: str
 
     @property
     def passed(self) -> bool:
-        """Whether the stage's own last checkpoint goes on."""
+        """Whether there was nothing to object to."""
         return not self.failures
 
 
@@ -178,6 +190,11 @@ class StageReport:
     conditions: tuple[Condition, ...]
     continues: tuple[str, ...] = ()
     gate: GateReport | None = None
+
+    @property
+    def went_on(self) -> bool:
+        """Whether later stages build on this one, or the run ends with it."""
+        return self.gate is None or self.gate.handed_on != START
 
 
 def write_report(run: Run, stages: Sequence[StageReport]) -> Path:
@@ -235,7 +252,7 @@ def read_condition(entry: Mapping[str, Any]) -> Condition:
 def read_gate(entry: Mapping[str, Any]) -> GateReport:
     """Gives what a gate said from its JSON object."""
     checks = tuple(GateCheck(**{**check, "loss": Interval(**check["loss"])}) for check in entry["checks"])
-    return GateReport(tuple(entry["failures"]), checks, entry["goes_on"])
+    return GateReport(tuple(entry["failures"]), checks, entry["handed_on"], entry["goes_on"])
 
 
 def _read_beyond(entry: Mapping[str, Any]) -> Beyond:

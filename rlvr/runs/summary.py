@@ -1,7 +1,6 @@
 """What a report says in words: its first line, a line per gain, and tables."""
 
-from collections.abc import Sequence
-from itertools import pairwise
+from collections.abc import Iterator, Sequence
 
 from rich import box
 from rich.table import Table
@@ -32,7 +31,7 @@ def headline(stages: Sequence[StageReport]) -> str:
     with "Elicitation only". Every domain is named under its label. Empty where no RLVR stage was measured in a domain
     that it trained on.
     """
-    last = next((stage for stage in reversed(stages) if stage.beyond), None)
+    last = next((stage for stage in reversed(stages) if stage.beyond and stage.went_on), None)
     if last is None:
         return ""
     found = last.beyond
@@ -73,7 +72,7 @@ def gain_lines(stages: Sequence[StageReport]) -> list[str]:
     how perplexity changed.
     """
     lines = []
-    for before, stage in pairwise(stages):
+    for before, stage in with_ancestor(stages):
         lines += [
             f"{stage.name} over {before.name}, {name}: pass@1 {_signed(found.gain)}{_length(name, before, stage)}"
             for name, found in stage.domains.items()
@@ -91,6 +90,15 @@ def gain_lines(stages: Sequence[StageReport]) -> list[str]:
             since = f", {perplexity_change(stages[0], stage)} from {stages[0].name}" if before is not stages[0] else ""
             lines.append(f"{stage.name}, perplexity of held-out text: {change} from {before.name}{since}")
     return lines
+
+
+def with_ancestor(stages: Sequence[StageReport]) -> Iterator[tuple[StageReport, StageReport]]:
+    """Gives each stage after the base with the one that it builds on: the last before it that went on."""
+    before = stages[0] if stages else None
+    for stage in stages[1:]:
+        assert before is not None, "there is a first one"
+        yield before, stage
+        before = stage if stage.went_on else before
 
 
 def perplexity_change(before: StageReport, after: StageReport) -> str:
@@ -184,7 +192,7 @@ def report_table(stages: Sequence[StageReport], *, width: int = 100) -> Table:
         for index, (name, domain) in enumerate(stage.domains.items()):
             rates = [_interval(rate, between) for rate in (domain.pass_at_1, domain.pass_at_16, domain.greedy)]
             table.add_row(
-                stage.name if index == 0 else "",
+                _marked(stage) if index == 0 else "",
                 name if domain.trained else f"{name}*",
                 *rates,
                 *([_rate(domain.best.mean)] if several else []),
@@ -195,6 +203,10 @@ def report_table(stages: Sequence[StageReport], *, width: int = 100) -> Table:
         if not stage.domains:
             table.add_row(stage.name, "–", *["–"] * len(headings), "–", *cost, end_section=True)
     return table
+
+
+def _marked(stage: StageReport) -> str:
+    return stage.name if stage.went_on else f"{stage.name} (rejected)"
 
 
 def condition_table(conditions: Sequence[Condition]) -> Table:

@@ -221,11 +221,14 @@ def solved_rates(groups: Sequence[Group]) -> dict[str, dict[str, float]]:
 
 
 def answered_rates(groups: Sequence[Group]) -> dict[str, dict[str, float]]:
-    """Gives by domain and task the share of completions that ended by themselves and hold an answer, right or wrong."""
+    """Gives by domain and task the share of completions that ended by themselves and hold an answer, right or wrong.
+
+    One that nobody could score holds none.
+    """
     rates: dict[str, dict[str, float]] = {}
     for group in groups:
         answered = [
-            completion.finish == "stop" and verdict.status not in WITHOUT_ANSWER
+            completion.finish == "stop" and verdict.outcome is not None and verdict.status not in WITHOUT_ANSWER
             for completion, verdict in zip(group.completions, group.verdicts, strict=True)
         ]
         rates.setdefault(group.task.domain, {})[group.task.id] = sum(answered) / len(answered)

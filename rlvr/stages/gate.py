@@ -10,7 +10,7 @@ import numpy as np
 
 from rlvr.config.gate import GateConfig
 from rlvr.runs.report import GateCheck
-from rlvr.stages.change import RatesByDomain, common_rates, mean_gain
+from rlvr.stages.change import RatesByDomain, mean_gain
 from rlvr.stages.evaluate import Measurement
 from rlvr.stages.text import TextScores
 from rlvr.statistics.intervals import Interval, paired_difference_interval, ratio_interval
@@ -19,6 +19,7 @@ from rlvr.statistics.noninferiority import decide, tasks_for_gate
 KEPT, LOST, NOT_TOLD = "kept", "lost", "not told"
 SEVERITY = {KEPT: 0, NOT_TOLD: 1, LOST: 2}
 GAIN = "gain"
+WIN_RATE = "win rate at matched length"
 
 
 def checks_of(
@@ -47,8 +48,10 @@ def checks_of(
     ]
     if win_rate is not None:
         worse = Interval(0.5 - win_rate.mean, 0.5 - win_rate.high, 0.5 - win_rate.low)
-        checks.append(_check("win rate at matched length", parent, worse, config.win_rate_margin, None))
-    if config.min_gain > -1 and (gain := mean_gain(before.sampled, found.sampled, trained, confidence=confidence)):
+        checks.append(_check(WIN_RATE, parent, worse, config.win_rate_margin, None))
+    if config.min_gain > -1:
+        # Where no trained domain is measured, all is possible.
+        gain = mean_gain(before.sampled, found.sampled, trained, confidence=confidence) or Interval(0.0, -1.0, 1.0)
         lack = Interval(-gain.mean, -gain.high, -gain.low)
         # Not shown is as good as not gained.
         verdict = KEPT if gain.low > config.min_gain else LOST if gain.high < config.min_gain else NOT_TOLD
@@ -109,10 +112,10 @@ def _abilities(
 def _rate_checks(
     figure: str, after: RatesByDomain, name: str, before: RatesByDomain, *, margin: float, confidence: float
 ) -> Iterator[GateCheck]:
-    for domain in after:
-        old, new = common_rates(before, after, domain)
-        if not old:
-            continue
+    for domain, older in before.items():
+        # A task that nothing could be said of afterwards is no task kept: to silence a verifier is no way through.
+        newer = after.get(domain, {})
+        old, new = list(older.values()), [newer.get(task, 0.0) for task in older]
         change = paired_difference_interval(old, new, confidence=confidence)
         spread = float(np.std(np.subtract(new, old)))
         needed = tasks_for_gate(margin, deviation=spread, error=(1 - confidence) / 2)
@@ -145,8 +148,10 @@ def _said(check: GateCheck) -> str:
         return (
             f"the gain over {check.against} is {_points(gain)}, not shown to be above {-100 * check.margin:.1f} points"
         )
-    if check.what.startswith("KL"):
-        return f"{check.what} from {check.against} is {check.loss.mean:.4f} nats per token, at most {check.margin:g}"
+    if check.in_nats:
+        found = f"{check.loss.mean:.4f} [{check.loss.low:.4f}, {check.loss.high:.4f}] nats per token"
+        told = "" if check.verdict == LOST else ": not told"
+        return f"{check.what} from {check.against} is {found}, at most {check.margin:g}{told}"
     what = f"{check.what} against {check.against}: worse by {_points(check.loss)}, margin {100 * check.margin:.1f}"
     return what if check.verdict == LOST else f"{what}: not told{_asked_for(check)}"
 

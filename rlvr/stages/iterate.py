@@ -172,6 +172,8 @@ def _parts_of_round(parts: Parts, begin: Path, *, number: int) -> Parts:
     return replace(
         parts,
         origin=begin,
+        gate=None,  # The stage is judged as a whole.
+        earlier=(),
         seed=seed,
         make_reference=partial(load_reference, begin, device=parts.policy.device),
         make_critic=critic,

@@ -52,6 +52,7 @@ class Parts:
     `weights` multiply the advantages of tasks by how their answers can be checked; one that is not named weighs 1.
     `make_engine(max_length)` gives an engine for sequences of up to that many tokens. A stage calls
     `announce(steps, first)` once it knows how many steps it has and with which it goes on.
+    `begin` is the checkpoint that the stage began with, also where it is resumed; None: `origin`.
     `gate` says what held-out evaluations may lose while a stage trains, None where nothing is said; `earlier` holds
     the rates (domain, task, share solved) of the checkpoints before by name, the stage's parent last, against which
     that is; empty where nothing was measured.
@@ -76,6 +77,7 @@ class Parts:
     seed: int
     dtype: str
     until: int | None = None
+    begin: Path | None = None
     gate: GateConfig | None = None
     earlier: Sequence[tuple[str, Mapping[str, Mapping[str, float]]]] = ()
 

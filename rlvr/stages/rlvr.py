@@ -91,7 +91,7 @@ def learn(
             watch.look(record, step + 1)
         done = step + 1
         if watch.passed:
-            save(parts, run, done, _state(learner, tasks, before), place=PASSED, keep=1)
+            save(parts, run, done, _state(learner, tasks, before), place=PASSED)
         if done % config.checkpoint_every == 0 or done == end or watch.stops:
             path = save(parts, run, done, _state(learner, tasks, before))
         if watch.stops:

@@ -11,6 +11,7 @@ from pathlib import Path
 from rlvr.config.gate import GateConfig
 from rlvr.config.rlvr import RlvrConfig
 from rlvr.runs.folder import ROLLOUTS, Record, Run
+from rlvr.runs.publish import damages
 from rlvr.runs.rollouts import read_rollouts
 from rlvr.stages.change import RatesByDomain, mean_gain
 from rlvr.stages.evaluate import held_out
@@ -20,8 +21,8 @@ from rlvr.stages.parts import PASSED, Checkpoint, Parts
 log = logging.getLogger(__name__)
 
 SPLIT = "evaluate"
-STOPPED = "gate_stopped"
-"""The event of a stage that was stopped because of what it lost."""
+STOPPED = "stopped.json"
+"""What a stage lost that was stopped for it."""
 COLUMNS = ("domain", "task_id", "outcome", "threshold")
 NOTICE_AFTER = 2
 """So many evaluations without a gain are worth a word."""
@@ -60,10 +61,13 @@ class Watch:
     def result(self, made: Checkpoint) -> Checkpoint:
         """Gives what the stage hands on: what it made, or where it lost too much the last weights that did not."""
         if not self._lost:
+            (self._run.path / STOPPED).unlink(missing_ok=True)
             return made
-        self._run.event(STOPPED, lost=list(self._lost))
-        kept = last_passed(self._run)
-        return replace(made, path=kept, step=step_of(kept)) if kept else replace(made, path=self._parts.origin, step=0)
+        self._run.write_json(STOPPED, {"lost": list(self._lost)})
+        kept = last_passed(self._run, before=made.step + 1)
+        if kept is None:
+            return replace(made, path=self._parts.begin or self._parts.origin, step=0)
+        return replace(made, path=kept, step=step_of(kept))
 
     def _judge(self, *, quietly: bool) -> None:
         step, rates = self._seen[-1]
@@ -117,10 +121,18 @@ def flat_since(seen: Sequence[tuple[int, RatesByDomain]], domains: Sequence[str]
     return since
 
 
-def last_passed(run: Run) -> Path | None:
-    """Gives the last checkpoint that was measured while training and lost nothing; None where there is none."""
-    found = sorted(path for path in (run.path / PASSED).glob("step-*") if path.is_dir())
-    return found[-1] if found else None
+def last_passed(run: Run, *, before: int) -> Path | None:
+    """Gives the last whole checkpoint that was measured while training, before that step, and lost nothing.
+
+    None where there is none.
+    """
+    found = sorted(path for path in (run.path / PASSED).glob("step-*") if path.is_dir() and step_of(path) < before)
+    return next((path for path in reversed(found) if not damages(path)), None)
+
+
+def stopped_lines(run: Run) -> list[str]:
+    """Gives what a stage that was stopped had lost; empty for one that was not."""
+    return list(run.read_json(STOPPED)["lost"]) if (run.path / STOPPED).is_file() else []
 
 
 def step_of(checkpoint: Path) -> int:

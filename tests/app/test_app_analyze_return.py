@@ -58,5 +58,5 @@ def test_a_run_that_was_not_evaluated_on_its_way_says_which_key_to_set(
     run = trained(tmp_path, 0)
     assert main(["analyze", "return", str(run)]) == 1
     error = capsys.readouterr().err
-    assert "was not evaluated while it trained" in error
+    assert "two evaluations at least, got 1" in error
     assert "rlvr.evaluate_every=1" in error

@@ -1,6 +1,7 @@
 """A gate stands between the stages: one that pays with another ability is rejected, and the one before goes on."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -92,7 +93,10 @@ def test_the_stage_that_loses_is_rejected_and_the_next_goes_on_from_the_one_befo
     assert right.gate.passed
     assert harmful.gate is not None
     assert harmful.gate.failures[0].startswith("pass@1 of words against right: worse by ")
-    assert harmful.gate.goes_on == harmful.checkpoint == right.checkpoint
+    assert harmful.gate.goes_on == right.checkpoint
+    assert (right.gate.handed_on, harmful.gate.handed_on, gentle.gate.handed_on) == ("end", "start", "end")
+    # the report is of what the stage made, though nothing builds on it
+    assert "2-harmful" in harmful.checkpoint
     assert gentle.gate is not None
     assert gentle.gate.passed
     # what the third began with: the first's weights, which it hardly moved
@@ -107,6 +111,7 @@ def test_the_stage_that_loses_is_rejected_and_the_next_goes_on_from_the_one_befo
 def test_the_page_says_what_was_lost_and_what_goes_on(finished: Path) -> None:
     page = (finished / "report.html").read_text()
     assert "did not pass its gate" in page
+    assert "before means right and after means gentle" in page
     assert "pass@1 of words against right" in page
 
 
@@ -117,6 +122,53 @@ def test_a_resumed_run_stands_by_what_the_gate_said(finished: Path) -> None:
     resume(finished)
     assert (finished / "report.json").read_text() == report
     assert (finished / "2-harmful" / GATE).read_text() == said
+
+
+def test_a_resumed_run_with_relative_paths_goes_on_from_what_passed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = prepared(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    recipe.write_text(recipe.read_text().replace(str(tmp_path / "base"), "base"))
+    path = start(read_recipe(Path("recipe.toml"), ["runs=here"]))
+    for stage in ("2-harmful", "3-gentle"):
+        assert (path / stage / "done.json").is_file()
+    (path / "3-gentle" / "done.json").unlink()
+    weights = (tmp_path / "here/run/3-gentle/checkpoints/step-000002/model.safetensors").read_bytes()
+    shutil.rmtree(path / "3-gentle" / "checkpoints")
+    resume(Path("here/run"))
+    _, right, harmful, gentle = read_report(Run.open(path))
+    assert (right.went_on, harmful.went_on, gentle.went_on) == (True, False, True)
+    assert harmful.gate is not None
+    assert Path(harmful.gate.goes_on).resolve() == Path(right.checkpoint).resolve()
+    assert (tmp_path / "here/run/3-gentle/checkpoints/step-000002/model.safetensors").read_bytes() == weights
+
+
+def test_stages_that_only_measure_are_nothing_that_a_gate_compares_with(tmp_path: Path) -> None:
+    recipe = prepared(tmp_path)
+    measured = """[[stage]]
+kind = "evaluate"
+data = ["gate_rows:tasks:evaluation"]
+samples = 4
+temperature = 0.01
+max_completion_tokens = 6
+"""
+    text = recipe.read_text()
+    third = text.index('[[stage]]\nkind = "sft"\nname = "harmful"')
+    recipe.write_text(text[:third] + measured)
+    _, right, evaluated = read_report(Run.open(start(read_recipe(recipe, [f"runs={tmp_path}"]))))
+    assert right.gate is not None
+    assert evaluated.gate is None
+    assert evaluated.went_on
+
+
+def test_the_run_says_before_training_that_its_tasks_are_few(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", str(prepared(tmp_path)), f"runs={tmp_path}"]) == 0
+    error = capsys.readouterr().err
+    assert "to tell a loss of twice the margin of 2 points there are too few tasks" in error
+    assert "words 60 of" in error
 
 
 def test_stop_ends_the_run_and_names_the_last_that_passed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

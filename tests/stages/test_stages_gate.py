@@ -71,6 +71,23 @@ def test_one_asked_in_another_way_is_no_measure():
     assert checks_of(gate(), measured({"sums": alike(0.1)}), [("base", before)], trained=()) == ()
 
 
+def test_what_cannot_be_told_any_more_counts_as_lost():
+    before = measured({"sums": alike(0.5), "code": alike(0.5)})
+    # half of the sums have no outcome any more, and the sandbox is gone
+    after = measured({"sums": {f"t{n}": 0.5 for n in range(200)}})
+    found = by_what(checks_of(gate(), after, [("base", before)], trained=()))
+    assert found["pass@1 of sums"].loss.mean == pytest.approx(0.25)
+    assert found["pass@1 of code"].loss.mean == pytest.approx(0.5)
+    assert {check.verdict for check in found.values()} == {LOST}
+
+
+def test_a_gain_that_is_asked_for_where_nothing_of_it_is_measured_fails():
+    same = measured({"sums": alike(0.5)})
+    asked = gate(min_gain=0.0)
+    (reason,) = failures(asked, checks_of(asked, same, [("base", same)], trained=("talk",)))
+    assert reason.startswith("the gain over base is 0.0 [-100.0, 100.0]")
+
+
 def test_answers_that_do_not_end_are_lost_too():
     before = measured({"sums": alike(0.5)}, answered={"sums": alike(1.0)})
     after = measured({"sums": alike(0.5)}, answered={"sums": alike(0.8)})

@@ -1,6 +1,5 @@
 """While a stage trains: what is lost stops it, what is not gained is said, and a resumed stage knows both."""
 
-import json
 import logging
 
 import pytest
@@ -12,7 +11,7 @@ from rlvr.config.rlvr import RlvrConfig
 from rlvr.runs.compare import differences
 from rlvr.stages.parts import PASSED
 from rlvr.stages.rlvr import rlvr
-from rlvr.stages.watch import STOPPED, flat_since, last_passed, rates_by_step
+from rlvr.stages.watch import STOPPED, flat_since, last_passed, rates_by_step, stopped_lines
 
 
 @pytest.fixture(scope="module")
@@ -55,10 +54,14 @@ def test_a_stage_that_loses_what_was_there_is_stopped_and_gives_back_what_it_beg
     assert (made.path, made.step) == (base, 0)
     assert [line["step"] for line in run.metrics()] == [0, 1]
     assert "after step 2 too much is lost, the stage is stopped here: pass@1 of tiny against base" in caplog.text
-    (event,) = [event for event in run.events() if event["kind"] == STOPPED]
-    assert event["lost"][0].startswith("after step 2, pass@1 of tiny against base: worse by")
-    again = rlvr(parts(base, BEST, start=run.checkpoints / "step-000002", gate=GateConfig()), config(), run)
-    assert again.step == 0
+    (line,) = stopped_lines(run)
+    assert line.startswith("after step 2, pass@1 of tiny against base: worse by")
+    # killed before its result was noted: the last checkpoint is the one that lost, and it is not handed on
+    (run.path / STOPPED).unlink()
+    resumed = parts(base, BEST, start=run.checkpoints / "step-000002", begin=base, gate=GateConfig())
+    again = rlvr(resumed, config(), run)
+    assert (again.path, again.step) == (base, 0)
+    assert stopped_lines(run) == [line]
     assert [line["step"] for line in run.metrics()] == [0, 1]
 
 
@@ -66,7 +69,10 @@ def test_one_that_loses_nothing_goes_to_its_end_and_keeps_the_last_that_was_seen
     run = make_run(tmp_path / "run")
     made = rlvr(parts(base, WORST, gate=GateConfig.model_validate({})), config(steps=5), run)
     assert (made.path.name, made.step) == ("step-000005", 5)
-    assert last_passed(run) == run.path / PASSED / "step-000004"
+    assert last_passed(run, before=5) == run.path / PASSED / "step-000004"
+    assert last_passed(run, before=4) == run.path / PASSED / "step-000002"
+    (run.path / PASSED / "step-000004" / "model.safetensors").write_bytes(b"torn")
+    assert last_passed(run, before=5) == run.path / PASSED / "step-000002"
     assert [step for step, _ in rates_by_step(run)] == [2, 4]
 
 
@@ -107,10 +113,3 @@ def test_flat_is_counted_back_to_the_first_of_those_that_are_no_worse():
 def test_patience_without_evaluations_is_refused():
     with pytest.raises(ValueError, match="set evaluate_every too"):
         config(patience=2, evaluate_every=0)
-
-
-def test_events_are_plain_lines(base, tmp_path):
-    run = make_run(tmp_path / "run")
-    rlvr(parts(base, BEST, gate=GateConfig.model_validate({})), config(), run)
-    kinds = [json.loads(line)["kind"] for line in (run.path / "events.jsonl").read_text().splitlines()]
-    assert STOPPED in kinds

@@ -22,6 +22,7 @@ from rlvr.stages.watch import rates_by_step
 from rlvr.statistics.intervals import Interval
 
 PAGE = "return.html"
+SOLVED = "rollout/solved_rate/"
 
 
 def analyze_return(path: Path, *, stage: str = "") -> tuple[Run, Returns]:
@@ -33,23 +34,30 @@ def analyze_return(path: Path, *, stage: str = "") -> tuple[Run, Returns]:
     recipe = from_json(run.config()).in_force
     chosen = choose_stage(run, recipe, stage, word="return")
     child = Run.open(run.path / chosen.name)
-    seen = [*_begun_with(parent_measurement(run, recipe, chosen)), *_seen(child)]
-    domains = child.read_json(DONE)["domains"] if (child.path / DONE).is_file() else sorted(seen[-1].rates)
+    seen = [*_begun_with(parent_measurement(run, recipe, chosen)), *_seen(child, chosen.config.steps)]
     try:
+        domains = _trained_domains(child)
         return child, returns_of(seen, domains)
     except ValueError as error:
         raise RunError(
-            f"{child.path} was not evaluated while it trained, so nothing is known of its way: {error}",
+            f"nothing is known of the way of {child.path}: {error}",
             hint=f"rlvr.evaluate_every={max(1, chosen.config.steps // 5)} in the recipe, and an [evaluation]",
         ) from error
+
+
+def _trained_domains(child: Run) -> list[str]:
+    """Gives the domains that a stage trains on, also while it does."""
+    if (child.path / DONE).is_file():
+        return list(child.read_json(DONE)["domains"])
+    return sorted({key.removeprefix(SOLVED) for line in child.metrics() for key in line if key.startswith(SOLVED)})
 
 
 def _begun_with(found: Measurement | None) -> list[Seen]:
     return [Seen(0, 0.0, found.sampled)] if found is not None and found.sampled else []
 
 
-def _seen(child: Run) -> list[Seen]:
-    """Gives the stage's evaluations: those within an RLVR stage, those after each round of an iterate stage."""
+def _seen(child: Run, steps: int) -> list[Seen]:
+    """Gives the stage's evaluations: those within an RLVR stage, or those after the rounds, of `steps` steps each."""
     cost, spent = {}, 0.0
     for line in child.metrics():
         spent = math.fsum((spent, line["time/cpu_seconds"]))
@@ -57,9 +65,8 @@ def _seen(child: Run) -> list[Seen]:
     found = rates_by_step(child)
     rounds = rounds_of(child)
     if rounds:
-        each = max(cost, default=0) // max(1, len(rounds) - 1)
         ended = [(number, place) for number, place in enumerate(rounds) if number and (place.path / RATES).is_file()]
-        found = [(number * each, place.read_json(RATES)["rates"]) for number, place in ended]
+        found = [(number * steps, place.read_json(RATES)["rates"]) for number, place in ended]
     return [Seen(step, cost[step], rates) for step, rates in found if step in cost]
 
 

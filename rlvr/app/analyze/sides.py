@@ -30,7 +30,7 @@ from rlvr.models.policy import context_length
 from rlvr.runs.atomic import strict_json
 from rlvr.runs.folder import CHECKPOINTS, PROVENANCE, Run
 from rlvr.runs.publish import MANIFEST, damages
-from rlvr.runs.report import read_gate
+from rlvr.runs.report import EARLIER, END, read_gate
 from rlvr.stages.evaluate import RESULT, Measurement, Way, read_measurement
 from rlvr.stages.iterate import ROUND
 from rlvr.stages.parts import PASSED, Parts, sample_groups, usable_tasks
@@ -260,12 +260,12 @@ _AGAIN = "restore it from a copy, or train again"
 
 
 def parent_measurement(run: Run, recipe: Recipe, chosen: Chosen) -> Measurement | None:
-    """Gives what the parent of a stage was measured with; None where it was not."""
-    name, path = _parent(run, recipe, chosen)
+    """Gives what the weights that a stage began with were measured with; None where they were not."""
+    begun = Chosen(chosen.number, chosen.name, None)  # Also where it continues a stage, it begins where that ended.
+    name, path = _parent(run, recipe, begun)
     folder = run.path / name
     # One from within the stage, which passed where its end did not, has a folder of its own.
-    inner = f"{EVALUATION}-{Path(path).name}" if PASSED in Path(path).parts else EVALUATION
-    places = (folder, folder / inner)
+    places = (folder / f"{EVALUATION}-{Path(path).name}", folder / EVALUATION)
     return next((read_measurement(Run(place)) for place in places if (place / RESULT).is_file()), None)
 
 
@@ -273,8 +273,10 @@ def _handed_on(stage: Run) -> Path | None:
     """Gives the checkpoint that went on from a stage; None where its gate let nothing of it pass."""
     if not (stage.path / GATE).is_file():
         return _made_by(stage)
-    path = Path(read_gate(stage.read_json(GATE)).goes_on)
-    return path if path.is_relative_to(stage.path) else None
+    found = read_gate(stage.read_json(GATE))
+    if found.handed_on == EARLIER:
+        return stage.path / PASSED / Path(found.goes_on).name
+    return _made_by(stage) if found.handed_on == END else None
 
 
 def _made_by(stage: Run) -> Path:

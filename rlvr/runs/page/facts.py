@@ -3,10 +3,11 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from rlvr.runs.folder import METRICS, PROVENANCE, Run, is_run
-from rlvr.runs.report import REINFORCED, REPORT, StageReport, read_report
+from rlvr.runs.report import EARLIER, REINFORCED, REPORT, StageReport, read_report
 
 BASE = "base"
 EVALUATION = "evaluation"
@@ -38,7 +39,9 @@ class Stage:
             return None
         if self.kind == "evaluate":
             return self.run
-        return Run(self.run.path / EVALUATION) if is_run(self.run.path / EVALUATION) else None
+        gate = self.report.gate if self.report else None
+        place = f"{EVALUATION}-{Path(gate.goes_on).name}" if gate and gate.handed_on == EARLIER else EVALUATION
+        return Run(self.run.path / place) if is_run(self.run.path / place) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,16 +60,19 @@ class Facts:
 
     @property
     def pair(self) -> tuple[Stage, Stage] | None:
-        """The stage that the page is about and the one before it: the last RLVR stage, or else the last one at all.
+        """The stage that the page is about and the one it builds on: the last RLVR stage, or else the last one at all.
 
-        None where nothing but the base was measured.
+        One that its gate rejected is neither, unless there is no other. None where only the base was measured.
         """
-        ended = [number for number, stage in enumerate(self.stages) if number and stage.report is not None]
+        reports = [stage.report for stage in self.stages]
+        measured = [number for number, report in enumerate(reports) if number and report is not None]
+        ended = [number for number in measured if (report := reports[number]) and report.went_on] or measured
         rlvr = [number for number in ended if self.stages[number].kind in REINFORCED]
         trained = [number for number in ended if self.stages[number].kind not in NO_TRAINING]
         for numbers in (rlvr, trained, ended):
             if numbers:
-                return self.stages[numbers[-1] - 1], self.stages[numbers[-1]]
+                before = [0, *(number for number in ended if number < numbers[-1])]
+                return self.stages[before[-1]], self.stages[numbers[-1]]
         return None
 
 
