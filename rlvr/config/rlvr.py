@@ -56,7 +56,10 @@ class ConditionsConfig(Section):
         0.1, ge=0, le=1, description="A condition: at most this share of a domain's samples is cut off by the limit."
     )
     max_contaminated_rate: float = Field(
-        0.01, ge=0, le=1, description="A condition: at most this share of its tasks are near copies of held-out ones."
+        0.01,
+        ge=0,
+        le=1,
+        description="A condition: at most this share of a domain's tasks is near copies of held-out ones.",
     )
 
 

@@ -211,7 +211,7 @@ def condition_table(conditions: Sequence[Condition]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), pad_edge=False, caption=caption)
     table.add_column("before RLVR", overflow="fold")
     samples, size = (conditions[0].num_samples, conditions[0].group_size) if conditions else (0, 0)
-    working = ("show work,\ncut off", "right with,\nwithout it", "gain,\npaired")
+    working = ("working,\ncut off", "right with,\nwithout it", "gain,\npaired")
     for heading in (*working, "pass@1", f"pass@{samples}", f"mixed\nof {size}", "holds"):
         table.add_column(heading, justify="right", no_wrap=True)
     for found in conditions:

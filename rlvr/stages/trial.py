@@ -20,12 +20,13 @@ from rlvr.types import Completion, Group, Task, Verdict
 class Pace:
     """How long a step takes, and from what that was told.
 
-    Measured: `sampled_tokens` in `sampling_seconds`, their verification included, and `learned_completions` in
-    `learning_seconds`, 0 where no group gave a signal. A step samples `step_completions`; its learning is
-    `step_learning_seconds`. `longest_step_seconds` is a step in which every answer is as long as it may be.
-    `cpu_share` is CPU-seconds over seconds while it was measured: well below 1 on a machine with other work.
+    Measured: `sampled_tokens` of `sampled_completions` in `sampling_seconds`, their verification included, and
+    `learned_completions` in `learning_seconds`, 0 where no group gave a signal. A step samples `step_completions`; its
+    learning is `step_learning_seconds`. `longest_step_seconds` is a step in which every answer is as long as it may be.
+    `cpu_share` is this process's CPU-seconds over seconds while it sampled.
     """
 
+    sampled_completions: int
     sampled_tokens: int
     sampling_seconds: float
     learned_completions: int
@@ -101,6 +102,7 @@ def _pace(
     sampling = completions * mean * seconds / total
     step_learning = learning / max(1, learned_completions) * config.prompts_per_step * config.group_size
     return Pace(
+        sampled_completions=sum(map(len, tokens.values())),
         sampled_tokens=total,
         sampling_seconds=seconds,
         learned_completions=learned_completions,

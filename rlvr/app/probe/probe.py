@@ -21,6 +21,7 @@ from rlvr.config.rlvr import REINFORCED, ConditionsConfig, IterateConfig, RlvrCo
 from rlvr.data.overlap import COPY_RATE
 from rlvr.errors import RecipeError
 from rlvr.models.policy import context_length
+from rlvr.runs.folder import peak_bytes
 from rlvr.stages.conditions import MIN_SAMPLES, contamination_of, shared_rates
 from rlvr.stages.iterate import once_of
 from rlvr.stages.parts import usable_tasks
@@ -42,10 +43,11 @@ class Copy:
 class StageProbe:
     """One stage before it runs.
 
-    `key` is what its overrides begin with, `steps` those of all its rounds. The `start` is what was sampled; `can_require`
-    says whether the stage has conditions to require, which iterate has not. `equal`
-    counts by domain the tasks that are held out themselves, and so left out of training. `memory` is the plan's, in
-    bytes; `free_bytes` what the machine has. `room_tokens` is what the context leaves beside the longest prompt.
+    `key` is what its overrides begin with, `steps` those of all its rounds. The `start` is what was sampled;
+    `can_require` says whether the stage has conditions to require, which iterate has not. `room_tokens` is what the
+    context leaves beside the longest prompt. `equal` counts by domain the tasks that are held out themselves, and so
+    left out of training. `memory` is the plan's, in bytes; `free_bytes` was free before, and `peak_bytes` is the most
+    that the probe itself has held.
     """
 
     stage: str
@@ -61,6 +63,7 @@ class StageProbe:
     equal: Mapping[str, int]
     memory: Mapping[str, int]
     free_bytes: int
+    peak_bytes: int
     findings: tuple[Finding, ...]
 
     @property
@@ -151,6 +154,8 @@ def _probed(
 ) -> tuple[StageProbe, list[set[str]], list[Copy]]:
     """Gives a probe without name and findings, the domains of each source, and the near copies among its tasks."""
     once = _as_probed(config, tasks)
+    gpu = house.device.type == "cuda"
+    free_bytes = torch.cuda.mem_get_info(house.device)[0] if gpu else machine_bytes()[0]
     parts = make_parts(house, start=start.checkpoint, parent=start.checkpoint, stage=once)
     entries = [with_named_verifiers(house.recipe, load_items("task", [entry])) for entry in config.data]
     every = [task for loaded in entries for task in loaded]
@@ -171,7 +176,6 @@ def _probed(
             contamination=contamination_of(intake.tasks, held_out),
             tick=lambda: progress.advance(bar),
         )
-    gpu = house.device.type == "cuda"
     found = StageProbe(
         stage="",
         key="",
@@ -185,7 +189,8 @@ def _probed(
         trial=trial,
         equal={name: sum(t.domain == name and t.id in equal for t in every) for name in shares},
         memory=memory,
-        free_bytes=torch.cuda.mem_get_info(house.device)[0] if gpu else machine_bytes()[0],
+        free_bytes=free_bytes,
+        peak_bytes=peak_bytes(),
         findings=(),
     )
     return found, [{task.domain for task in loaded} for loaded in entries], _near(intake.tasks, held_out)

@@ -110,9 +110,12 @@ def costs(one: StageProbe) -> list[str]:
     """Says how long the stage takes and how much memory, and how that was told."""
     pace = one.trial.pace
     speed = pace.sampled_tokens / pace.sampling_seconds
-    told = f"{pace.step_completions:,} completions at the {speed:,.0f} tokens/s measured here, verified"
+    told = (
+        f"{pace.step_completions:,} completions and their verdicts (at the {speed:,.0f} tokens/s measured here on "
+        f"{pace.sampled_completions:,})"
+    )
     if pace.learning_seconds:
-        told += f", and {pace.step_learning_seconds:.1f} s of learning, measured on {pace.learned_completions}"
+        told += f", and {pace.step_learning_seconds:.1f} s of learning (measured on {pace.learned_completions})"
     else:
         told += "; learning could not be timed, as no group gave a signal"
     whole, longest = (duration_text(one.steps * each) for each in (pace.step_seconds, pace.longest_step_seconds))
@@ -123,13 +126,14 @@ def costs(one: StageProbe) -> list[str]:
     ]
     if pace.cpu_share < BUSY:
         lines.append(
-            f"      This machine has other work: a core was at hand for {pace.cpu_share:.0%} of the time, and a step is "
-            "shorter when it has none."
+            f"      rlvr itself ran {pace.cpu_share:.0%} of the time measured; the rest it waited, for verifiers or "
+            "for a core that had other work. Alone on the machine a step is shorter."
         )
     if not one.memory:
         return [*lines, "memory: unknown for this kind of model"]
     total = bytes_text(sum(one.memory.values()))
-    return [*lines, f"memory: about {total} at most by the model's numbers; {bytes_text(one.free_bytes)} is free."]
+    held = f"this probe itself held {bytes_text(one.peak_bytes)} at most"
+    return [*lines, f"memory: about {total} by the model's numbers; {held}; {bytes_text(one.free_bytes)} was free."]
 
 
 def verdict(one: StageProbe) -> list[str]:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rlvr.app.pipeline import BASE, DONE
 from rlvr.config.data import EvaluateConfig
@@ -29,16 +30,16 @@ def start_of(recipe: Recipe, number: int) -> Start:
     Raises ModelError where that is a new model that nobody has trained yet.
     """
     folder = Path(recipe.runs) / recipe.name
-    run, note = _run_of(recipe, number, folder)
-    base = _base(recipe, run)
-    current = base
-    before = list(enumerate(recipe.stage[: number - 1], start=1))
-    not_run: list[str] = []
-    for place, stage in before:
+    run, made_by, note = _run_of(recipe, folder)
+    current, not_run = _base(recipe, run), list[str]()
+    for place, stage in enumerate(recipe.stage[: number - 1], start=1):
         if isinstance(stage, RewardModelConfig | EvaluateConfig):
-            continue
-        name = stage.name or stage.kind
-        found = None if run is None or not_run else _finished(run.path / f"{place}-{name}")
+            continue  # The policy goes on as it was.
+        name, made = stage.name or stage.kind, made_by[place - 1 : place]
+        if made and made != (stage,):
+            note = note or f"{folder} is of no use from {name} on: there it has other settings"
+        there = run is not None and made == (stage,) and not not_run
+        found = _finished(folder / f"{place}-{name}") if there else None
         if found is None:
             not_run.append(name)
         else:
@@ -51,20 +52,18 @@ def start_of(recipe: Recipe, number: int) -> Start:
     return Start(current, tuple(not_run), note if not_run else "")
 
 
-def _run_of(recipe: Recipe, number: int, folder: Path) -> tuple[Run | None, str]:
-    """Gives the recipe's run where its stages before this one are the recipe's; else why it is of no use."""
+def _run_of(recipe: Recipe, folder: Path) -> tuple[Run | None, tuple[Any, ...], str]:
+    """Gives the run in the recipe's folder and its stages, where it began as the recipe does; else why it is no use."""
     if not is_run(folder):
-        return None, ""
+        return None, (), ""
     run = Run.open(folder)
     try:
         made_by = from_json(run.config()).in_force
     except RecipeError as error:
-        return None, f"{folder} is of no use here: {error.message}"
+        return None, (), f"{folder} is of no use here: {error.message}"
     if (recipe.model, recipe.seed) != (made_by.model, made_by.seed):
-        return None, f"{folder} is of no use here: it was trained from another model or with another seed"
-    if recipe.stage[: number - 1] != made_by.stage[: number - 1]:
-        return None, f"{folder} is of no use here: its stages before this one are others"
-    return run, ""
+        return None, (), f"{folder} is of no use here: it was trained from another model or with another seed"
+    return run, made_by.stage, ""
 
 
 def _base(recipe: Recipe, run: Run | None) -> Path | None:
