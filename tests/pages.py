@@ -8,7 +8,7 @@ import numpy as np
 
 from rlvr.runs.folder import Run
 from rlvr.runs.page.page import write_page
-from rlvr.runs.report import Beyond, Condition, DomainReport, Readout, StageReport, Working, write_report
+from rlvr.runs.report import Beyond, Condition, DomainReport, Lengths, Readout, StageReport, Working, write_report
 from rlvr.statistics.intervals import Interval
 from rlvr.types import Completion, Group, Task, Verdict, read_only
 
@@ -149,9 +149,14 @@ def whole_run(path: Path, *, steps: int = 30, lists_gain: Interval = LOSS) -> Ru
         "lists": Beyond("base", PLAIN, 0.3, rate(0.5), lists_gain),
     }
     conditions = (
-        Condition("arithmetic", 64, 16, 8, rate(0.1), rate(0.5), rate(0.45), 0.6, WORTH, ()),
         Condition(
-            "lists", 64, 16, 8, rate(0.2), rate(0.25), rate(0.08), 0.0, None, ("only 8% of the groups are mixed",)
+            *("arithmetic", 64, 16, 8, rate(0.1), rate(0.5), rate(0.45), 0.6, WORTH, (), (32, 24, 8, 0, 0, 0)),
+            lengths=Lengths(rate(0.06), 30.0, 80.0),
+        ),
+        Condition(
+            *("lists", 64, 16, 8, rate(0.2), rate(0.25), rate(0.08), 0.0, None, ("only 8% of the groups are mixed",)),
+            histogram=(48, 3, 0, 0, 1, 12),
+            lengths=Lengths(rate(0.1), 40.0, 90.0),
         ),
     )
     measured(run.child("0-base"), [])

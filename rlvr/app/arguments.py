@@ -64,6 +64,23 @@ def add_train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dry-run", action="store_true", help="print what would run and how much memory it takes")
 
 
+def add_probe(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of `rlvr probe`."""
+    parser.description = (
+        "Samples a few tasks of each domain and times one step, before a recipe's stages of kind rlvr or iterate are "
+        "run: is there something to learn from, what would it cost, and what should be changed? Exit code 1 where a "
+        "condition fails that the recipe requires. Nothing is trained."
+    )
+    parser.add_argument("recipe", type=Path, metavar="RECIPE", help="a TOML file, for example recipes/laptop.toml")
+    add_overrides(parser, "rlvr.group_size=16, rlvr.max_completion_tokens=256")
+    parser.add_argument("--stage", default="", metavar="NAME", help="one stage (default: all that learn from rewards)")
+    parser.add_argument("--tasks", type=positive, metavar="N", help="tasks of each domain (default: the recipe's)")
+    parser.add_argument(
+        "--copies", type=Path, metavar="FILE", help="where near copies of held-out tasks go, for options.quarantine"
+    )
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+
+
 def add_resume(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of `rlvr resume`."""
     parser.add_argument("run", type=Path, metavar="RUN", help="the folder of a run or a race, for example runs/demo")

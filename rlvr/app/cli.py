@@ -15,6 +15,7 @@ from rlvr.app.arguments import (
     add_compare,
     add_evaluate,
     add_generate,
+    add_probe,
     add_race,
     add_resume,
     add_sandbox,
@@ -116,7 +117,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     return options
 
 
-_TAKE_OVERRIDES = ("train", "resume", "evaluate", "race")
+_TAKE_OVERRIDES = ("train", "probe", "resume", "evaluate", "race")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -129,6 +130,7 @@ def _parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
 
     add_train(verbs.add_parser("train", help="run the stages of a recipe", description="Runs the stages of a recipe."))
+    add_probe(verbs.add_parser("probe", help="say whether a recipe is worth its compute, before it is spent"))
     add_resume(
         verbs.add_parser("resume", help="go on with a run", description="Goes on with a run, or a race, that stopped.")
     )

@@ -18,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rlvr import __version__
+from rlvr.app.memory import machine_bytes
 from rlvr.types import Completion, Task, read_only
 
 State = Literal["ok", "missing", "note"]
@@ -115,16 +116,7 @@ def _machine() -> Check:
 
 
 def _memory() -> Check:
-    """Reads /proc/meminfo and, in a container, its limit; elsewhere sysconf."""
-    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    limit = Path("/sys/fs/cgroup/memory.max")
-    if limit.is_file() and (text := limit.read_text().strip()).isdecimal():
-        total = min(total, int(text))
-    free = total
-    meminfo = Path("/proc/meminfo")
-    if meminfo.is_file():
-        lines = dict(line.split(":", 1) for line in meminfo.read_text().splitlines() if ":" in line)
-        free = min(total, int(lines.get("MemAvailable", f"{total // 1024} kB").split()[0]) * 1024)
+    free, total = machine_bytes()
     finding = f"{free / 1e9:.1f} GB available of {total / 1e9:.1f} GB"
     if free < LOW_MEMORY_BYTES:
         return Check("memory", "note", finding, "under 4 GB: see the estimate of rlvr train RECIPE --dry-run")

@@ -19,6 +19,7 @@ of a forward pass (4 in float32, 2 in bfloat16):
 
 import json
 import math
+import os
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -184,6 +185,23 @@ def estimate(
         "process": PROCESS_BYTES + workers * WORKER_BYTES,
     }
     return {name: value for name, value in parts.items() if value}
+
+
+def machine_bytes() -> tuple[int, int]:
+    """Gives the memory that is free on this machine and all that it has: /proc/meminfo and, in a container, its limit.
+
+    Elsewhere both are what sysconf says.
+    """
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    limit = Path("/sys/fs/cgroup/memory.max")
+    if limit.is_file() and (text := limit.read_text().strip()).isdecimal():
+        total = min(total, int(text))
+    free = total
+    meminfo = Path("/proc/meminfo")
+    if meminfo.is_file():
+        lines = dict(line.split(":", 1) for line in meminfo.read_text().splitlines() if ":" in line)
+        free = min(total, int(lines.get("MemAvailable", f"{total // 1024} kB").split()[0]) * 1024)
+    return free, total
 
 
 def bytes_text(count: float) -> str:

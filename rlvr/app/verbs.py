@@ -25,6 +25,19 @@ def _train(options: argparse.Namespace) -> int:
     return 0
 
 
+def _probe(options: argparse.Namespace) -> int:
+    from rlvr.app.probe.probe import probe
+    from rlvr.app.probe.shown import print_probe, write_copies
+    from rlvr.config.reading import read_recipe
+
+    resolved = read_recipe(options.recipe, options.overrides)
+    found, copies = probe(resolved, stage=options.stage, tasks=options.tasks)
+    print_probe(found, as_json=options.json)
+    if options.copies is not None:
+        write_copies(copies, options.copies)
+    return 1 if any(one.refused for one in found) else 0
+
+
 def _resume(options: argparse.Namespace) -> int:
     if not any((options.run / name).is_file() for name in ("config.json", "race.json")):
         what = "has no config.json" if options.run.is_dir() else "is no folder"
@@ -245,6 +258,7 @@ ANALYSES = {"length": _analyze_length, "elicitation": _analyze_elicitation, "ret
 
 VERBS = {
     "train": _train,
+    "probe": _probe,
     "resume": _resume,
     "evaluate": _evaluate,
     "generate": _generate,

@@ -223,11 +223,7 @@ def load_for_training(house: House, kind: Kind, data: Sequence[DataConfig]) -> l
     a held-out problem is not found.
     """
     items = with_named_verifiers(house.recipe, load_items(kind, data))
-    tasks, hashes = house.held_out()
-    if kind == "document":
-        shared = {item.id for item in items if not hashes.isdisjoint(map(problem_hash, (item.prompt, item.text)))}
-    else:
-        shared = set(check_no_overlap(items, tasks))
+    shared = held_out_among(house, kind, items)
     if shared:
         log.warning("%d of %d %ss left out: they are held out for evaluation", len(shared), len(items), kind)
     if len(shared) == len(items):
@@ -235,3 +231,11 @@ def load_for_training(house: House, kind: Kind, data: Sequence[DataConfig]) -> l
             f"every {kind} to train on is held out for evaluation", hint="choose another split, or mark it seen = true"
         )
     return [item for item in items if item.id not in shared]
+
+
+def held_out_among(house: House, kind: Kind, items: Sequence[Any]) -> set[str]:
+    """Gives the ids of the items that are held out for evaluation, as `load_for_training` tells them."""
+    tasks, hashes = house.held_out()
+    if kind == "document":
+        return {item.id for item in items if not hashes.isdisjoint(map(problem_hash, (item.prompt, item.text)))}
+    return set(check_no_overlap(items, tasks))

@@ -50,7 +50,18 @@ class ConditionsConfig(Section):
     """What is measured on the stage's own tasks before its first step: whether there is something to learn from."""
 
     tasks: int = Field(32, ge=0, description="Tasks per domain, 16 samples of each (group_size if more); 0: none.")
-    required: bool = Field(False, description="Stop before the first step when a condition does not hold.")
+    required: bool = Field(
+        False, description="Stop before the first step, and fail rlvr probe, when a condition does not hold."
+    )
+    max_truncated_rate: float = Field(
+        0.1, ge=0, le=1, description="A condition: at most this share of a domain's samples is cut off by the limit."
+    )
+    max_contaminated_rate: float = Field(
+        0.01,
+        ge=0,
+        le=1,
+        description="A condition: at most this share of a domain's tasks is near copies of held-out ones.",
+    )
 
 
 class CriticConfig(Section):

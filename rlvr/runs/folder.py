@@ -194,7 +194,7 @@ class Run:
             {
                 "time/step_seconds": time.perf_counter() - started,
                 "time/cpu_seconds": _cpu_seconds() - cpu_started,
-                "memory/peak_bytes": _peak_bytes(),
+                "memory/peak_bytes": peak_bytes(),
             }
         )
         self.add_step(step, record._metrics)
@@ -292,7 +292,8 @@ def _cpu_seconds() -> float:
     return times.user + times.system + times.children_user + times.children_system
 
 
-def _peak_bytes() -> int:
+def peak_bytes() -> int:
+    """Gives the most that this process has held since it began."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else 1024 * peak  # in kB everywhere else
 

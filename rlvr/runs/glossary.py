@@ -56,6 +56,7 @@ GLOSSARY: dict[str, str] = {
     "rollout/conditions_pass_at_k/DOMAIN": "Training tasks before RLVR: chance that one of all samples is right.",
     "rollout/conditions_mixed_rate/DOMAIN": "Training tasks before RLVR: share of groups with right and wrong samples.",
     "rollout/conditions_working_rate/DOMAIN": "Training tasks before RLVR: share of samples that show working.",
+    "rollout/conditions_truncated_rate/DOMAIN": "Training tasks before RLVR: share of samples cut off by the limit.",
     "rollout/conditions_working_gain/DOMAIN": "Training tasks before RLVR: right with working minus without it.",
     "time/step_seconds": "Wall-clock duration of the step.",
     "time/cpu_seconds": "CPU time of the step, over all threads of this process and its finished children.",

@@ -105,13 +105,39 @@ class Working:
 
 
 @dataclass(frozen=True, slots=True)
+class Lengths:
+    """How long the samples of a domain are: their mean length in tokens and the 95th percentile.
+
+    `truncated_rate` is the share of them that the length limit cut off.
+    """
+
+    truncated_rate: Interval
+    mean_tokens: float
+    p95_tokens: float
+
+
+@dataclass(frozen=True, slots=True)
+class Contamination:
+    """What the `num_tasks` tasks of a domain have in common with held-out ones, beyond equal ones, which are left out.
+
+    `copy_rate` is the share of near copies among them, `shared_rate` the mean share of a task's n-grams of words that
+    stand in a held-out problem.
+    """
+
+    num_tasks: int
+    copy_rate: float
+    shared_rate: float
+
+
+@dataclass(frozen=True, slots=True)
 class Condition:
     """Whether RLVR has something to learn from in one domain, measured on training tasks before it starts.
 
     `pass_at_k` is the chance that one of `num_samples` samples is right, so many as are drawn for each task.
     `mixed_rate` is the share of groups of `group_size` with right and wrong samples, `working_rate` the share of
     samples that show working; `working` is None where no task has samples of both kinds. `problems` holds a sentence
-    for each condition that does not hold.
+    for each condition that does not hold. `histogram` counts tasks by the share right of their samples: 0, up to 1/4,
+    1/2, 3/4, below 1, and 1. Runs of earlier versions have no histogram (empty), lengths or contamination (None).
     """
 
     domain: str
@@ -124,6 +150,9 @@ class Condition:
     working_rate: float
     working: Working | None
     problems: tuple[str, ...]
+    histogram: tuple[int, ...] = ()
+    lengths: Lengths | None = None
+    contamination: Contamination | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,7 +275,13 @@ def read_condition(entry: Mapping[str, Any]) -> Condition:
     working = entry["working"]
     rates = {name: Interval(**entry[name]) for name in ("pass_at_1", "pass_at_k", "mixed_rate")}
     paired = None if working is None else Working(**{**working, "gain": Interval(**working["gain"])})
-    return Condition(**{**entry, **rates, "working": paired, "problems": tuple(entry["problems"])})
+    lengths, contamination = entry.get("lengths"), entry.get("contamination")
+    later = {
+        "histogram": tuple(entry.get("histogram", ())),
+        "lengths": lengths and Lengths(**{**lengths, "truncated_rate": Interval(**lengths["truncated_rate"])}),
+        "contamination": contamination and Contamination(**contamination),
+    }
+    return Condition(**{**entry, **rates, "working": paired, "problems": tuple(entry["problems"]), **later})
 
 
 def read_gate(entry: Mapping[str, Any]) -> GateReport:

@@ -18,6 +18,7 @@ ABOVE = f"above, by less than {100 * BEYOND_POINTS:.0f} points"
 ELICITED = "elicitation only"
 LABELS = (BEYOND, ABOVE, ELICITED)
 """What is said of a domain, the best first, wherever RLVR is held against the stages before."""
+BARS = "▁▂▃▄▅▆▇█"
 WIDE = 96
 """From how many columns on a table has an interval beside its rate, not under it."""
 WIDE_WITH_BEST = 112
@@ -212,22 +213,25 @@ def _marked(stage: StageReport) -> str:
 def condition_table(conditions: Sequence[Condition]) -> Table:
     """Gives a table with a row per domain: what RLVR finds there before it starts, in percent with 95% intervals.
 
-    What working is worth is a difference in points, over the tasks that have samples with it and without.
+    What working is worth is a difference in points, over the tasks that have samples with it and without. Under a
+    domain's name stand its tasks by the share right of their samples, as bars.
     """
     caption = (
-        "percent [95% interval]; gain in points, within the tasks that have samples of both kinds (judged from 8 on)"
+        "percent [95% interval]; gain in points, within the tasks that have samples of both kinds (judged from 8 on); "
+        "bars: tasks by how many of their samples are right, from none to all"
     )
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), pad_edge=False, caption=caption)
     table.add_column("before RLVR", overflow="fold")
     samples, size = (conditions[0].num_samples, conditions[0].group_size) if conditions else (0, 0)
-    working = ("show\nworking", "right with,\nwithout it", "gain,\npaired")
+    working = ("working,\ncut off", "right with,\nwithout it", "gain,\npaired")
     for heading in (*working, "pass@1", f"pass@{samples}", f"mixed\nof {size}", "holds"):
         table.add_column(heading, justify="right", no_wrap=True)
     for found in conditions:
         worth = found.working
+        cut = _rate(found.lengths.truncated_rate.mean) if found.lengths else "–"
         table.add_row(
-            found.domain,
-            _rate(found.working_rate),
+            f"{found.domain}\n{bars(found.histogram)}",
+            f"{_rate(found.working_rate)}\n{cut}",
             *(
                 ("–", "–")
                 if worth is None
@@ -237,6 +241,11 @@ def condition_table(conditions: Sequence[Condition]) -> Table:
             "no" if found.problems else "yes",
         )
     return table
+
+
+def bars(counts: Sequence[int]) -> str:
+    """Gives a bar for each count, one character high, the largest full; a point where there is none."""
+    return "".join(BARS[-(-8 * count // max(counts)) - 1] if count else "·" for count in counts)
 
 
 def _interval(rate: Interval | None, between: str) -> str:

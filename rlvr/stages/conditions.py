@@ -1,18 +1,21 @@
 """Whether RLVR has something to learn from: measured on its own tasks before its first step, once per run."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 
 import numpy as np
 
 from rlvr import keyed
-from rlvr.config.rlvr import RlvrConfig
+from rlvr.config.rlvr import ConditionsConfig, RlvrConfig
+from rlvr.data.overlap import COPY_RATE, overlap_rates
+from rlvr.data.split import problem_of
 from rlvr.data.stream import Draw
 from rlvr.errors import RunError, TrainingError
 from rlvr.runs.folder import Run
-from rlvr.runs.report import Condition, Working, read_condition
+from rlvr.runs.report import Condition, Contamination, Lengths, Working, read_condition
 from rlvr.stages.parts import Parts, sample_groups
+from rlvr.stages.problems import problems_of, texts_of
 from rlvr.statistics.intervals import Interval, paired_difference_interval, rate_interval
 from rlvr.statistics.pass_at_k import pass_at_k
 from rlvr.training.intake import Intake
@@ -22,13 +25,6 @@ from rlvr.types import Group, Task
 CONDITIONS = "conditions.json"
 MIN_SAMPLES = 16
 """So many samples of each task are drawn at least; as many as a group has, where that is more."""
-MIN_HEADROOM = 0.1
-"""How far pass@k of all samples of a task must lie above pass@1."""
-MIN_MIXED_RATE = 0.2
-MIN_WORKING_GAIN = 0.05
-"""By more than this, samples that show working must be right more often than the others of the same tasks."""
-MIN_WORKING_TASKS = 8
-"""With samples of both kinds in fewer tasks of a domain, what working is worth is not judged."""
 
 _WORKING = re.compile(r"<think>\s*(?!</?think>)\S")
 
@@ -46,14 +42,37 @@ def measure_conditions(parts: Parts, config: RlvrConfig, intake: Intake, run: Ru
     sampling_run = run.child("conditions")
     sampling_run.rewind(0)
     with sampling_run.step(0) as record:
-        draws = _draws(intake.tasks, config.conditions.tasks, parts.seed)
-        groups = _sampled(parts, config, intake, draws)
+        groups = sample_conditions(parts, config, intake)
         record.rollouts(groups, split="conditions")
         refuse_unscored(groups, config.max_unscored_rate)
-        found = conditions_of(groups, group_size=config.group_size)
+        found = conditions_of(
+            groups,
+            group_size=config.group_size,
+            config=config.conditions,
+            contamination=contamination_of(intake.tasks, _held_out(parts)),
+        )
         record.metrics(_metrics(found))
     run.write_json(CONDITIONS, {"conditions": [asdict(condition) for condition in found]})
     return found
+
+
+def sample_conditions(parts: Parts, config: RlvrConfig, intake: Intake) -> list[Group]:
+    """Gives the scored samples of `conditions.tasks` tasks per domain, from the policy as it is."""
+    draws = _draws(intake.tasks, config.conditions.tasks, parts.seed)
+    longest = max(len(intake.prompts[draw.task.id]) for draw in draws)
+    engine = parts.make_engine(longest + config.max_completion_tokens)
+    engine.load_weights(parts.policy, version=0)
+    return sample_groups(
+        parts,
+        engine,
+        draws,
+        intake.prompts,
+        group_size=max(MIN_SAMPLES, config.group_size),
+        temperature=config.temperature,
+        max_completion_tokens=config.max_completion_tokens,
+        seed=parts.seed,
+        purpose="conditions",
+    )
 
 
 def read_conditions(run: Run) -> tuple[Condition, ...]:
@@ -88,7 +107,30 @@ def problem_lines(conditions: Sequence[Condition]) -> list[str]:
     return [f"{c.domain} fails a condition for RL: {'; '.join(c.problems)}" for c in conditions if c.problems]
 
 
-def conditions_of(groups: Sequence[Group], *, group_size: int) -> tuple[Condition, ...]:
+def shared_rates(tasks: Sequence[Task], held_out: Sequence[Task]) -> list[float]:
+    """Gives for each task the share of its problem's n-grams that stand in problems that are held out."""
+    return overlap_rates([problem_of(t.messages) for t in tasks], [problem_of(t.messages) for t in held_out])
+
+
+def contamination_of(tasks: Sequence[Task], held_out: Sequence[Task]) -> dict[str, Contamination]:
+    """Gives by domain what the tasks have in common with those that are held out; empty where none is."""
+    by_domain: dict[str, list[float]] = {}
+    for task, rate in zip(tasks, shared_rates(tasks, held_out), strict=True):
+        by_domain.setdefault(task.domain, []).append(rate)
+    return {
+        domain: Contamination(len(found), _mean([rate >= COPY_RATE for rate in found]), _mean(found))
+        for domain, found in by_domain.items()
+        if held_out
+    }
+
+
+def conditions_of(
+    groups: Sequence[Group],
+    *,
+    group_size: int,
+    config: ConditionsConfig,
+    contamination: Mapping[str, Contamination],
+) -> tuple[Condition, ...]:
     """Gives the conditions of each domain from its tasks' samples, from which groups of `group_size` are drawn.
 
     Completions without an outcome do not count. pass@k is over the tasks in which every sample has one, the share of
@@ -113,8 +155,11 @@ def conditions_of(groups: Sequence[Group], *, group_size: int) -> tuple[Conditio
             working_rate=sum(len(shown) for shown, _ in right) / sum(g.num_scored for g in scored),
             working=_worth(right),
             problems=(),
+            histogram=_histogram(scored),
+            lengths=_lengths(scored),
+            contamination=contamination.get(domain),
         )
-        found.append(replace(condition, problems=_problems(condition)))
+        found.append(replace(condition, problems=texts_of(problems_of(condition, config))))
     return tuple(found)
 
 
@@ -135,6 +180,27 @@ def _mixed(group: Group, size: int) -> float:
     scored, solved = group.num_scored, group.num_solved
     # Some right and some wrong; both terms may be a rounding error off.
     return max(0.0, _some(scored, solved, size) + _some(scored, scored - solved, size) - 1)
+
+
+def _histogram(groups: Sequence[Group]) -> tuple[int, ...]:
+    """Counts tasks by the share right of their samples: none, up to a quarter, a half, three quarters, more, all."""
+    counts = [0] * 6
+    for group in groups:
+        right, scored = group.num_solved, group.num_scored
+        counts[5 if right == scored else -(-4 * right // scored)] += 1
+    return tuple(counts)
+
+
+def _lengths(groups: Sequence[Group]) -> Lengths:
+    tokens = [len(completion.token_ids) for group in groups for completion in group.completions]
+    cut = [_mean([completion.finish == "length" for completion in group.completions]) for group in groups]
+    return Lengths(_over(cut), _mean(tokens), float(np.percentile(tokens, 95)))
+
+
+def _held_out(parts: Parts) -> list[Task]:
+    if parts.evaluation is None:
+        return []
+    return parts.load_held_out("task", [entry for entry in parts.evaluation.data if not entry.seen])
 
 
 def _over(task_rates: Sequence[float]) -> Interval:
@@ -160,36 +226,6 @@ def _worth(right_by_task: Sequence[tuple[list[float], list[float]]]) -> Working 
     return Working(len(both), _mean(shown), _mean(hidden), paired_difference_interval(hidden, shown))
 
 
-def _problems(found: Condition) -> tuple[str, ...]:
-    problems = []
-    worth = found.working
-    if worth is not None and worth.num_tasks >= MIN_WORKING_TASKS and not _pays(worth.gain):
-        gain = worth.gain
-        problems.append(
-            f"working is not shown to pay ({worth.shown:.0%} right with it, {worth.hidden:.0%} without, in "
-            f"{worth.num_tasks} tasks: {100 * gain.mean:+.0f} points [{100 * gain.low:+.0f}, {100 * gain.high:+.0f}], "
-            f"expected more than {100 * MIN_WORKING_GAIN:.0f} and an interval above 0)"
-        )
-    one, several = found.pass_at_1.mean, found.pass_at_k.mean
-    # Rates that are exactly that far apart may differ by a rounding error less.
-    if several - one < MIN_HEADROOM - 1e-9:
-        problems.append(
-            f"{found.num_samples} samples solve hardly more tasks than one does (pass@1 {one:.0%}, pass@"
-            f"{found.num_samples} {several:.0%}, expected at least {100 * MIN_HEADROOM:.0f} points more)"
-        )
-    if found.mixed_rate.mean < MIN_MIXED_RATE - 1e-9:
-        problems.append(
-            f"few groups of {found.group_size} hold right and wrong samples ({found.mixed_rate.mean:.0%}, expected at "
-            f"least {MIN_MIXED_RATE:.0%}); the others give no signal"
-        )
-    return tuple(problems)
-
-
-def _pays(gain: Interval) -> bool:
-    # A rounding error must not turn exactly that many points into more.
-    return gain.mean > MIN_WORKING_GAIN + 1e-9 and gain.low > 0
-
-
 def _draws(tasks: Sequence[Task], number: int, seed: int) -> list[Draw]:
     """The first `number` tasks of each domain in a keyed order; a draw's index is the task's place among all."""
     draws = []
@@ -200,23 +236,6 @@ def _draws(tasks: Sequence[Task], number: int, seed: int) -> list[Draw]:
     return draws
 
 
-def _sampled(parts: Parts, config: RlvrConfig, intake: Intake, draws: Sequence[Draw]) -> list[Group]:
-    longest = max(len(intake.prompts[draw.task.id]) for draw in draws)
-    engine = parts.make_engine(longest + config.max_completion_tokens)
-    engine.load_weights(parts.policy, version=0)
-    return sample_groups(
-        parts,
-        engine,
-        draws,
-        intake.prompts,
-        group_size=max(MIN_SAMPLES, config.group_size),
-        temperature=config.temperature,
-        max_completion_tokens=config.max_completion_tokens,
-        seed=parts.seed,
-        purpose="conditions",
-    )
-
-
 def _metrics(conditions: Sequence[Condition]) -> dict[str, float]:
     metrics = {}
     for found in conditions:
@@ -224,6 +243,8 @@ def _metrics(conditions: Sequence[Condition]) -> dict[str, float]:
         metrics[f"rollout/conditions_pass_at_k/{found.domain}"] = found.pass_at_k.mean
         metrics[f"rollout/conditions_mixed_rate/{found.domain}"] = found.mixed_rate.mean
         metrics[f"rollout/conditions_working_rate/{found.domain}"] = found.working_rate
+        if found.lengths is not None:
+            metrics[f"rollout/conditions_truncated_rate/{found.domain}"] = found.lengths.truncated_rate.mean
         if found.working is not None:
             metrics[f"rollout/conditions_working_gain/{found.domain}"] = found.working.gain.mean
     return metrics

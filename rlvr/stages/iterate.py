@@ -118,7 +118,7 @@ def _round(parts: Parts, config: IterateConfig, run: Run, *, number: int, begin:
             _note_again(run, child, first)
             return Checkpoint(child.path / done["checkpoint"], first + config.steps, tuple(done["domains"]))
     _load_weights(parts, begin)
-    inner, once = _parts_of_round(parts, begin, number=number), _once(config)
+    inner, once = _parts_of_round(parts, begin, number=number), once_of(config)
     if config.candidates:
         chosen = _within_reach(inner, config, once, child)
         if not chosen and number == 1:
@@ -180,7 +180,7 @@ def _parts_of_round(parts: Parts, begin: Path, *, number: int) -> Parts:
     )
 
 
-def _once(config: IterateConfig) -> RlvrConfig:
+def once_of(config: IterateConfig) -> RlvrConfig:
     """Gives the settings of one round."""
     shared = {name: getattr(config, name) for name in RlvrConfig.model_fields if name in IterateConfig.model_fields}
     return RlvrConfig.model_validate({**shared, "kind": "rlvr", "conditions": {"tasks": 0}})

@@ -84,12 +84,12 @@ def test_costs_and_provenance_are_told(whole: Page) -> None:
 
 
 def test_conditions_and_what_was_kept_are_told(whole: Page) -> None:
-    assert "pass@1 pass@16 mixed groups of 8 all hold" in whole.text
+    assert "pass@1 pass@16 mixed groups of 8 cut off tasks by share right, none to all all hold" in whole.text
     assert (
         "arithmetic 64 tasks 60.0% 14.0% of 20 tasks 2.0% +12.0 +3.0 to +21.0 10.0% 5 to 15 50.0% 45 to 55 "
-        "45.0% 40 to 50 yes" in whole.text
+        "45.0% 40 to 50 6.0% 1 to 11 █▆▂··· 32 · 24 · 8 · 0 · 0 · 0 yes" in whole.text
     )
-    assert "lists 64 tasks 0% – – – 20.0% 15 to 25 25.0% 20 to 30 8.0% 3 to 13 no" in whole.text
+    assert "lists 64 tasks 0% – – – 20.0% 15 to 25 25.0% 20 to 30 8.0% 3 to 13 10.0% 5 to 15 █▁··▁▂" in whole.text
     said = "lists fails a condition, and was trained all the same: only 8% of the groups are mixed."
     assert said in whole.text
     assert "arithmetic fails" not in whole.text

@@ -7,7 +7,18 @@ from rich.console import Console
 
 from rlvr.errors import RunError
 from rlvr.runs.folder import Run
-from rlvr.runs.report import Beyond, Condition, DomainReport, Readout, StageReport, Working, read_report, write_report
+from rlvr.runs.report import (
+    Beyond,
+    Condition,
+    Contamination,
+    DomainReport,
+    Lengths,
+    Readout,
+    StageReport,
+    Working,
+    read_report,
+    write_report,
+)
 from rlvr.runs.summary import condition_table, gain_lines, headline, label, readout_lines, report_table
 from rlvr.statistics.intervals import Interval
 
@@ -73,7 +84,11 @@ def whole() -> list[StageReport]:
         only_after=0.25,
     )
     worth = Working(20, 0.375, 0.125, Interval(0.25, 0.1, 0.4))
-    condition = Condition("arithmetic", 32, 16, 8, LOW, RATE, LOW, 0.5, worth, ("it is cold",))
+    condition = Condition(
+        *("arithmetic", 32, 16, 8, LOW, RATE, LOW, 0.5, worth, ("it is cold",), (1, 2, 3, 4, 5, 6)),
+        lengths=Lengths(LOW, 20.5, 61.0),
+        contamination=Contamination(2000, 0.01, 0.125),
+    )
     learned = stage(
         domains={"arithmetic": rich}, beyond={"arithmetic": beyond(0.1, 0.02, 0.18)}, conditions=(condition,)
     )
@@ -163,6 +178,9 @@ def test_what_rlvr_is_held_to_has_the_published_shape(tmp_path):
                 "gain": {"mean": 0.25, "low": 0.1, "high": 0.4},
             },
             "problems": ["it is cold"],
+            "histogram": [1, 2, 3, 4, 5, 6],
+            "lengths": {"truncated_rate": WRITTEN_LOW, "mean_tokens": 20.5, "p95_tokens": 61.0},
+            "contamination": {"num_tasks": 2000, "copy_rate": 0.01, "shared_rate": 0.125},
         }
     ]
 
@@ -341,19 +359,23 @@ def test_what_is_asked_in_plain_text_says_so_and_the_chat_is_then_named():
 def test_the_conditions_are_a_row_per_domain():
     worth = Working(20, 0.375, 0.125, Interval(0.25, 0.104, 0.4))
     found = [
-        Condition("spell_backward", 32, 16, 8, LOW, RATE, LOW, 0.5, worth, ()),
+        Condition(
+            *("spell_backward", 32, 16, 8, LOW, RATE, LOW, 0.5, worth, (), (0, 1, 4, 8, 3, 16)),
+            lengths=Lengths(LOW, 20.0, 60.0),
+        ),
         Condition("words", 16, 16, 8, RATE, RATE, Interval(0.0, 0.0, 0.1), 0.0, None, ("nothing differs",)),
     ]
     console = Console(file=io.StringIO(), width=80, color_system=None)
     console.print(condition_table(found))
     rows = [line.split() for line in console.file.getvalue().splitlines()]
     assert rows[:2] == [
-        ["show", "right", "with,", "gain,", "mixed"],
-        ["before", "RLVR", "working", "without", "it", "paired", "pass@1", "pass@16", "of", "8", "holds"],
+        ["working,", "right", "with,", "gain,", "mixed"],
+        ["before", "RLVR", "cut", "off", "without", "it", "paired", "pass@1", "pass@16", "of", "8", "holds"],
     ]
     assert rows[3:7] == [
         ["spell_backward", "50.0", "37.5", "25.0", "25.0", "81.2", "25.0", "yes"],
-        ["12.5", "[10,40]", "[20,30]", "[77,85]", "[20,30]"],
+        # 16 tasks are a full bar of 8 parts, so 1 is half a part, drawn as one, and 3 are one and a half, drawn as two
+        ["·▁▂▄▂█", "25.0", "12.5", "[10,40]", "[20,30]", "[77,85]", "[20,30]"],
         ["words", "0.0", "–", "–", "81.2", "81.2", "0.0", "no"],
-        ["[77,85]", "[77,85]", "[0,10]"],
+        ["–", "[77,85]", "[77,85]", "[0,10]"],
     ]

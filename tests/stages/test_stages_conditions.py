@@ -6,12 +6,21 @@ from dataclasses import replace
 import pytest
 from tiny import completion, emit, make_parts, make_run, task, write_base
 
-from rlvr.config.rlvr import RlvrConfig
+from rlvr.config.data import EvaluateConfig
+from rlvr.config.rlvr import ConditionsConfig, RlvrConfig
 from rlvr.errors import RunError, TrainingError
 from rlvr.models.checkpoint import latest_checkpoint
 from rlvr.runs.compare import differences
+from rlvr.runs.report import Contamination, Lengths
 from rlvr.runs.rollouts import read_rollouts
-from rlvr.stages.conditions import conditions_of, problem_lines, read_conditions, require, shows_working
+from rlvr.stages.conditions import (
+    conditions_of,
+    contamination_of,
+    problem_lines,
+    read_conditions,
+    require,
+    shows_working,
+)
 from rlvr.stages.rlvr import rlvr
 from rlvr.statistics.intervals import Interval
 from rlvr.types import Group, Verdict, read_only
@@ -65,6 +74,15 @@ def group(index, outcomes, domain="tiny", texts=()):
     return Group(task(index, domain=domain), index, read_only([1], "int64"), completions, verdicts, rewards)
 
 
+def of(groups, group_size, contamination=None, **limits):
+    return conditions_of(
+        groups,
+        group_size=group_size,
+        config=ConditionsConfig.model_validate(limits),
+        contamination=contamination or {},
+    )
+
+
 SHOWN, PLAIN = "<think>2 + 3 = 5</think> 5", "5"
 
 
@@ -75,7 +93,7 @@ def test_conditions_by_hand():
         group(2, [1.0] * 4, texts=[SHOWN, SHOWN, PLAIN, PLAIN]),
         group(3, [None, 1.0, 0.0, 0.0], texts=[SHOWN, PLAIN, SHOWN, PLAIN]),
     ]
-    (found,) = conditions_of(samples, group_size=2)
+    (found,) = of(samples, 2)
     assert (found.domain, found.num_tasks, found.num_samples, found.group_size) == ("tiny", 4, 4, 2)
     # 1/4, 0, 1 and, of the scored, 1/3
     assert found.pass_at_1.mean == pytest.approx((0.25 + 0 + 1 + 1 / 3) / 4)
@@ -100,21 +118,21 @@ def test_tasks_of_one_kind_only_lend_working_nothing():
     easy = [group(i, [1.0, 1.0], texts=[SHOWN, SHOWN]) for i in range(4)]
     hard = [group(i, [0.0, 0.0], texts=[PLAIN, PLAIN]) for i in range(4, 8)]
     both = [group(8, [1.0, 1.0], texts=[SHOWN, PLAIN]), group(9, [0.0, 0.0], texts=[SHOWN, PLAIN])]
-    (found,) = conditions_of([*easy, *hard, *both], group_size=2)
+    (found,) = of([*easy, *hard, *both], 2)
     assert (found.working.num_tasks, found.working.shown, found.working.hidden) == (2, 0.5, 0.5)
     assert found.working.gain.mean == 0
-    (apart,) = conditions_of([*easy, *hard], group_size=2)
+    (apart,) = of([*easy, *hard], 2)
     assert (apart.working, apart.working_rate) == (None, 0.5)
 
 
 def test_where_no_task_has_enough_scored_samples_nothing_is_known():
-    (found,) = conditions_of([group(0, [1.0, None, None, None])], group_size=2)
+    (found,) = of([group(0, [1.0, None, None, None])], 2)
     assert (found.pass_at_k, found.mixed_rate) == (Interval(0.0, 0.0, 1.0), Interval(0.0, 0.0, 1.0))
 
 
 def test_right_is_what_reaches_the_threshold_of_its_task():
     half = group(0, [0.5, 0.25, 0.25], texts=[SHOWN, SHOWN, PLAIN])
-    (found,) = conditions_of([replace(half, task=replace(half.task, threshold=0.5))], group_size=2)
+    (found,) = of([replace(half, task=replace(half.task, threshold=0.5))], 2)
     assert (found.working.shown, found.working.hidden, found.working_rate) == (0.5, 0.0, pytest.approx(2 / 3))
 
 
@@ -144,7 +162,7 @@ def worth(*gains):
     """Gives the conditions of tasks with 4 samples with working and 4 without; 2 of the latter are right."""
     texts = [SHOWN] * 4 + [PLAIN] * 4
     outcomes = [[1.0] * (2 + gain) + [0.0] * (2 - gain) + [1.0, 1.0, 0.0, 0.0] for gain in gains]
-    return conditions_of([group(i, o, texts=texts) for i, o in enumerate(outcomes)], group_size=4)[0]
+    return of([group(i, o, texts=texts) for i, o in enumerate(outcomes)], 4)[0]
 
 
 @pytest.mark.parametrize(
@@ -170,7 +188,7 @@ def test_working_must_pay_by_more_than_5_points_and_by_more_than_chance_in_8_tas
 
 
 def test_each_condition_that_fails_is_a_sentence_and_equal_rates_are_a_failure():
-    always = conditions_of([group(i, [1.0, 1.0], texts=[SHOWN, PLAIN]) for i in range(8)], group_size=2)
+    always = of([group(i, [1.0, 1.0], texts=[SHOWN, PLAIN]) for i in range(8)], 2)
     assert [sentence.split(" (")[0] for sentence in always[0].problems] == [
         "working is not shown to pay",
         "2 samples solve hardly more tasks than one does",
@@ -185,7 +203,7 @@ def test_each_condition_that_fails_is_a_sentence_and_equal_rates_are_a_failure()
 def test_the_limits_themselves_are_good_enough():
     # 1 of 5 groups is mixed: 20%; pass@1 = 0.5/5 = 0.1, pass@2 = 1/5 = 0.2: 10 points between
     samples = [group(0, [1.0, 0.0]), *(group(i, [0.0, 0.0]) for i in range(1, 5))]
-    (found,) = conditions_of(samples, group_size=2)
+    (found,) = of(samples, 2)
     assert (found.mixed_rate.mean, found.working, found.problems) == (pytest.approx(0.2), None, ())
     require([found])
 
@@ -243,7 +261,7 @@ def test_a_stage_that_stopped_keeps_or_repeats_the_conditions_of_an_undisturbed_
     whole, stopped = make_run(tmp_path / "whole"), make_run(tmp_path / "stopped")
     rlvr(parts(base), config(), whole)
 
-    def stop_measuring(groups, group_size):
+    def stop_measuring(groups, **rest):
         assert len(groups) == 5 + 3
         raise StopError
 
@@ -290,6 +308,103 @@ def test_conditions_are_stored_as_they_are_reported(base, tmp_path):
     assert [entry["domain"] for entry in stored] == ["other", "tiny"]
     assert set(stored[0]) == {
         *("domain", "num_tasks", "num_samples", "group_size", "pass_at_1", "pass_at_k", "mixed_rate"),
-        *("working_rate", "working", "problems"),
+        *("working_rate", "working", "problems", "histogram", "lengths", "contamination"),
     }
     assert all(set(entry["pass_at_1"]) == {"mean", "low", "high"} for entry in stored)
+
+
+def cut(index, outcomes, finishes, lengths):
+    """A group whose completions have so many tokens and end in that way."""
+    made = group(index, outcomes)
+    completions = tuple(completion([5] * n, finish=f) for n, f in zip(lengths, finishes, strict=True))
+    return replace(made, completions=completions)
+
+
+def test_tasks_are_counted_by_the_share_right_of_their_samples():
+    rights = [0, 1, 2, 2, 3, 3, 3, 4]  # of 4: none, a quarter, a half twice, three quarters three times, all
+    samples = [group(i, [1.0] * n + [0.0] * (4 - n)) for i, n in enumerate(rights)]
+    # 4 of 5 lie between three quarters and all; of 3 scored ones 1 is up to a half
+    samples += [group(8, [1.0] * 4 + [0.0]), group(9, [None, 1.0, 0.0, 0.0])]
+    (found,) = of(samples, 2)
+    assert found.histogram == (1, 1, 3, 3, 1, 1)
+
+
+def test_lengths_and_the_truncated_share_by_hand():
+    samples = [
+        cut(0, [1.0, 0.0], ["stop", "length"], [10, 40]),
+        cut(1, [0.0, 0.0], ["length", "length"], [40, 40]),
+        cut(2, [1.0, 1.0], ["stop", "stop"], [20, 30]),
+        cut(3, [1.0, 0.0], ["stop", "stop"], [20, 40]),
+    ]
+    (found,) = of(samples, 2)
+    # 1/2, 1, 0 and 0 of each task's samples; 240 tokens of 8 samples; 95% of 7 steps lie between the 7th and the 8th
+    assert found.lengths.truncated_rate.mean == pytest.approx(0.375)
+    assert (found.lengths.mean_tokens, found.lengths.p95_tokens) == (30.0, 40.0)
+    assert found.lengths.truncated_rate.low < 0.375 < found.lengths.truncated_rate.high
+
+
+@pytest.mark.parametrize(("limit", "fails"), [(0.2, True), (0.25, False), (0.5, False)])
+def test_more_samples_cut_off_than_the_recipe_bears_are_a_problem(limit, fails):
+    samples = [cut(i, [1.0, 0.0], ["stop", "length" if i < 2 else "stop"], [3, 3]) for i in range(4)]
+    (found,) = of(samples, 2, max_truncated_rate=limit)  # 2 of 8 samples: 25%
+    assert [text.split(" (")[0] for text in found.problems] == (
+        ["25% of the samples are cut off at the length limit"] if fails else []
+    )
+
+
+LONG = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l", "m", "n", "o"]
+
+
+def posed(index, words):
+    return replace(task(index), messages=({"role": "user", "content": " ".join(words)},))
+
+
+def test_contamination_by_hand():
+    # 15 words have 3 runs of 13: all, two and none of them stand in the held-out problem
+    tasks = [posed(0, LONG), posed(1, [*LONG[:14], "x"]), posed(2, LONG[::-1])]
+    found = contamination_of(tasks, [posed(3, LONG)])
+    assert found == {"tiny": Contamination(3, pytest.approx(1 / 3), pytest.approx((1 + 2 / 3 + 0) / 3))}
+    assert contamination_of(tasks, []) == {}
+
+
+@pytest.mark.parametrize(("limit", "fails"), [(0.01, True), (0.04, False)])
+def test_more_near_copies_than_the_recipe_bears_are_a_problem(limit, fails):
+    known = {"tiny": Contamination(50, 0.02, 0.1)}
+    (found,) = of([group(0, [1.0, 0.0])], 2, known, max_contaminated_rate=limit)
+    said = "2.0% of 50 tasks are near copies of held-out ones (expected at most 1.0%); a gain on those is partly recall"
+    assert found.problems == ((said,) if fails else ())
+    assert found.contamination == known["tiny"]
+
+
+def test_a_stage_looks_for_near_copies_of_its_evaluation(base, tmp_path):
+    evaluation = EvaluateConfig.model_validate({"data": ["x", {"source": "y", "seen": True}]})
+    asked = []
+
+    def held_out(kind, data):
+        asked.append([entry.source for entry in data])
+        return [task(99)]
+
+    run = make_run(tmp_path / "run")
+    rlvr(parts(base, evaluation=evaluation, load_held_out=held_out), config(), run)
+    assert asked == [["x"]]  # what is seen on purpose is not held out
+    # prompts of one word have no n-gram to share
+    assert {c.domain: c.contamination for c in read_conditions(run)} == {
+        "tiny": Contamination(12, 0.0, 0.0),
+        "other": Contamination(3, 0.0, 0.0),
+    }
+    (line,) = run.child("conditions").metrics()
+    tiny = next(c for c in read_conditions(run) if c.domain == "tiny")
+    assert isinstance(tiny.lengths, Lengths)
+    assert line["rollout/conditions_truncated_rate/tiny"] == tiny.lengths.truncated_rate.mean
+    assert sum(tiny.histogram) == 5
+
+
+def test_conditions_of_a_run_before_there_were_lengths_are_read_without_them(base, tmp_path):
+    run = make_run(tmp_path / "run")
+    rlvr(parts(base), config(), run)
+    content = json.loads((run.path / "conditions.json").read_text())
+    for entry in content["conditions"]:
+        for name in ("histogram", "lengths", "contamination"):
+            del entry[name]
+    run.write_json("conditions.json", content)
+    assert [(c.histogram, c.lengths, c.contamination) for c in read_conditions(run)] == [((), None, None)] * 2

@@ -1,0 +1,1 @@
+"""`rlvr probe`: whether a recipe is worth its compute, before it is spent."""
