@@ -75,16 +75,18 @@ class Price:
 class Choice:
     """Train longer or think longer: the child's one sample against the parent's majority of `votes`.
 
-    `lead` is what the child has over that majority, paired by task. `equal_tokens` are those with which the parent
+    `gain` is what its one sample has over the parent's, `lead` what it has over that majority, paired by task.
+    `equal_tokens` are those with which the parent
     votes itself up to the child, None where `votes` do not reach it. `cpu_seconds_saved` a question is what the child
-    then costs less, and after `questions` of them training has paid for itself; None where it never does, or where the
-    child is no better.
+    then costs less, and after `questions` of them training has paid for itself; None where it never does, or where no
+    gain can be told from chance.
     """
 
     votes: int
     parent: ThinkingPoint
     voted: ThinkingPoint
     child: ThinkingPoint
+    gain: Interval
     lead: Interval
     equal_tokens: float | None
     cpu_seconds_saved: float | None
@@ -130,16 +132,17 @@ def domain_thinking(parent: Tasks, child: Tasks, *, limit: int, costs: Costs) ->
     points = [_points(found) for found in rates]
     votes = max(setting for mode, setting in rates[0] if mode in (ONE, MAJORITY))
     before = rates[0][(MAJORITY, votes) if votes > 1 else (ONE, 1)][0]
-    lead = paired_difference_interval(before, rates[1][ONE, 1][0])
-    return _thinking(points[0], points[1], len(full), len(common) - len(full), lead, costs)
+    after = rates[1][ONE, 1][0]
+    gain, lead = (paired_difference_interval(other, after) for other in (rates[0][ONE, 1][0], before))
+    return _thinking(points[0], points[1], len(full), len(common) - len(full), (gain, lead), costs)
 
 
 def mean_thinking(domains: Sequence[Thinking], *, costs: Costs) -> Thinking:
     """Gives the mean over domains, each counting alike; a mode that only some of them have is left out."""
     sides = [[domain.parent for domain in domains], [domain.child for domain in domains]]
-    lead = mean_of([domain.choice.lead for domain in domains])
+    gain, lead = (mean_of([getattr(domain.choice, name) for domain in domains]) for name in ("gain", "lead"))
     size, lost = sum(domain.num_tasks for domain in domains), sum(domain.left_out for domain in domains)
-    return _thinking(_mean_points(sides[0]), _mean_points(sides[1]), size, lost, lead, costs)
+    return _thinking(_mean_points(sides[0]), _mean_points(sides[1]), size, lost, (gain, lead), costs)
 
 
 def curve(points: Sequence[ThinkingPoint], mode: Mode) -> list[ThinkingPoint]:
@@ -185,7 +188,7 @@ def _thinking(
     child: Sequence[ThinkingPoint],
     num_tasks: int,
     left_out: int,
-    lead: Interval,
+    over: tuple[Interval, Interval],
     costs: Costs,
 ) -> Thinking:
     target = _one(child).accuracy.mean
@@ -194,24 +197,27 @@ def _thinking(
         Price(mode, target, tokens_for(curve(parent, mode), target), tokens_for(curve(child, mode), target))
         for mode in modes
     )
-    return Thinking(num_tasks, left_out, tuple(parent), tuple(child), prices, _choice(parent, child, lead, costs))
+    return Thinking(num_tasks, left_out, tuple(parent), tuple(child), prices, _choice(parent, child, over, costs))
 
 
-def _choice(parent: Sequence[ThinkingPoint], child: Sequence[ThinkingPoint], lead: Interval, costs: Costs) -> Choice:
+def _choice(
+    parent: Sequence[ThinkingPoint], child: Sequence[ThinkingPoint], over: tuple[Interval, Interval], costs: Costs
+) -> Choice:
     voting = curve(parent, MAJORITY) or [_one(parent)]
     ours = _one(child)
     equal = tokens_for(voting, ours.accuracy.mean)
     saved = None if equal is None else equal * costs.parent_token - ours.tokens * costs.child_token
-    gained = ours.accuracy.mean > _one(parent).accuracy.mean
+    gain, lead = over
     return Choice(
         votes=max((point.setting for point in voting if point.mode == MAJORITY), default=1),
         parent=_one(parent),
         voted=voting[-1],
         child=ours,
+        gain=gain,
         lead=lead,
         equal_tokens=equal,
         cpu_seconds_saved=saved,
-        questions=math.ceil(costs.training / saved) if gained and saved is not None and saved > 0 else None,
+        questions=math.ceil(costs.training / saved) if gain.low > 0 and saved is not None and saved > 0 else None,
     )
 
 

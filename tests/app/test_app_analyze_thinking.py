@@ -125,6 +125,10 @@ def test_the_checkpoints_of_the_stage_are_read_not_sampled(tmp_path: Path, capsy
     evaluated(stage.child("evaluation"), 0, (3, 3), (0.0, 0.0))
     points = analyzed(capsys, run, "--samples", "2")["lengths"]["one"]
     assert [(p["step"], p["tokens"], p["accuracy"]["mean"]) for p in points] == [(0, 3, 0.5), (10, 7, 1), (20, 3, 0)]
+    assert main(["analyze", "thinking", str(run), "--samples", "2"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "one: from step 0 to 20 answers went from 3.0 tokens and 50.0 % to 3.0 tokens and 0.0 %." in said
+    assert "one: step 0 to 20" in (run / "1-rlvr" / "thinking.html").read_text()
 
 
 def test_words_and_page_say_what_was_bought(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

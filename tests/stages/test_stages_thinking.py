@@ -107,10 +107,12 @@ def test_the_price_of_equal_accuracy_lies_between_two_points() -> None:
 
 def test_training_has_paid_once_the_votes_it_saves_cost_more() -> None:
     # parent: one sample 0.5, a vote of 4 (32 tokens) 1.0; child: one sample 0.75 with 8 tokens
-    made = found([task([1, 1, 0, 0])], [task([1, 1, 1, 0])])
+    made = found([task([1, 1, 0, 0])] * 40, [task([1, 1, 1, 0])] * 40)
     choice = made.choice
     assert (choice.votes, choice.voted.accuracy.mean, choice.child.accuracy.mean) == (4, 1.0, 0.75)
-    assert choice.lead == paired_difference_interval([1.0], [0.75])
+    assert choice.lead == paired_difference_interval([1.0] * 40, [0.75] * 40)
+    assert choice.gain == paired_difference_interval([0.5] * 40, [0.75] * 40)
+    assert choice.gain.low > 0
     # 0.75 lies half way between the vote of 2 (0.5 for 16) and that of 4 (1.0 for 32)
     equal = math.exp((math.log(16) + math.log(32)) / 2)
     assert choice.equal_tokens == pytest.approx(equal)
@@ -121,11 +123,13 @@ def test_training_has_paid_once_the_votes_it_saves_cost_more() -> None:
 
 
 def test_training_that_brought_nothing_never_pays_and_what_no_vote_reaches_has_no_price() -> None:
-    assert found([task([1, 1])], [task([1, 0])]).choice.questions is None
+    assert found([task([1, 1])] * 40, [task([1, 0])] * 40).choice.questions is None
+    # a gain on one task may be chance
+    assert found([task([1, 1, 0, 0])], [task([1, 1, 1, 0])]).choice.questions is None
     lost = found([task([1, 0, 0, 0], answers=[0, 1, 1, 1])], [task([1, 1, 1, 1])]).choice
     assert (lost.voted.accuracy.mean, lost.equal_tokens, lost.questions) == (0.0, None, None)
     dear = Costs(training=100.0, parent_token=0.01, child_token=1.0)
-    assert found([task([1, 1, 0, 0])], [task([1, 1, 1, 0])], dear).choice.questions is None
+    assert found([task([1, 1, 0, 0])] * 40, [task([1, 1, 1, 0])] * 40, dear).choice.questions is None
 
 
 def test_the_mean_counts_domains_alike_and_keeps_modes_that_all_have() -> None:

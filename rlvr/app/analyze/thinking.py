@@ -147,8 +147,8 @@ def sentences(report: ThinkingReport) -> list[str]:
     lines.append(
         "Best of k by the verifier is pass@k: an upper bound, for it needs the right answer's verifier at test time."
     )
-    if sum(found.left_out for found in report.domains.values()):
-        lost = sum(found.left_out for found in report.domains.values())
+    lines += [_length_words(name, points) for name, points in report.lengths.items() if len(points) > 1]
+    if lost := sum(found.left_out for found in report.domains.values()):
         lines.append(f"Left out: {lost} tasks on which the verifier could not tell on some completion.")
     return lines
 
@@ -175,10 +175,12 @@ def _against_votes(report: ThinkingReport, choice: Choice) -> str:
 
 def _paid(report: ThinkingReport, choice: Choice) -> str:
     """Says after how many questions training has paid for itself."""
-    if choice.child.accuracy.mean <= choice.parent.accuracy.mean:
-        return f"One sample of {report.child} is right no more often than one of {report.parent}: training never pays."
+    if choice.gain.low <= 0:
+        return (
+            f"No gain of one sample can be told from chance, {_points(choice.gain)}: whether training pays is unknown."
+        )
     if choice.equal_tokens is None:
-        return f"No vote of up to {choice.votes} brings {report.parent} to {_rate(choice.child)}: only training does."
+        return f"No vote of up to {choice.votes} brought {report.parent} to {_rate(choice.child)}; training did."
     costs = report.costs
     if choice.questions is None:
         return (
@@ -206,6 +208,15 @@ def _forced_words(report: ThinkingReport) -> list[str]:
         f"{_rate(own['end forced', first])}; simply cut there, in {_rate(own['budget', first])}.",
         f'Made to think on ("Wait") where it would answer, it is right in {_rate(again)} instead of {_rate(one)}.',
     ]
+
+
+def _length_words(name: str, points: Sequence[LengthPoint]) -> str:
+    """Says what the stage's own evaluations saw at both of its ends."""
+    first, last = points[0], points[-1]
+    return (
+        f"{name}: from step {first.step} to {last.step} answers went from {first.tokens:.1f} tokens and "
+        f"{100 * first.accuracy.mean:.1f} % to {last.tokens:.1f} tokens and {100 * last.accuracy.mean:.1f} %."
+    )
 
 
 def _rate(point: ThinkingPoint) -> str:
