@@ -269,6 +269,16 @@ def add_analyze(parser: argparse.ArgumentParser) -> None:
         ),
         samples=128,
     )
+    _add_sides(
+        words.add_parser(
+            "thinking",
+            help="what more tokens at inference buy: train longer or think longer",
+            description="Samples a stage's checkpoint and the one that it began from, prints accuracy against tokens "
+            "for votes, best of N, smaller and larger limits and forced thinking, and draws it in thinking.html beside "
+            "the stage. Samples are kept: a command that was stopped goes on where it was.",
+        ),
+        samples=32,
+    )
 
 
 def _add_sides(parser: argparse.ArgumentParser, *, samples: int) -> None:

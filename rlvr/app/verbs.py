@@ -210,6 +210,17 @@ def _analyze_return(options: argparse.Namespace) -> int:
     return 0
 
 
+def _analyze_thinking(options: argparse.Namespace) -> int:
+    from rlvr.app.analyze.thinking import analyze_thinking, print_thinking
+    from rlvr.app.analyze.thinking_page import write_thinking_page
+
+    stage, report = analyze_thinking(
+        options.run, stage=options.stage, samples=options.samples, limit=options.limit, domains=options.domain
+    )
+    print_thinking(report, write_thinking_page(stage, report), as_json=options.json)
+    return 0
+
+
 def _compare(options: argparse.Namespace) -> int:
     from rlvr.app.comparing import compare, print_comparison, write_comparison_page
 
@@ -253,7 +264,12 @@ def _sandbox(options: argparse.Namespace) -> int:
     return 0 if check(as_json=options.json) else 1
 
 
-ANALYSES = {"length": _analyze_length, "elicitation": _analyze_elicitation, "return": _analyze_return}
+ANALYSES = {
+    "length": _analyze_length,
+    "elicitation": _analyze_elicitation,
+    "thinking": _analyze_thinking,
+    "return": _analyze_return,
+}
 """By the word after `rlvr analyze`."""
 
 VERBS = {

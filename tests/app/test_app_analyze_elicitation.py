@@ -1,6 +1,7 @@
 """`rlvr analyze elicitation` samples a stage and its parent alike, keeps what it sampled, and says what was taught."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ def _stay_here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """An analysis works in the run's folder; other tests start from their own."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.delitem(__import__("sys").modules, "sided_rows", raising=False)
+    monkeypatch.delitem(sys.modules, "sided_rows", raising=False)
 
 
 def analyzed(capsys: pytest.CaptureFixture[str], run: Path, *words: str) -> dict[str, Any]:

@@ -59,45 +59,27 @@ def test_a_text_within_another_is_shared_whole_and_no_rate_leaves_its_range(inne
     assert 0.0 <= rate <= 1.0
 
 
-STATION = [
-    "a",
-    "train",
-    "leaves",
-    "the",
-    "old",
-    "station",
-    "at",
-    "nine",
-    "and",
-    "comes",
-    "back",
-    "when",
-    "the",
-    "moon",
-    "is",
-    "up",
-    "again",
-]  # 17 words
+SENTENCE = "a train leaves the old station at nine and comes back when the moon is up again"
 
 
 def test_thirteen_words_in_a_row_overlap_and_twelve_do_not() -> None:
-    item = " ".join(STATION)
-    thirteen = "Before. " + ", ".join(STATION[2:15]).upper() + " and after"
-    twelve = "before " + " ".join(STATION[2:14]) + " after"
+    item = SENTENCE
+    thirteen = "Before. " + ", ".join(SENTENCE.split()[2:15]).upper() + " and after"
+    twelve = "before " + " ".join(SENTENCE.split()[2:14]) + " after"
     assert overlapping([item], [thirteen]) == (True,)
     assert overlapping([item], [twelve]) == (False,)
 
 
 def test_a_short_item_is_told_by_eight_words_and_a_shorter_one_not_at_all() -> None:
     assert (LONG, SHORT) == (13, 8)
-    items = [" ".join(STATION[:12]), " ".join(STATION[:8]), " ".join(STATION[:7]), ""]
-    assert overlapping(items, ["x " + " ".join(STATION[:8]) + " y"]) == (True, True, None, None)
+    items = [" ".join(SENTENCE.split()[:12]), " ".join(SENTENCE.split()[:8]), " ".join(SENTENCE.split()[:7]), ""]
+    assert overlapping(items, ["x " + " ".join(SENTENCE.split()[:8]) + " y"]) == (True, True, None, None)
 
 
 def test_a_long_item_is_not_told_by_eight_words() -> None:
-    assert overlapping([" ".join(STATION)], [" ".join(STATION[:10])]) == (False,)
+    assert overlapping([SENTENCE], [" ".join(SENTENCE.split()[:10])]) == (False,)
 
 
 def test_texts_may_come_one_by_one() -> None:
-    items = [f"{n} " + " ".join(STATION[:12]) for n in range(3)]
+    items = [f"{n} " + " ".join(SENTENCE.split()[:12]) for n in range(3)]
     assert overlapping(items, (text for text in [items[2], items[0]])) == (True, False, True)

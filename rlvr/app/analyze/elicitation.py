@@ -294,8 +294,8 @@ def write_elicitation_page(stage: Run, report: Elicitation) -> Path:
         legend=(f"parent: {report.parent}", f"child: {report.child}"),
         charts=charts,
         note=f"pass@k is the chance that one of k samples at temperature {report.temperature:g} is right, with its "
-        "95 % interval; the samples of both were drawn with the same keys. A gain at k = 1 that is gone at the largest "
-        "k made the model surer of what it could find before.",
+        "95 % interval; the samples of both were drawn with the same keys. A gain at k = 1 that is gone at the "
+        "largest k made the model surer of what it could find before.",
         key="elicitation",
     )
     replace_file(stage.path / PAGE, encode(page))

@@ -161,6 +161,7 @@ def open_sides(path: Path, *, stage: str, word: str) -> Sides:
     import_from(resolved.source.parent)
     parent_stage, parent = _parent(run, recipe, chosen)
     child = Run.open(run.path / chosen.name)
+    made = str(_made_by(child))
     house = open_house(recipe)
     if left_out := left_out_line(resolved):
         log.warning("%s", left_out)
@@ -168,8 +169,8 @@ def open_sides(path: Path, *, stage: str, word: str) -> Sides:
         run=run,
         stage=child,
         chosen=chosen,
-        parent=_side("parent", parent),
-        child=_side("child", str(_made_by(child))),
+        parent=Side("parent", parent, mark_of(parent)),
+        child=Side("child", made, mark_of(made)),
         parent_stage=parent_stage,
         evaluation=recipe.evaluation,
         house=house,
@@ -237,6 +238,29 @@ def sample(
     return {id_: found for id_, found in kept.tasks(key).items() if id_ in wanted}
 
 
+def training_cpu_seconds(sides: Sides) -> float:
+    """Gives the CPU-seconds from the parent to the child: those of the stage, and of the stages that it continues."""
+    chain = [sides.chosen]
+    before = stages_of(sides.house.recipe)[: sides.chosen.number - 1]
+    while getattr(chain[-1].config, "continues", False):
+        chain.append(before.pop())
+    return sum(float(Run.open(sides.run.path / one.name).read_json(DONE)["cpu_seconds"]) for one in chain)
+
+
+def stage_before(sides: Sides) -> str:
+    """Gives the folder of the last policy before the stage, which for one that continues another is no parent."""
+    before = stages_of(sides.house.recipe)[: sides.chosen.number - 1]
+    policies = [one.name for one in before if not isinstance(one.config, (EvaluateConfig, RewardModelConfig))]
+    return policies[-1] if policies else BASE
+
+
+def reward_model_of(sides: Sides) -> Path | None:
+    """Gives the checkpoint of the last reward model that the run has made before the stage; None without one."""
+    before = stages_of(sides.house.recipe)[: sides.chosen.number - 1]
+    made = [one.name for one in before if isinstance(one.config, RewardModelConfig)]
+    return _made_by(Run.open(sides.run.path / made[-1])) if made else None
+
+
 def _parent(run: Run, recipe: Recipe, chosen: Chosen) -> tuple[str, str]:
     """Gives the folder's name and the checkpoint of the stage before, reward models and evaluations passed over."""
     before = stages_of(recipe)[: chosen.number - 1]
@@ -291,11 +315,11 @@ def _made_by(stage: Run) -> Path:
     return stage.path / path
 
 
-def _side(name: str, checkpoint: str) -> Side:
+def mark_of(checkpoint: str) -> str:
+    """Gives a text that changes whenever the files of a checkpoint do; a name on the Hub stands for itself."""
     path = Path(checkpoint)
     if not path.is_dir():
-        return Side(name, checkpoint, checkpoint)  # A name on the Hub.
+        return checkpoint
     if (path / MANIFEST).is_file():
-        return Side(name, checkpoint, hashlib.sha256((path / MANIFEST).read_bytes()).hexdigest())
-    files = sorted((file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in path.iterdir())
-    return Side(name, checkpoint, strict_json(files))
+        return hashlib.sha256((path / MANIFEST).read_bytes()).hexdigest()
+    return strict_json(sorted((file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in path.iterdir()))

@@ -58,7 +58,7 @@ class Chart:
 
     `scale` says how to show the values: a "rate" in percent from 0 to 100, a "share" in percent as far up as needed, a
     "number" as it is, a "signed" one without 0 as its floor. `ticks` are the values of x that have a tick, all spaced
-    alike; empty where x is a number like any other.
+    alike; empty where x is a number like any other. With `doublings` equal steps along x are equal factors.
     """
 
     title: str
@@ -67,6 +67,7 @@ class Chart:
     scale: Scale
     series: tuple[Series, ...]
     ticks: tuple[float, ...] = ()
+    doublings: bool = False
 
 
 def draw(chart: Chart, *, key: str) -> Markup:
@@ -111,6 +112,9 @@ def _plot(axes: Axes, chart: Chart) -> None:
     if chart.ticks:
         axes.set_xticks(list(place.values()), [f"{value:g}" for value in chart.ticks])
         axes.set_xlim(-0.3, len(chart.ticks) - 0.7)
+    elif chart.doublings:
+        axes.set_xscale("log", base=2)
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     else:
         whole = all(float(x).is_integer() for line in chart.series for x in line.x)
         axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=whole, min_n_ticks=1))
