@@ -32,10 +32,12 @@ def _resume(options: argparse.Namespace) -> int:
     if (options.run / "race.json").is_file():
         if options.overrides:
             raise UsageError("a race is resumed as it was asked for", hint=f"rlvr resume {options.run}")
-        from rlvr.app.race.command import go_on
+        from rlvr.app.race.command import take_up
 
-        print(go_on(options.run))
+        print(take_up(options.run, take_back=options.take_back, budget=options.budget))
         return 0
+    if options.take_back or options.budget:
+        raise UsageError("--take-back and --budget are for a race", hint=f"rlvr resume {options.run}")
     from rlvr.app.pipeline import resume
 
     print(resume(options.run, more_steps=more))

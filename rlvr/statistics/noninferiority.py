@@ -20,9 +20,10 @@ def decide(change: Interval, *, margin: float) -> Retention:
     "lost" where all of it lies below, "not told" where it holds -margin: too few tasks.
 
     With an interval of confidence 1 - 2 error, a loss of just the margin is called kept with a chance of about `error`,
-    and lost with the same (for an error of 0.05 at most 0.083, where no task but the lost ones changes). On as many tasks as `tasks_for_gate` asks for, both rules, to reject what is lost and to
-    reject what is not shown to be kept, reject a loss of twice the margin with chance 1 - error and let pass, with
-    that chance, a stage that lost nothing. With `num_figures` judged, each has confidence 1 - 2 error / num_figures.
+    and lost with the same (for an error of 0.05 at most 0.083, where no task but the lost ones changes). On as many
+    tasks as `tasks_for_gate` asks for, both rules, to reject what is lost and to reject what is not shown to be kept,
+    reject a loss of twice the margin with chance 1 - error and let pass, with that chance, a stage that lost nothing.
+    With `num_figures` judged, each has confidence 1 - 2 error / num_figures.
     Raises ValueError for a margin that is not above 0.
     Source: the one-sided tests behind a two-sided interval; Wellek, "Testing Statistical Hypotheses of Equivalence and
     Noninferiority" (2010).

@@ -4,7 +4,7 @@ import argparse
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
@@ -16,6 +16,7 @@ from rlvr.app.plan import make_plan
 from rlvr.app.race.race import make_race, run_race
 from rlvr.app.race.racer import RACE, half
 from rlvr.app.race.result import print_result, result_of, write_page
+from rlvr.app.race.standing import DECISIONS, PLAN, read_race
 from rlvr.app.race.state import RacePlan, Racer
 from rlvr.app.sandboxing import fitted
 from rlvr.app.wiring import load_items
@@ -23,6 +24,9 @@ from rlvr.config.reading import Resolved, read_recipe
 from rlvr.config.rlvr import RlvrConfig
 from rlvr.config.schema import Recipe
 from rlvr.errors import RecipeError, UsageError
+from rlvr.runs.folder import Run
+from rlvr.runs.lock import locked
+from rlvr.stages.race.budget import check_budget, read_budget
 from rlvr.stages.race.policy import (
     POLICIES,
     Foresight,
@@ -129,8 +133,12 @@ def race(options: argparse.Namespace) -> Path:
         foresight=Foresight(*_pair(options.foresight)) if options.foresight else Foresight(),
         at_once=options.jobs or gpus or by_cores,
         num_gpus=gpus,
-        cook=options.cook,
+        cook=options.cook if isinstance(options.cook, int) else 0,
+        cook_share=options.cook if isinstance(options.cook, float) else 0.0,
+        budget=read_budget(options.budget) if options.budget else None,
     )
+    if plan.budget is not None:
+        check_budget(plan.budget, num_racers=len(everyone), first=rungs[0], steps=last.steps)
     folder = Path(recipe.runs) / f"{recipe.name}-race"
     make_race(folder, resolved, {racer.name: one for racer, one in everyone.items()}, plan)
     return go_on(folder)
@@ -157,6 +165,26 @@ def _pair(text: str) -> tuple[float, float]:
     if len(numbers) != 2 or numbers[1] < 0:
         raise UsageError(f"--foresight {text} is no slope and deviation", hint="--foresight 0.8,0.02")
     return numbers[0], numbers[1]
+
+
+def take_up(folder: Path, *, take_back: Sequence[str], budget: str) -> Path:
+    """Runs what is left of a race, with another budget, and with racers that were paused; gives its folder.
+
+    Raises UsageError for a racer that is not paused.
+    """
+    folder = folder.absolute()
+    with locked(folder):
+        race, (plan, state, _) = Run(folder), read_race(folder)
+        paused = state.paused()
+        if unknown := [name for name in take_back if name not in paused]:
+            raise UsageError(f"{unknown[0]} is not paused", hint=f"paused: {', '.join(paused) or 'nobody'}")
+        if budget:
+            content = race.read_json(PLAN)
+            race.write_json(PLAN, {**content, "plan": asdict(replace(plan, budget=read_budget(budget)))})
+        if take_back:
+            state.taken_back |= dict.fromkeys(take_back, len(state.decisions))
+            race.write_json(DECISIONS, asdict(state))
+    return go_on(folder)
 
 
 def go_on(folder: Path) -> Path:
