@@ -254,8 +254,8 @@ def add_race(parser: argparse.ArgumentParser) -> None:
         "--budget",
         default="",
         metavar="N",
-        help="spend no more than 800steps, 2e6tokens or 4000cpu-s on training and measuring racers; starts of processes "
-        "and the winner's own report are not counted",
+        help="spend no more than 800steps, 2e6tokens or 4000cpu-s on training and measuring racers; starts of "
+        "processes and the winner's own report are not counted",
     )
     parser.add_argument(
         "--cook",
@@ -267,6 +267,9 @@ def add_race(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--simulate", action="store_true", help="only calculate how often the policy loses the best")
     parser.add_argument("--spread", type=float, default=0.02, metavar="S", help="--simulate: deviation of the seeds")
     parser.add_argument("--tasks", type=positive, default=256, metavar="N", help="--simulate: held-out tasks")
+    parser.add_argument(
+        "--curves", type=Path, metavar="PATH", help="--simulate: recorded curves, a race, or runs with evaluate_every"
+    )
     parser.add_argument("--races", type=positive, default=1000, metavar="N", help="--simulate: how many races")
     add_overrides(parser, "name=a, rlvr.steps=200")
 

@@ -185,9 +185,13 @@ def _compare(options: argparse.Namespace) -> int:
 
 
 def _race(options: argparse.Namespace) -> int:
-    from rlvr.app.race.command import print_simulation, race
+    from rlvr.app.race.command import race
 
+    if options.curves is not None and not options.simulate:
+        raise UsageError("--curves is for --simulate", hint=f"rlvr race --simulate --curves {options.curves}")
     if options.simulate:
+        from rlvr.app.race.simulating import print_simulation
+
         print_simulation(options)
         return 0
     if options.recipe is None:

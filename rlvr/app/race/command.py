@@ -3,14 +3,11 @@
 import argparse
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
-from rich import box
-from rich.console import Console
-from rich.table import Table
 
 from rlvr.app.plan import make_plan
 from rlvr.app.race.race import make_race, run_race
@@ -37,13 +34,9 @@ from rlvr.stages.race.policy import (
     smallest_lead,
     tasks_for_lead,
 )
-from rlvr.stages.race.simulate import Result, World, simulate
 from rlvr.verifiers.pool import usable_cores
 
 OTHER = {"halving": "safe", "safe": "halving"}
-SIMULATED_STEPS = 100_000
-CORRELATIONS = (0.0, 0.3, 0.5, 0.7, 0.9)
-"""With the end, of the last rung, for which a simulation is shown."""
 
 
 def policy_of(options: argparse.Namespace, *, num_racers: int) -> Policy:
@@ -194,52 +187,3 @@ def go_on(folder: Path) -> Path:
     found = result_of(folder)
     print_result(found, write_page(folder, found))
     return folder
-
-
-def simulated(
-    policy: Policy, *, num_racers: int, spread: float, num_tasks: int, races: int
-) -> Mapping[float, Mapping[str, Result]]:
-    """Gives for each correlation what the policy does beside its rivals at the same price."""
-    found: dict[float, Mapping[str, Result]] = {}
-    for correlation in CORRELATIONS:
-        count = len(policy.shares)
-        early = tuple(correlation * (0.7 + 0.3 * (rung + 1) / count) for rung in range(count))
-        world = World(spread, early, num_tasks=num_tasks)
-        own = simulate(policy, world, num_racers=num_racers, num_races=races)
-        rivals = {
-            "asha": simulate("asha", world, num_racers=num_racers, num_races=races, shares=policy.shares),
-            "fewer seeds": simulate("fewer", world, num_racers=num_racers, num_races=races, budget=own.cost),
-        }
-        found[correlation] = {policy.rule: own, **rivals}
-    return found
-
-
-def print_simulation(options: argparse.Namespace) -> None:
-    """Prints to stdout what each rule lacks of the best racer, how often it loses it, and what it spends."""
-    num_racers, spread = options.seeds, options.spread
-    policy = policy_of(options, num_racers=num_racers)
-    check(policy, num_racers=num_racers, steps=SIMULATED_STEPS)
-    found = simulated(policy, num_racers=num_racers, spread=spread, num_tasks=options.tasks, races=options.races)
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    for head in ("correlation", "rule", "lacks of the best", "loses the best", "pauses anyone", "spends"):
-        table.add_column(head, justify="left" if head == "rule" else "right")
-    for correlation, results in found.items():
-        for place, (name, result) in enumerate(results.items()):
-            regret = result.regret
-            table.add_row(
-                f"{correlation:g}" if place == 0 else "",
-                name,
-                f"{100 * regret.mean:.2f} points [{100 * regret.low:.2f}, {100 * regret.high:.2f}]",
-                f"{100 * result.lost_rate:.1f}%",
-                f"{100 * result.paused_rate:.1f}%",
-                f"{100 * result.cost:.0f}%",
-                end_section=place == len(results) - 1,
-            )
-    console = Console(width=None if sys.stdout.isatty() else 110)
-    console.print(table)
-    console.print(
-        f"{num_racers} racers whose true rates at the end deviate by {100 * spread:g} points. Correlation is that of "
-        "the last rung with the end; spent is of running all to the end; fewer seeds are as many in full as that buys. "
-        "safe is told exactly how far rungs tell the end, as many recorded races would.",
-        highlight=False,
-    )
