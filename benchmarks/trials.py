@@ -83,9 +83,13 @@ def run_all(
     *,
     at_once: int,
     more: Callable[[Path], Any] = lambda run: None,
+    start: Path | None = None,
 ) -> dict[str, Outcome]:
-    """Gives each trial's outcome by name, so many at once; figures lie in docs/lab/TOPIC. `more` reads its run."""
-    start, kept = parent(), ROOT / "docs" / "lab" / topic
+    """Gives each trial's outcome by name, so many at once; figures lie in docs/lab/TOPIC. `more` reads its run.
+
+    All begin at the checkpoint `start`, or at `parent`.
+    """
+    start, kept = start or parent(), ROOT / "docs" / "lab" / topic
     path = RUNS / f"{topic}.toml"
     path.write_text(recipe)
     known = {"recipe": hashlib.sha256(recipe.encode()).hexdigest(), "parent": weights_hash(start)}

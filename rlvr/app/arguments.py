@@ -21,6 +21,13 @@ def count(text: str) -> int:
     return int(text)
 
 
+def steps_or_share(text: str) -> int | float:
+    """Gives a whole number, at least 0, or a percentage from 0% to 100% as a share."""
+    if not text.endswith("%"):
+        return count(text)
+    return _number(text[:-1], low=0.0, high=100.0, words="from 0% to 100%") / 100
+
+
 def share(text: str) -> float:
     """Gives a number from 0 to 1."""
     return _number(text, low=0.0, high=1.0, words="from 0 to 1")
@@ -85,6 +92,10 @@ def add_resume(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of `rlvr resume`."""
     parser.add_argument("run", type=Path, metavar="RUN", help="the folder of a run or a race, for example runs/demo")
     add_overrides(parser, "steps=+200 goes on with the last stage, of kind rlvr, for so many steps more")
+    parser.add_argument(
+        "--take-back", action="append", default=[], metavar="RACER", help="a race: this paused racer runs again"
+    )
+    parser.add_argument("--budget", default="", metavar="N", help="a race: may spend so much in all (5000cpu-s)")
 
 
 def add_evaluate(parser: argparse.ArgumentParser) -> None:
@@ -335,10 +346,26 @@ def add_race(parser: argparse.ArgumentParser) -> None:
         "--margin", type=float, default=0.0, metavar="M", help="safe: refuse fewer tasks than show a lag of M (0.05)"
     )
     parser.add_argument("--jobs", type=positive, default=0, metavar="N", help="racers at once (default: by the cores)")
-    parser.add_argument("--cook", type=count, default=0, metavar="STEPS", help="steps more for the winner (default: 0)")
+    parser.add_argument(
+        "--budget",
+        default="",
+        metavar="N",
+        help="spend no more than 800steps, 2e6tokens or 4000cpu-s on training and measuring racers; starts of "
+        "processes and the winner's own report are not counted",
+    )
+    parser.add_argument(
+        "--cook",
+        type=steps_or_share,
+        default=0.1,
+        metavar="STEPS",
+        help="steps more for the winner, or a share of the steps that were saved (default: 10%%)",
+    )
     parser.add_argument("--simulate", action="store_true", help="only calculate how often the policy loses the best")
     parser.add_argument("--spread", type=float, default=0.02, metavar="S", help="--simulate: deviation of the seeds")
     parser.add_argument("--tasks", type=positive, default=256, metavar="N", help="--simulate: held-out tasks")
+    parser.add_argument(
+        "--curves", type=Path, metavar="PATH", help="--simulate: recorded curves, a race, or runs with evaluate_every"
+    )
     parser.add_argument("--races", type=positive, default=1000, metavar="N", help="--simulate: how many races")
     add_overrides(parser, "name=a, rlvr.steps=200")
 

@@ -21,7 +21,7 @@ from rlvr.runs.folder import Run, is_run
 from rlvr.stages.evaluate import RESULT, Measurement, read_measurement
 from rlvr.statistics.intervals import Interval, paired_difference_interval, paired_differences
 from rlvr.statistics.noninferiority import tasks_needed
-from rlvr.statistics.paired import holm, permutation_test, sign_test
+from rlvr.statistics.paired import bootstrap_interval, holm, permutation_test, sign_test
 
 LEVEL = 0.05
 """A p-value up to here is not put down to chance, all comparisons counted."""
@@ -46,15 +46,17 @@ class Measured:
 class DomainChange:
     """A domain on the `num_tasks` tasks that both were asked.
 
-    `before` and `after` are pass@1 of the first and the second, `change` is their difference, paired by task; `p` its
-    p-value by permutation, counted over all domains. Of the greedy answers so many `better` and `worse`, `greedy_p`
-    counted in the same way. `needed` tasks show a difference of SMALL with chance 0.8; None where no task differs.
+    `before` and `after` are pass@1 of the first and the second, `change` is their difference, paired by task, and
+    `bootstrap` its interval from tasks drawn anew; `p` its p-value by permutation, counted over all domains. Of the
+    greedy answers so many `better` and `worse`, `greedy_p` counted in the same way. `needed` tasks show a difference of
+    SMALL with chance 0.8; None where no task differs.
     """
 
     num_tasks: int
     before: float
     after: float
     change: Interval
+    bootstrap: Interval
     p: float
     better: int
     worse: int
@@ -65,6 +67,11 @@ class DomainChange:
     def is_told(self) -> bool:
         """Whether chance does not explain the difference."""
         return self.p <= LEVEL
+
+    @property
+    def hangs_on_the_method(self) -> bool:
+        """Whether one of the two intervals holds no difference and the other does not."""
+        return (self.change.low <= 0 <= self.change.high) != (self.bootstrap.low <= 0 <= self.bootstrap.high)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +112,7 @@ def compare(first: Path, second: Path) -> tuple[Comparison, tuple[Measured, Meas
             before=float(np.mean(pair[0])),
             after=float(np.mean(pair[1])),
             change=paired_difference_interval(*pair),
+            bootstrap=bootstrap_interval(*pair),
             p=by_chance[name],
             better=moved[name][0],
             worse=moved[name][1],
@@ -222,7 +230,9 @@ def sentences(found: Comparison) -> list[str]:
     """Gives in words what differs, and what cannot be told."""
     lines = []
     for name, domain in found.domains.items():
-        change = f"{_points(domain.change.mean)} points [{_points(domain.change.low)}, {_points(domain.change.high)}]"
+        change = f"{_points(domain.change.mean)} points {_ends(domain.change)}"
+        if domain.hangs_on_the_method:
+            change += f" (from tasks drawn anew {_ends(domain.bootstrap)}: it hangs on the method)"
         if domain.is_told:
             which = "better" if domain.change.mean > 0 else "worse"
             lines.append(f"{name}: the second is {which}, {change}, p {domain.p:.2g}.")
@@ -241,6 +251,10 @@ def _short(domain: DomainChange) -> str:
     if domain.needed is None or domain.needed <= domain.num_tasks:
         return ""
     return f"; {domain.num_tasks} tasks are few: {100 * SMALL:.0f} points show on about {domain.needed:,}"
+
+
+def _ends(interval: Interval) -> str:
+    return f"[{_points(interval.low)}, {_points(interval.high)}]"
 
 
 def _points(rate: float) -> str:

@@ -46,10 +46,12 @@ def _resume(options: argparse.Namespace) -> int:
     if (options.run / "race.json").is_file():
         if options.overrides:
             raise UsageError("a race is resumed as it was asked for", hint=f"rlvr resume {options.run}")
-        from rlvr.app.race.command import go_on
+        from rlvr.app.race.command import take_up
 
-        print(go_on(options.run))
+        print(take_up(options.run, take_back=options.take_back, budget=options.budget))
         return 0
+    if options.take_back or options.budget:
+        raise UsageError("--take-back and --budget are for a race", hint=f"rlvr resume {options.run}")
     from rlvr.app.pipeline import resume
 
     print(resume(options.run, more_steps=more))
@@ -232,9 +234,13 @@ def _compare(options: argparse.Namespace) -> int:
 
 
 def _race(options: argparse.Namespace) -> int:
-    from rlvr.app.race.command import print_simulation, race
+    from rlvr.app.race.command import race
 
+    if options.curves is not None and not options.simulate:
+        raise UsageError("--curves is for --simulate", hint=f"rlvr race --simulate --curves {options.curves}")
     if options.simulate:
+        from rlvr.app.race.simulating import print_simulation
+
         print_simulation(options)
         return 0
     if options.recipe is None:

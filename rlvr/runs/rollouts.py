@@ -85,6 +85,12 @@ def read_rollouts(path: Path, *, columns: Sequence[str] = ()) -> pa.Table:
     return pa.concat_tables(tables) if tables else SCHEMA.empty_table()
 
 
+def num_tokens(path: Path) -> int:
+    """Gives how many tokens the completions of a file, or of all files in a folder, have."""
+    column = read_rollouts(path, columns=("token_ids",))["token_ids"]
+    return sum(len(chunk.flatten()) for chunk in column.chunks)
+
+
 def _rows(group: Group, step: int, split: str) -> Iterator[dict[str, Any]]:
     task = group.task
     shared = {

@@ -10,12 +10,12 @@ import pytest
 from pages import domain
 
 from rlvr.app.cli import main
-from rlvr.app.comparing import PLOT_WIDTH, drawn
+from rlvr.app.comparing import PLOT_WIDTH, Comparison, DomainChange, drawn, sentences
 from rlvr.config.reading import read_recipe, resolved_json
 from rlvr.runs.folder import Run
 from rlvr.stages.evaluate import Measurement, Rates
 from rlvr.statistics.intervals import Interval, paired_difference_interval
-from rlvr.statistics.paired import permutation_test
+from rlvr.statistics.paired import bootstrap_interval, permutation_test
 
 RECIPE = """
 name = "run"
@@ -69,6 +69,7 @@ def test_the_last_stages_are_paired_by_task_and_the_comparisons_counted(
     pair = list(before["arithmetic"].values()), list(after["arithmetic"].values())
     arithmetic, facts = found["domains"]["arithmetic"], found["domains"]["facts"]
     assert arithmetic["change"] == pytest.approx(asdict(paired_difference_interval(*pair)))
+    assert arithmetic["bootstrap"] == pytest.approx(asdict(bootstrap_interval(*pair)))
     assert (arithmetic["before"], arithmetic["after"]) == pytest.approx((np.mean(pair[0]), np.mean(pair[1])))
     # of two comparisons the smaller p-value counts twice
     assert arithmetic["p"] == pytest.approx(2 * permutation_test(*pair))
@@ -187,3 +188,13 @@ def test_an_interval_is_drawn_to_scale() -> None:
     assert (line[middle], line[middle + 10], line[-1], line.strip()[-1]) == ("│", "●", "─", "─")
     assert line[middle + 5 : middle + 10] == "─" * 5
     assert drawn(Interval(0.0, -0.2, 0.2), reach=0.2) == "─" * middle + "●" + "─" * middle
+
+
+def test_where_two_intervals_disagree_about_no_difference_both_are_said() -> None:
+    def said(low: float) -> str:
+        change, drawn_anew = Interval(0.03, -0.001, 0.061), Interval(0.03, low, 0.06)
+        domain = DomainChange(100, 0.5, 0.53, change, drawn_anew, 0.06, 5, 2, 0.4, None)
+        return sentences(Comparison("a", "b", {"words": domain}, (), (), (), (None, None)))[0]
+
+    assert said(-0.002) == "words: no difference can be told, +3.0 points [-0.1, +6.1], p 0.06."
+    assert "[-0.1, +6.1] (from tasks drawn anew [+0.1, +6.0]: it hangs on the method), p 0.06" in said(0.001)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,10 +17,10 @@ from racing import keeps_its_promises, names_what_failed
 from tiny import write_base
 
 from rlvr.app.cli import main
-from rlvr.app.race import race
+from rlvr.app.race import running
 from rlvr.app.race.local import LocalExecutor
-from rlvr.app.race.race import metrics_of
 from rlvr.app.race.racer import FRESH, RACE, half
+from rlvr.app.race.standing import metrics_of, read_race
 from rlvr.runs.folder import Run
 from rlvr.runs.report import read_report
 from rlvr.stages.race.executor import Ended, Job
@@ -95,6 +96,7 @@ def result(folder: Path) -> dict[str, Any]:
     found = dict(json.loads((folder / "result.json").read_text()))
     for racer in found["racers"].values():
         del racer["cpu_seconds"], racer["measuring_cpu_seconds"]
+    del found["spent"]["cpu-s"]
     return found
 
 
@@ -217,20 +219,92 @@ def wait_until(process: "subprocess.Popen[bytes]", reached: Callable[[], bool], 
 def test_a_racer_with_a_fault_is_out_at_its_step_and_the_rest_goes_on(
     home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    real = race.metrics_of
+    real = metrics_of
 
     def of_racer(place: Path) -> Sequence[Mapping[str, float]]:
         lines = list(real(place))
         broken = place.name == "seed-6" and len(lines) > 1
         return [{**line, "train/kl": 9.0} if broken and line["step"] == 1 else line for line in lines]
 
-    monkeypatch.setattr("rlvr.app.race.race.metrics_of", of_racer)
+    monkeypatch.setattr("rlvr.app.race.running.metrics_of", of_racer)
     monkeypatch.setattr("rlvr.app.race.result.metrics_of", of_racer)
     assert main(words(home, "fault")) == 0
     assert "seed-6 is out: train/kl is 9 nats a token at step 2, above 5" in capsys.readouterr().err
     found = result(home / "fault-race")
     assert found["racers"]["seed-6"]["fault"].startswith("train/kl is 9")
     assert {name: racer["steps"] for name, racer in found["racers"].items()} == {"seed-5": 6, "seed-6": 2, "seed-7": 6}
+
+
+def test_for_a_leader_with_a_fault_the_best_paused_racer_comes_back(
+    home: Path, finished: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    known = result(finished)
+    (paused,) = (name for name, racer in known["racers"].items() if racer["paused_at"] is not None)
+    broken = known["winner"]
+
+    def of_racer(place: Path) -> Sequence[Mapping[str, float]]:
+        lines = metrics_of(place)
+        return [{**line, "train/kl": 9.0} if place.name == broken and line["step"] == 3 else line for line in lines]
+
+    monkeypatch.setattr("rlvr.app.race.running.metrics_of", of_racer)
+    monkeypatch.setattr("rlvr.app.race.result.metrics_of", of_racer)
+    assert main(words(home, "replaced")) == 0
+    assert f"{paused} is taken back for {broken}" in capsys.readouterr().err
+    racers = result(home / "replaced-race")["racers"]
+    assert {name: racer["steps"] for name, racer in racers.items()} == {n: 4 if n == broken else 6 for n in racers}
+    assert [name for name, racer in racers.items() if racer["is_taken_back"]] == [paused]
+    assert racers[paused]["paused_at"] is None
+    assert read_race(home / "replaced-race")[1].replaced == {broken: paused}
+
+
+def test_a_paused_racer_is_taken_back_by_hand_and_may_win(
+    home: Path, finished: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = result(finished)
+    (paused,) = (name for name, racer in before["racers"].items() if racer["paused_at"] is not None)
+    folder = shutil.copytree(finished, home / "back-race")
+    assert main(["resume", str(folder), "--take-back", before["winner"]]) != 0
+    assert f"{before['winner']} is not paused" in capsys.readouterr().err
+    assert main(["resume", str(folder), "--take-back", paused]) == 0
+    found = result(folder)
+    assert {racer["steps"] for racer in found["racers"].values()} == {6}
+    assert found["cost"] == 1.0
+    assert found["racers"][paused]["is_taken_back"]
+    ends = {name: racer["scores"]["6"]["mean"] for name, racer in found["racers"].items()}
+    assert ends[found["winner"]] == max(ends.values())
+    assert main(["resume", str(finished / "shared"), "--take-back", paused]) != 0
+    assert "are for a race" in capsys.readouterr().err
+
+
+def test_a_budget_in_steps_is_kept_and_what_is_left_of_it_goes_to_the_winner(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words(home, "thrifty", "--budget", "12steps", "--cook", "50%")) == 0
+    # 3 racers to step 2 are 6 steps; of the 6 left a racer to step 6 takes 4. Paused ones left out 8 steps, of which
+    # half are 4; the budget has 2.
+    assert "the budget of 12 training steps pays for 1" in capsys.readouterr().err
+    found = result(home / "thrifty-race")
+    assert sorted(racer["steps"] for racer in found["racers"].values()) == [2, 2, 6]
+    assert found["cooked"] == 2
+    assert found["spent"]["steps"] == {"training": 10.0, "measuring": 0.0, "cooking": 2.0, "all_to_the_end": 18.0}
+    tokens = found["spent"]["tokens"]
+    # 16 completions a step and 2 + 1 of each task measured: none above 6 tokens
+    assert 160 <= tokens["training"] <= 160 * 6
+    assert tokens["all_to_the_end"] == pytest.approx(tokens["training"] * 18 / 10)
+    num_measured = 3 * 3 * len(rates_of(home / "thrifty-race" / "racers" / found["winner"], "rung"))
+    assert num_measured <= tokens["measuring"]
+
+
+def test_a_budget_that_is_spent_stops_the_race_which_goes_on_with_a_larger_one(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words(home, "short", "--budget", "250tokens")) != 0
+    said = capsys.readouterr().err.replace("\n", " ")
+    assert "of the budget of 250 sampled tokens are spent" in said
+    assert "--budget 500tokens" in said
+    assert not (home / "short-race" / "result.json").exists()
+    assert main(["resume", str(home / "short-race"), "--budget", "1e9tokens"]) == 0
+    assert sorted(racer["steps"] for racer in result(home / "short-race")["racers"].values()) == [2, 6, 6]
 
 
 def test_a_failing_job_is_tried_again_and_then_the_race_stops_and_can_be_taken_up(
@@ -249,8 +323,8 @@ def test_a_failing_job_is_tried_again_and_then_the_race_stops_and_can_be_taken_u
 
     full, tried = [True], list[Job]()
     monkeypatch.setattr("rlvr.app.race.race.LocalExecutor", Failing)
-    done = race._is_done
-    monkeypatch.setattr(race, "_is_done", lambda place, job: not (full and job.until == 6) and done(place, job))
+    done = running._is_done
+    monkeypatch.setattr(running, "_is_done", lambda place, job: not (full and job.until == 6) and done(place, job))
     assert main(words(home, "failing", "--cook", "2")) != 0
     said = capsys.readouterr().err
     assert "failed 3 times: no space left" in said
@@ -305,6 +379,8 @@ def test_a_half_is_a_matter_of_the_name() -> None:
             "tasks of the race show a lag",
         ),
         (["--rungs", ""], "without rungs"),
+        (["--budget", "12hours"], "is no budget"),
+        (["--budget", "9steps"], "10 do"),
         (["--alternative", "sft.epochs=2"], "changes more than the last stage"),
         (["--alternative", "evaluation.seed=4"], "changes more than the last stage"),
         (["--alternative", "rlvr.steps=4"], "another number of steps"),

@@ -15,7 +15,7 @@ from rlvr.config.rlvr import RlvrConfig
 from rlvr.runs.report import StageReport
 
 ROOT = Path(__file__).resolve().parents[2]
-NAMES = ("trials", "laptop_rows", "laptop_length")
+NAMES = ("trials", "laptop_rows", "laptop_length", "record_curves")
 
 
 @pytest.fixture(autouse=True)

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 from rlvr.stages.race.policy import Policy, halving, safe
-from rlvr.stages.race.simulate import Race, World, draw_race, run_asha, run_fewer, simulate
+from rlvr.stages.race.simulate import Race, World, asha_goes_on, break_even, run_asha, run_fewer, simulate
 
 TWO, THREE = (0.5, 0.7), (0.5, 0.6, 0.7)
 
 
 def test_a_world_is_what_it_says():
     world, rng = World(0.05, (0.3, 0.9), task_spread=0.0, num_tasks=4000, samples=4), np.random.default_rng(1)
-    races = [draw_race(world, 8, rng) for _ in range(150)]
+    races = [world.race(8, rng) for _ in range(150)]
     ends = np.concatenate([race.ends for race in races])
     assert np.std(ends) == pytest.approx(0.05, abs=0.004)
     early = [np.concatenate([race.rungs[rung].mean(axis=1) for race in races]) for rung in (0, 1)]
@@ -58,7 +58,7 @@ def test_safe_pauses_nobody_where_seeds_do_not_differ():
 
 def test_asha_stops_who_is_below_the_quantile_so_far():
     world, rng = World(0.05, TWO), np.random.default_rng(0)
-    race = draw_race(world, 8, rng)
+    race = world.race(8, rng)
     ended, cost = run_asha((0.1, 0.3), race, rng)
     assert 1 <= len(ended) <= 8
     assert 0.1 < cost < 1
@@ -67,8 +67,23 @@ def test_asha_stops_who_is_below_the_quantile_so_far():
     assert (sorted(everyone), full) == (list(range(8)), 1.0)  # nobody is below the rest
 
 
+def test_asha_decides_by_the_quantile_of_those_before():
+    # Of 0.1, 0.2, 0.3, 0.4 the quantile 0.75 lies at 0.3 + 0.25 x 0.1 = 0.325
+    recorded = [0.4, 0.1, 0.3, 0.2]
+    assert asha_goes_on(0.33, recorded)
+    assert not asha_goes_on(0.32, recorded)
+    assert asha_goes_on(0.0, [])
+    assert asha_goes_on(0.26, recorded, reduction=2)
+
+
+@pytest.mark.parametrize(("share", "known"), [(0.05, 0.10), (0.1, 0.20), (0.3, 0.45), (0.5, 0.65)])
+def test_from_the_known_correlation_on_halving_beats_fewer_racers_in_full(share, known):
+    # 8 racers of which 2 are kept, against a table that another simulation made, on a grid and rounded up
+    assert break_even(Policy("halving", (share,), (2,)), num_racers=8) == pytest.approx(known, abs=0.07)
+
+
 def test_a_budget_between_two_numbers_is_met_on_average():
-    race, rng = draw_race(World(0.05, TWO), 8, np.random.default_rng(0)), np.random.default_rng(3)
+    race, rng = World(0.05, TWO).race(8, np.random.default_rng(0)), np.random.default_rng(3)
     counts = [len(run_fewer(0.3, race, rng)[0]) for _ in range(2000)]
     assert set(counts) == {2, 3}
     assert np.mean(counts) == pytest.approx(2.4, abs=0.05)

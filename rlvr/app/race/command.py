@@ -3,19 +3,17 @@
 import argparse
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
-from rich import box
-from rich.console import Console
-from rich.table import Table
 
 from rlvr.app.plan import make_plan
 from rlvr.app.race.race import make_race, run_race
 from rlvr.app.race.racer import RACE, half
 from rlvr.app.race.result import print_result, result_of, write_page
+from rlvr.app.race.standing import DECISIONS, PLAN, read_race
 from rlvr.app.race.state import RacePlan, Racer
 from rlvr.app.sandboxing import fitted
 from rlvr.app.wiring import load_items
@@ -23,6 +21,9 @@ from rlvr.config.reading import Resolved, read_recipe
 from rlvr.config.rlvr import RlvrConfig
 from rlvr.config.schema import Recipe
 from rlvr.errors import RecipeError, UsageError
+from rlvr.runs.folder import Run
+from rlvr.runs.lock import locked
+from rlvr.stages.race.budget import check_budget, read_budget
 from rlvr.stages.race.policy import (
     POLICIES,
     Foresight,
@@ -33,13 +34,9 @@ from rlvr.stages.race.policy import (
     smallest_lead,
     tasks_for_lead,
 )
-from rlvr.stages.race.simulate import Result, World, simulate
 from rlvr.verifiers.pool import usable_cores
 
 OTHER = {"halving": "safe", "safe": "halving"}
-SIMULATED_STEPS = 100_000
-CORRELATIONS = (0.0, 0.3, 0.5, 0.7, 0.9)
-"""With the end, of the last rung, for which a simulation is shown."""
 
 
 def policy_of(options: argparse.Namespace, *, num_racers: int) -> Policy:
@@ -129,8 +126,12 @@ def race(options: argparse.Namespace) -> Path:
         foresight=Foresight(*_pair(options.foresight)) if options.foresight else Foresight(),
         at_once=options.jobs or gpus or by_cores,
         num_gpus=gpus,
-        cook=options.cook,
+        cook=options.cook if isinstance(options.cook, int) else 0,
+        cook_share=options.cook if isinstance(options.cook, float) else 0.0,
+        budget=read_budget(options.budget) if options.budget else None,
     )
+    if plan.budget is not None:
+        check_budget(plan.budget, num_racers=len(everyone), first=rungs[0], steps=last.steps)
     folder = Path(recipe.runs) / f"{recipe.name}-race"
     make_race(folder, resolved, {racer.name: one for racer, one in everyone.items()}, plan)
     return go_on(folder)
@@ -159,6 +160,26 @@ def _pair(text: str) -> tuple[float, float]:
     return numbers[0], numbers[1]
 
 
+def take_up(folder: Path, *, take_back: Sequence[str], budget: str) -> Path:
+    """Runs what is left of a race, with another budget, and with racers that were paused; gives its folder.
+
+    Raises UsageError for a racer that is not paused.
+    """
+    folder = folder.absolute()
+    with locked(folder):
+        race, (plan, state, _) = Run(folder), read_race(folder)
+        paused = state.paused()
+        if unknown := [name for name in take_back if name not in paused]:
+            raise UsageError(f"{unknown[0]} is not paused", hint=f"paused: {', '.join(paused) or 'nobody'}")
+        if budget:
+            content = race.read_json(PLAN)
+            race.write_json(PLAN, {**content, "plan": asdict(replace(plan, budget=read_budget(budget)))})
+        if take_back:
+            state.taken_back |= dict.fromkeys(take_back, len(state.decisions))
+            race.write_json(DECISIONS, asdict(state))
+    return go_on(folder)
+
+
 def go_on(folder: Path) -> Path:
     """Runs what is left of a race, says what it found, and gives its folder."""
     folder = folder.absolute()
@@ -166,52 +187,3 @@ def go_on(folder: Path) -> Path:
     found = result_of(folder)
     print_result(found, write_page(folder, found))
     return folder
-
-
-def simulated(
-    policy: Policy, *, num_racers: int, spread: float, num_tasks: int, races: int
-) -> Mapping[float, Mapping[str, Result]]:
-    """Gives for each correlation what the policy does beside its rivals at the same price."""
-    found: dict[float, Mapping[str, Result]] = {}
-    for correlation in CORRELATIONS:
-        count = len(policy.shares)
-        early = tuple(correlation * (0.7 + 0.3 * (rung + 1) / count) for rung in range(count))
-        world = World(spread, early, num_tasks=num_tasks)
-        own = simulate(policy, world, num_racers=num_racers, num_races=races)
-        rivals = {
-            "asha": simulate("asha", world, num_racers=num_racers, num_races=races, shares=policy.shares),
-            "fewer seeds": simulate("fewer", world, num_racers=num_racers, num_races=races, budget=own.cost),
-        }
-        found[correlation] = {policy.rule: own, **rivals}
-    return found
-
-
-def print_simulation(options: argparse.Namespace) -> None:
-    """Prints to stdout what each rule lacks of the best racer, how often it loses it, and what it spends."""
-    num_racers, spread = options.seeds, options.spread
-    policy = policy_of(options, num_racers=num_racers)
-    check(policy, num_racers=num_racers, steps=SIMULATED_STEPS)
-    found = simulated(policy, num_racers=num_racers, spread=spread, num_tasks=options.tasks, races=options.races)
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    for head in ("correlation", "rule", "lacks of the best", "loses the best", "pauses anyone", "spends"):
-        table.add_column(head, justify="left" if head == "rule" else "right")
-    for correlation, results in found.items():
-        for place, (name, result) in enumerate(results.items()):
-            regret = result.regret
-            table.add_row(
-                f"{correlation:g}" if place == 0 else "",
-                name,
-                f"{100 * regret.mean:.2f} points [{100 * regret.low:.2f}, {100 * regret.high:.2f}]",
-                f"{100 * result.lost_rate:.1f}%",
-                f"{100 * result.paused_rate:.1f}%",
-                f"{100 * result.cost:.0f}%",
-                end_section=place == len(results) - 1,
-            )
-    console = Console(width=None if sys.stdout.isatty() else 110)
-    console.print(table)
-    console.print(
-        f"{num_racers} racers whose true rates at the end deviate by {100 * spread:g} points. Correlation is that of "
-        "the last rung with the end; spent is of running all to the end; fewer seeds are as many in full as that buys. "
-        "safe is told exactly how far rungs tell the end, as many recorded races would.",
-        highlight=False,
-    )

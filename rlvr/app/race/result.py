@@ -9,11 +9,13 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from rlvr.app.race.race import metrics_of, rates_at, read_race, stage_folder, winner_of
 from rlvr.app.race.racer import checkpoint_of, place_name
+from rlvr.app.race.spending import Spent, spent_on
+from rlvr.app.race.standing import metrics_of, rates_at, read_race, stage_folder, winner_of
 from rlvr.app.race.state import RacePlan, State
 from rlvr.runs.atomic import encode, replace_file
 from rlvr.runs.folder import Run, is_run
+from rlvr.stages.race.budget import UNITS
 from rlvr.stages.race.policy import TaskRates
 from rlvr.statistics.intervals import Interval, rate_interval
 from rlvr.statistics.spread import Spread, correlation, spread_of
@@ -24,13 +26,15 @@ RESULT, PAGE = "result.json", "race.html"
 @dataclass(frozen=True, slots=True)
 class RacerResult:
     """One racer: its score at each step where it was measured, how many steps it made, at which it was paused (None:
-    it was not) or for which fault it was killed, and the CPU-seconds of its training and of measuring it."""
+    it was not, or `is_taken_back`) or for which fault it was killed, and the CPU-seconds of its training and of
+    measuring it."""
 
     seed: int
     overrides: Sequence[str]
     scores: Mapping[int, Interval]
     steps: int
     paused_at: int | None
+    is_taken_back: bool
     fault: str
     cpu_seconds: float
     measuring_cpu_seconds: float
@@ -38,7 +42,8 @@ class RacerResult:
 
 @dataclass(frozen=True, slots=True)
 class RaceResult:
-    """A race that ended. `cost` is the share of the training steps of running all to the end that was spent.
+    """A race that ended. `cost` is the share of the training steps of running all to the end that was spent before the
+    winner went on; `spent`, by unit, is all of it.
 
     `winner`, with its `checkpoint`, was chosen on the race's tasks, where it has `on_race`; `on_fresh` is its rate on
     tasks that took no part, `after_more` the same after the `cooked` steps more. `selection` is by how much the
@@ -49,6 +54,7 @@ class RaceResult:
 
     racers: Mapping[str, RacerResult]
     cost: float
+    spent: Mapping[str, Spent]
     winner: str
     checkpoint: str
     on_race: Interval
@@ -74,19 +80,22 @@ def result_of(folder: Path) -> RaceResult:
     scores = {**at_rungs, plan.steps: race}
     racers = {name: _racer(name, plan, state, places[name], scores) for name in places}
     more = None
-    if plan.cook:
-        more = rates_at({winner: places[winner]}, plan.steps + plan.cook, state.domains, fresh=True)[winner]
+    cooked = state.cook or 0
+    if cooked:
+        more = rates_at({winner: places[winner]}, plan.steps + cooked, state.domains, fresh=True)[winner]
     last = checkpoint_of(places[winner])
     assert last is not None, "the winner has reached its end"
+    limits = {name: fault.steps for name, fault in state.faults.items()}
     found = RaceResult(
         racers=racers,
         cost=sum(racer.steps for racer in racers.values()) / (len(places) * plan.steps),
+        spent={unit: spent_on(plan, places, unit, limits=limits) for unit in UNITS},
         winner=winner,
         checkpoint=str(last.relative_to(folder)),
         on_race=rate_interval(race[winner]),
         on_fresh=rate_interval(fresh[winner]),
         selection=_lead(race, winner) - _lead(fresh, winner) if len(ended) > 1 else None,
-        cooked=plan.cook,
+        cooked=cooked,
         after_more=None if more is None else rate_interval(more),
         spread=_spread(plan, at_rungs[plan.rungs[0]]),
         spread_at=plan.rungs[0],
@@ -98,8 +107,7 @@ def result_of(folder: Path) -> RaceResult:
 
 def _racer(name: str, plan: RacePlan, state: State, place: Path, scores: Mapping[int, TaskRates]) -> RacerResult:
     (known,) = [racer for racer in plan.racers if racer.name == name]
-    decided = zip(plan.rungs, state.decisions, strict=True)
-    paused = [step for step, found in decided if name in found and not found[name].goes_on]
+    paused = state.paused().get(name)
     fault = state.faults.get(name)
     lines = metrics_of(place)[: fault.steps if fault else None]
     return RacerResult(
@@ -107,7 +115,8 @@ def _racer(name: str, plan: RacePlan, state: State, place: Path, scores: Mapping
         overrides=known.overrides,
         scores={step: rate_interval(found[name]) for step, found in scores.items() if name in found},
         steps=len(lines),
-        paused_at=paused[0] if paused else None,
+        paused_at=plan.rungs[paused[0]] if paused else None,
+        is_taken_back=name in state.taken_back,
         fault=fault.why if fault else "",
         cpu_seconds=_cpu(lines),
         measuring_cpu_seconds=sum(_measuring(place, step) for step in scores),
@@ -145,7 +154,8 @@ def sentences(found: RaceResult) -> list[str]:
         f"{found.winner} won: {_percent(found.on_race)} on the tasks of the race, on which it was chosen as the best "
         f"of {len(found.racers)}, and {_percent(found.on_fresh)} on tasks that took no part: quote the second.",
         f"{100 * found.cost:.0f}% of the training steps of running all {len(found.racers)} to the end were spent; "
-        f"{ended} ran to the end. Measuring took {_share(found):.0f}% of all CPU-seconds.",
+        f"{ended} ran to the end.",
+        *(_said_of(found.spent[unit], unit) for unit in ("cpu-s", "tokens")),
     ]
     if found.selection is not None:
         lines.append(
@@ -172,9 +182,12 @@ def sentences(found: RaceResult) -> list[str]:
     return lines
 
 
-def _share(found: RaceResult) -> float:
-    measuring = sum(racer.measuring_cpu_seconds for racer in found.racers.values())
-    return 100 * measuring / max(1e-9, measuring + sum(racer.cpu_seconds for racer in found.racers.values()))
+def _said_of(spent: Spent, unit: str) -> str:
+    """Says what was spent and saved in a unit, measuring included."""
+    parts = f"{spent.training:,.0f} training, {spent.measuring:,.0f} measuring"
+    parts += f", {spent.cooking:,.0f} the winner's further steps" if spent.cooking else ""
+    less = f"{abs(spent.saved):,.0f} {'less' if spent.saved >= 0 else 'more'}"
+    return f"Spent: {spent.total:,.0f} {UNITS[unit]} ({parts}), {less} than training all to the end."
 
 
 def _percent(rate: Interval) -> str:
@@ -200,7 +213,8 @@ def _fate(name: str, racer: RacerResult, found: RaceResult) -> str:
         return f"out: {racer.fault}"
     if racer.paused_at is not None:
         return f"paused at {racer.paused_at}"
-    return "winner" if name == found.winner else ""
+    back = "taken back" if racer.is_taken_back else ""
+    return ", ".join(word for word in ("winner" if name == found.winner else "", back) if word)
 
 
 def print_result(found: RaceResult, page: Path) -> None:

@@ -5,6 +5,8 @@ J racers, R rungs, N tasks.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -39,6 +41,16 @@ class World:
         correlation = self.correlations[rung]
         return Foresight(correlation, self.spread * (2 * (1 - correlation**2)) ** 0.5)
 
+    def race(self, num_racers: int, rng: np.random.Generator) -> "Race":
+        """Gives a race of this world."""
+        ends = rng.normal(size=num_racers)
+        early = [c * ends + (1 - c * c) ** 0.5 * rng.normal(size=num_racers) for c in self.correlations]
+        tasks = rng.normal(0.0, self.task_spread, size=self.num_tasks)
+        true = self.rate + self.spread * np.array([*early, ends])
+        chances = np.clip(true[:, :, None] + tasks, 0.0, 1.0)
+        seen = rng.binomial(self.samples, chances) / self.samples
+        return Race(true[-1], seen[:-1], seen[-1])
+
 
 @dataclass(frozen=True, slots=True)
 class Race:
@@ -47,6 +59,18 @@ class Race:
     ends: Numbers
     rungs: Numbers
     measured: Numbers
+
+
+class Races(Protocol):
+    """Where races come from: a world that is made up, or records."""
+
+    def race(self, num_racers: int, rng: np.random.Generator) -> Race:
+        """Gives a race of so many."""
+        ...
+
+    def foresight(self, rung: int) -> Foresight:
+        """What many races say of how far that rung tells the end."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,18 +84,7 @@ class Result:
     cost: float
 
 
-def draw_race(world: World, num_racers: int, rng: np.random.Generator) -> Race:
-    """Gives a race of that world."""
-    ends = rng.normal(size=num_racers)
-    early = [c * ends + (1 - c * c) ** 0.5 * rng.normal(size=num_racers) for c in world.correlations]
-    tasks = rng.normal(0.0, world.task_spread, size=world.num_tasks)
-    true = world.rate + world.spread * np.array([*early, ends])
-    chances = np.clip(true[:, :, None] + tasks, 0.0, 1.0)
-    seen = rng.binomial(world.samples, chances) / world.samples
-    return Race(true[-1], seen[:-1], seen[-1])
-
-
-def run_policy(policy: Policy, race: Race, world: World) -> tuple[list[int], float]:
+def run_policy(policy: Policy, race: Race, world: Races) -> tuple[list[int], float]:
     """Gives who ran to the end, and the cost."""
     running, cost, before = list(range(len(race.ends))), 0.0, 0.0
     for rung, share in enumerate(policy.shares):
@@ -82,22 +95,28 @@ def run_policy(policy: Policy, race: Race, world: World) -> tuple[list[int], flo
     return running, (cost + len(running) * (1 - before)) / len(race.ends)
 
 
-def run_asha(shares: Sequence[float], race: Race, rng: np.random.Generator) -> tuple[list[int], float]:
-    """Gives the same for asynchronous halving: a racer goes on where it is among the best so far to reach the rung.
+def asha_goes_on(score: float, recorded: Sequence[float], *, reduction: float = ASHA_REDUCTION) -> bool:
+    """Says whether a racer goes on that reaches a rung at which `recorded` are the scores of those before it.
 
-    Racers arrive one after the other, in a random order.
+    The first always does; later ones are stopped below the quantile 1 - 1 / reduction.
     Source: Li et al., "A System for Massively Parallel Hyperparameter Tuning", arXiv:1810.05934, as Ray Tune's
-    ASHAScheduler has it: a racer is stopped below the quantile 1 - 1 / reduction of the scores recorded at its rung.
+    ASHAScheduler decides (`_Bracket.cutoff` and `on_result` in ray/tune/schedulers/async_hyperband.py), which differs
+    from the paper in that a stopped racer is never promoted later.
     """
+    return not recorded or score >= float(np.quantile(recorded, 1 - 1 / reduction))
+
+
+def run_asha(shares: Sequence[float], race: Race, rng: np.random.Generator) -> tuple[list[int], float]:
+    """Gives the same for asynchronous halving; racers arrive one after the other, in a random order."""
     reached: list[list[float]] = [[] for _ in shares]
     ended, cost = [], 0.0
     for racer in rng.permutation(len(race.ends)):
         spent = 1.0
         for rung, share in enumerate(shares):
             score = float(race.rungs[rung, racer].mean())
-            cut = float(np.quantile(reached[rung], 1 - 1 / ASHA_REDUCTION)) if reached[rung] else None
+            goes_on = asha_goes_on(score, reached[rung])
             reached[rung].append(score)
-            if cut is not None and score < cut:
+            if not goes_on:
                 spent = share
                 break
         else:
@@ -115,7 +134,7 @@ def run_fewer(budget: float, race: Race, rng: np.random.Generator) -> tuple[list
 
 def simulate(
     rule: Policy | str,
-    world: World,
+    world: Races,
     *,
     num_racers: int = 8,
     num_races: int = 2000,
@@ -130,7 +149,7 @@ def simulate(
     worlds, rng = np.random.default_rng(seed), np.random.default_rng((seed, 1))  # The same races for every rule.
     regrets, lost, paused, costs = [], 0, 0, []
     for _ in range(num_races):
-        race = draw_race(world, num_racers, worlds)
+        race = world.race(num_racers, worlds)
         if isinstance(rule, Policy):
             ended, cost = run_policy(rule, race, world)
         elif rule == "asha":
@@ -146,3 +165,36 @@ def simulate(
     mean, error = float(np.mean(regrets)), float(np.std(regrets, ddof=1)) / num_races**0.5
     regret = Interval(mean, mean - 1.96 * error, mean + 1.96 * error)
     return Result(regret, lost / num_races, paused / num_races, float(np.mean(costs)))
+
+
+def rung_correlations(last: float, num_rungs: int) -> tuple[float, ...]:
+    """Gives a correlation with the end for each rung, which rises to that of the last one."""
+    return tuple(last * (0.7 + 0.3 * (rung + 1) / num_rungs) for rung in range(num_rungs))
+
+
+def break_even(policy: Policy, *, num_racers: int = 8, num_races: int = 20_000, seed: int = 0) -> float:
+    """Gives the correlation of the last rung with the end from which "halving" does better than fewer racers in full
+    for the same steps; 1 where it never does.
+
+    The ends are normal, scores at rungs normal around `rung_correlations`, and the best at the end is found: noise of
+    evaluation lowers the correlation that is measured.
+    """
+    rng = np.random.default_rng(seed)
+    ends = rng.normal(size=(num_races, num_racers))
+    noises = rng.normal(size=(len(policy.shares), num_races, num_racers))
+    sizes, shares = (num_racers, *policy.keep), (0.0, *policy.shares, 1.0)
+    paid = sum(size * (after - before) for size, (before, after) in zip(sizes, pairwise(shares), strict=True))
+    whole = int(paid)
+    best = [float(ends[:, :count].max(axis=1).mean()) for count in (whole, min(whole + 1, num_racers))]
+    fewer = best[0] + (paid - whole) * (best[1] - best[0])
+    for last in np.arange(0.0, 1.0, 0.01):
+        alive = np.ones_like(ends, dtype=bool)
+        for rung, (correlation, kept) in enumerate(
+            zip(rung_correlations(float(last), len(policy.keep)), policy.keep, strict=True)
+        ):
+            scores = correlation * ends + (1 - correlation**2) ** 0.5 * noises[rung]
+            scores = np.where(alive, scores, -np.inf)
+            alive = scores >= np.sort(scores, axis=1)[:, -kept, None]
+        if float(np.where(alive, ends, -np.inf).max(axis=1).mean()) >= fewer:
+            return float(last)
+    return 1.0

@@ -1,0 +1,87 @@
+"""Curves in files: both forms are read, what is none is refused, and a simulation says what they tell."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rlvr.app.cli import main
+from rlvr.app.race.curves import as_json, read_curves
+from rlvr.errors import DataError
+from rlvr.stages.race.curves import Curve
+from rlvr.stages.race.simulate import World
+
+TASKS = tuple(f"words/{n}" for n in range(64))
+
+
+def curves_of(world: World, count: int) -> list[Curve]:
+    race = world.race(count, np.random.default_rng(3))
+    steps = dict(zip((40, 120, 400), (*race.rungs, race.measured), strict=True))
+    return [
+        Curve(f"seed-{n}", TASKS, {step: tuple(map(float, rates[n])) for step, rates in steps.items()})
+        for n in range(count)
+    ]
+
+
+def stored(path: Path, curves: list[Curve]) -> Path:
+    path.write_text("".join(json.dumps(as_json(curve)) + "\n" for curve in curves))
+    return path
+
+
+def test_what_is_written_is_read_again_from_a_file_and_from_a_folder(tmp_path: Path) -> None:
+    curves = curves_of(World(0.05, (0.5, 0.9), num_tasks=64), 4)
+    assert read_curves(stored(tmp_path / "all.jsonl", curves)) == curves
+    assert read_curves(tmp_path) == curves
+    (tmp_path / "one.json").write_text('{"racer": "x", "scores": {"80": 0.5, "40": 0.25}}')
+    assert read_curves(tmp_path)[-1] == Curve("x", (), {40: (0.25,), 80: (0.5,)})
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "holds no curves"),
+        ("{", "is no curve"),
+        ("[1]", "is no curve"),
+        ('{"scores": {"1": 0.5}}', "is no curve"),
+        ('{"racer": "a", "scores": {"1": 50}}', "outside 0 to 1"),
+        ('{"racer": "a", "scores": {"one": 0.5}}', "is no curve"),
+        ('{"racer": "a", "tasks": ["t", "u"], "rates": {"1": [0.5]}}', "a rate for each of its tasks"),
+    ],
+)
+def test_what_is_no_curve_is_refused(text: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "bad.jsonl").write_text(text)
+    with pytest.raises(DataError, match=said):
+        read_curves(tmp_path / "bad.jsonl")
+
+
+def test_a_simulation_says_what_recorded_curves_tell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["race", "--simulate", "--seeds", "6", "--races", "60", "--curves"]
+    apart = stored(tmp_path / "apart.jsonl", curves_of(World(0.15, (0.95, 0.97), num_tasks=64), 24))
+    assert main([*words, str(apart)]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "halving at 40, 120" in said
+    assert "Correlation of step 120 with the end, over 24 curves: 0.9" in said
+    assert "is larger than the noise of evaluation" in said
+    assert "Halving pays: the correlation lies above its break-even" in said
+    alike = stored(tmp_path / "alike.jsonl", curves_of(World(1e-9, (0.5, 0.5), num_tasks=64), 24))
+    assert main([*words, str(alike)]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "is not larger than the noise of evaluation" in said
+    assert "train fewer of them, longer" in said
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["--simulate", "--seeds", "6"], "4 curves give no race of 6"),
+        (["--simulate", "--seeds", "4", "--rungs", "0.05,0.1,0.15"], "too few for rungs"),
+        (["--seeds", "4"], "--curves is for --simulate"),
+    ],
+)
+def test_a_simulation_that_curves_do_not_allow_is_refused(
+    more: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = stored(tmp_path / "few.jsonl", curves_of(World(0.05, (0.5, 0.9), num_tasks=64), 4))
+    assert main(["race", *more, "--curves", str(path)]) != 0
+    assert said in capsys.readouterr().err
