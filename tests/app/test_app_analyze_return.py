@@ -20,9 +20,13 @@ EVALUATED = RECIPE.replace(
 def trained(folder: Path, every: int) -> Path:
     # What is trained on is asked in one word more, so that nothing of it is held out.
     rows = ROWS.replace('w{6 + n % 9}"', 'w{6 + n % 9}" + " w20" * (split == "train")')
-    (folder / "sided_rows.py").write_text(rows)
+    (folder / "return_rows.py").write_text(rows.replace("sided_rows", "return_rows"))
     recipe = folder / "recipe.toml"
-    recipe.write_text(EVALUATED.replace("BASE", str(write_base(folder / "base", seed=1, scale=0.25))))
+    recipe.write_text(
+        EVALUATED.replace("sided_rows", "return_rows").replace(
+            "BASE", str(write_base(folder / "base", seed=1, scale=0.25))
+        )
+    )
     return start(read_recipe(recipe, [f"runs={folder}", f"rlvr.evaluate_every={every}"]))
 
 
