@@ -18,6 +18,12 @@ class OptimizerConfig(Section):
     learning_rate: float = Field(1e-5, gt=0, description="Peak learning rate.")
     adamw_rate: float = Field(0.15, gt=0, description="With muon: AdamW's learning rate as a share of learning_rate.")
     weight_decay: float = Field(0.0, ge=0, description="Decoupled weight decay, on matrices only.")
+    start_pull: float = Field(
+        0.0,
+        ge=0,
+        description="Each update goes the share learning_rate times this of the way back to the stage's first weights, "
+        "so that what it does not train drifts less (L2-SP); 0: none.",
+    )
     betas: tuple[_Decay, _Decay] = Field((0.9, 0.95), description="AdamW's two decay rates, each in [0, 1).")
     epsilon: float = Field(
         1e-8, gt=0, description="AdamW's term against division by 0; a large one spares weights with a tiny gradient."

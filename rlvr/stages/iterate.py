@@ -135,11 +135,16 @@ def _round(parts: Parts, config: IterateConfig, run: Run, *, number: int, begin:
     inner = replace(inner, announce=lambda steps, step: _rewind(run, first + step))
     child.listeners = [lambda step, metrics: _note(run, first + step, metrics, config)]
     carried = number > 1 and config.keep_optimizer
-    # The reference is the round's own, also where the row had renewed that of the round before.
-    learner = {**load_trainer_state(begin)["learner"], "reference": {}} if carried else None
+    learner = _carried(load_trainer_state(begin)["learner"]) if carried else None
     made = learn(inner, once, child, tasks_by_source(inner, once), begin_with=learner)
     child.write_json(DONE, {"checkpoint": str(made.path.relative_to(child.path)), "domains": made.domains})
     return replace(made, step=first + made.step)
+
+
+def _carried(learner: Mapping[str, Any]) -> dict[str, Any]:
+    """Gives the state of the round before for the next. Its reference, and the weights that an optimizer pulls back to,
+    are the round's own, also where the row had renewed the reference."""
+    return {**learner, "reference": {}, "optimizer": {**learner["optimizer"], "start": []}}
 
 
 def _rewind(run: Run, step: int) -> None:

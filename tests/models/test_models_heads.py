@@ -246,7 +246,8 @@ def test_a_reward_model_is_no_policy(tied, message, tmp_path):
 
 def test_muon_leaves_the_head_to_adamw(base):
     model = make(base)
-    values = {"learning_rate": 0.1, "adamw_rate": 0.01, "weight_decay": 0.0, "betas": (0.9, 0.95), "epsilon": 1e-8}
+    values = {"learning_rate": 0.1, "adamw_rate": 0.01, "weight_decay": 0.0, "start_pull": 0.0}
+    values |= {"betas": (0.9, 0.95), "epsilon": 1e-8}
     shape = {"schedule": "constant", "warmup_share": 0.0, "decay_share": 1.0, "final_share": 0.0}
     optimizer = Optimizer(model, name="muon", frozen=(), clip_norm=1.0, updates=4, **values, **shape)
     before = model.score.weight.detach().clone()

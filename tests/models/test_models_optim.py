@@ -16,6 +16,7 @@ PLAIN = {
     "learning_rate": 0.1,
     "adamw_rate": 0.15,
     "weight_decay": 0.0,
+    "start_pull": 0.0,
     "betas": (0.9, 0.95),
     "epsilon": 1e-8,
     "frozen": (),
@@ -134,6 +135,36 @@ def test_the_gradient_is_clipped_to_the_norm_of_all_parameters_together():
     moments = [state["exp_avg"].flatten().tolist() for state in optimizer.state()["parts"][0]["state"].values()]
     assert moments[0] == pytest.approx([0.06, 0.0], abs=1e-6)
     assert moments[1] == pytest.approx([0.08], abs=1e-6)
+
+
+def test_the_pull_goes_back_to_the_first_weights_by_its_share_of_the_way():
+    model = nn.Linear(1, 1, bias=False)
+    nn.init.constant_(model.weight, 1.0)
+    found = optimizer_of(model, learning_rate=0.1, schedule="constant", start_pull=2.0)
+    for expected in (
+        # AdamW's first steps of a constant gradient are its rate: 1 - 0.1 = 0.9, then 0.1 × 2 of the way back to 1
+        0.9 + 0.2 * 0.1,
+        # 0.92 - 0.1 = 0.82, and back 0.2 × 0.18
+        0.82 + 0.2 * 0.18,
+    ):
+        model.weight.grad = torch.ones(1, 1)
+        found.step()
+        assert model.weight.item() == pytest.approx(expected, abs=1e-6)
+
+
+def test_an_optimizer_that_is_restored_pulls_back_to_where_the_first_one_began():
+    model, other = nn.Linear(1, 1, bias=False), nn.Linear(1, 1, bias=False)
+    nn.init.constant_(model.weight, 1.0)
+    first = optimizer_of(model, learning_rate=0.1, schedule="constant", start_pull=2.0)
+    model.weight.grad = torch.ones(1, 1)
+    first.step()
+    other.load_state_dict(model.state_dict())
+    again = optimizer_of(other, learning_rate=0.1, schedule="constant", start_pull=2.0)
+    again.restore(first.state())
+    for each, network in ((first, model), (again, other)):
+        network.weight.grad = torch.ones(1, 1)
+        each.step()
+    assert other.weight.item() == model.weight.item() == pytest.approx(0.82 + 0.2 * 0.18, abs=1e-6)
 
 
 def test_weight_decay_touches_matrices_only():

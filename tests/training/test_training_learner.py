@@ -18,6 +18,7 @@ OPTIMIZER = {
     "learning_rate": 0.01,
     "adamw_rate": 0.15,
     "weight_decay": 0.0,
+    "start_pull": 0.0,
     "betas": (0.9, 0.95),
     "epsilon": 1e-8,
     "frozen": (),
