@@ -21,7 +21,9 @@ from rlvr.statistics.intervals import (
 )
 from rlvr.statistics.pass_at_k import pass_at_k
 
-Verdict = Literal["taught", "sharpened", "lost reach", "lost sureness", "no change"]
+Verdict = Literal["taught", "sharpened", "lost reach", "lost sureness", "no change", "higher", "lower"]
+FEW_SAMPLES = 32
+"""With fewer, a task that is solved now and then is easily missed: a higher pass@k is not said to be taught."""
 
 Count = tuple[int, int]
 """Of one task: completions that have an outcome, and those of them that solve it."""
@@ -137,7 +139,7 @@ def domain_elicitation(parent: SideCounts, child: SideCounts, *, samples: int) -
         neither=proportion_interval(int(np.sum(~solved[0] & ~solved[1])), size),
         crossover=crossover_of(points),
         readout=_readout(parent, child),
-        verdict=verdict_of(points[0].difference, points[-1].difference),
+        verdict=verdict_of(points[0].difference, points[-1].difference, k=points[-1].k),
     )
 
 
@@ -158,12 +160,12 @@ def crossover_of(points: Sequence[Point]) -> Crossover:
     )
 
 
-def verdict_of(first: Interval, last: Interval) -> Verdict:
+def verdict_of(first: Interval, last: Interval, *, k: int) -> Verdict:
     """Gives what became of a model whose pass@1 changed by `first` and whose pass@k at the largest k by `last`."""
     if last.low > 0:
-        return "taught"
+        return "taught" if k >= FEW_SAMPLES else "higher"
     if last.high < 0:
-        return "lost reach"
+        return "lost reach" if k >= FEW_SAMPLES else "lower"
     if first.low > 0:
         return "sharpened"
     return "lost sureness" if first.high < 0 else "no change"
@@ -181,7 +183,7 @@ def overall_of(found: Mapping[str, DomainElicitation], trained: Sequence[str]) -
     first = mean_of([found[name].points[0].difference for name in domains])
     last = mean_of([found[name].points[-1].difference for name in domains])
     k = found[domains[0]].points[-1].k
-    return Overall(domains, bool(learned), k, first, last, verdict_of(first, last))
+    return Overall(domains, bool(learned), k, first, last, verdict_of(first, last, k=k))
 
 
 def _readout(parent: SideCounts, child: SideCounts) -> ReadOut | None:

@@ -17,10 +17,13 @@ from rlvr.statistics.intervals import Interval, mean_of, paired_difference_inter
 from rlvr.statistics.pass_at_k import pass_at_k
 from rlvr.statistics.votes import majority_at_k
 
-Mode = Literal["one sample", "majority", "best by verifier", "best by reward model", "budget", "end forced", "go on"]
+Mode = Literal[
+    "one sample", "majority", "best by verifier", "best by reward model", "budget", "end forced", "go on", "not forced"
+]
 MODES: tuple[Mode, ...] = (
     "one sample", "majority", "best by verifier", "best by reward model", "budget", "end forced", "go on",
 )  # fmt: skip
+"""Those that are drawn; "not forced" is what "end forced" and "go on" are held against: the same samples, cut."""
 ONE: Mode = "one sample"
 MAJORITY: Mode = "majority"
 
@@ -271,6 +274,9 @@ def _ways(task: TaskThinking, limit: int, *, thinks: bool) -> dict[tuple[Mode, i
     if thinks:
         found |= {("end forced", budget): _mean(spending) for budget, spending in task.forced.items()}
         found["go on", 1] = _mean(task.again)
+        number = len(task.again.right)
+        for budget, spending in task.budgets.items():
+            found["not forced", budget] = _mean(Spending(spending.tokens[:number], spending.right[:number]))
     return found
 
 

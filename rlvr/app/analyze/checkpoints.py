@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow.compute as pc
 
-from rlvr.app.analyze.sides import Sides, stage_before
+from rlvr.app.analyze.sides import Sides, begun_measured_in
+from rlvr.app.chain import EVALUATION
 from rlvr.config.rlvr import IterateConfig
 from rlvr.runs.folder import ROLLOUTS, rollout_name
 from rlvr.runs.rollouts import read_rollouts
@@ -39,14 +40,14 @@ def length_curve(sides: Sides) -> dict[str, tuple[LengthPoint, ...]]:
 def _files(sides: Sides) -> dict[int, Path]:
     """Gives the rollouts of each evaluation by the steps that the stage had taken."""
     first = rollout_name(SPLIT, 0)
-    before, stage = sides.run.path / stage_before(sides), sides.stage.path
-    files = {0: before / "evaluation" / ROLLOUTS / first}
+    before, stage = begun_measured_in(sides.run, sides.house.recipe, sides.chosen), sides.stage.path
+    files = {0: before / ROLLOUTS / first} if before else {}
     for path in sorted((stage / ROLLOUTS).glob(f"{SPLIT}-[0-9]*.parquet")):
         files[int(path.stem.rpartition("-")[2]) + 1] = path
     if isinstance(sides.chosen.config, IterateConfig):
         for number, child in enumerate(rounds_of(sides.stage)):
-            files[number * sides.chosen.config.steps] = child.path / "evaluation" / ROLLOUTS / first
-    files[int(sides.done["step"])] = stage / "evaluation" / ROLLOUTS / first
+            files[number * sides.chosen.config.steps] = child.path / EVALUATION / ROLLOUTS / first
+    files[int(sides.done["step"])] = stage / EVALUATION / ROLLOUTS / first
     return {step: path for step, path in files.items() if path.is_file()}
 
 

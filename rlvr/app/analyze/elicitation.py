@@ -18,6 +18,7 @@ from rlvr.runs.atomic import encode, replace_file, strict_json
 from rlvr.runs.folder import Run
 from rlvr.runs.lock import locked
 from rlvr.stages.elicitation import (
+    FEW_SAMPLES,
     Counts,
     DomainElicitation,
     Overall,
@@ -35,8 +36,6 @@ PAGE = "elicitation.html"
 SAMPLES = "elicitation-samples.jsonl"
 LOW_SHARE = 0.3
 """The low temperature, of the evaluation's, where the recipe names none."""
-FEW_SAMPLES = 32
-"""With fewer, a task that is solved now and then is easily missed."""
 NEAR_ALL = 0.95
 """Above this share of tasks there is little left to be taught."""
 
@@ -46,6 +45,8 @@ WORDS: Mapping[Verdict, str] = {
     "lost reach": "lost reach: the parent finds answers that it no longer finds",
     "lost sureness": "lost sureness: one sample is right less often, and nothing shows that more can be found",
     "no change": "no change can be told from chance",
+    "higher": "higher: it solves more, and so few samples do not tell whether the parent could find that too",
+    "lower": "lower: it solves less, and so few samples do not tell whether it could find that still",
 }
 
 
@@ -211,7 +212,7 @@ def _crossing(found: DomainElicitation) -> str:
     if crossover.better_from is None:
         return f"From k = {crossover.not_worse_from} on the parent finds as much."
     how = "more than chance explains" if crossover.is_told else "within chance"
-    return f"From k = {crossover.better_from} on the parent finds more, {how}."
+    return f"From k = {crossover.better_from} on the parent finds more, at k = {found.points[-1].k} {how}."
 
 
 def _rate(rate: float) -> str:

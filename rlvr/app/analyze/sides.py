@@ -28,14 +28,14 @@ from rlvr.errors import RunError, UsageError
 from rlvr.models.checkpoint import latest_checkpoint
 from rlvr.models.policy import context_length
 from rlvr.runs.atomic import strict_json
-from rlvr.runs.folder import CHECKPOINTS, PROVENANCE, Run
+from rlvr.runs.folder import CHECKPOINTS, PROVENANCE, Run, is_run
 from rlvr.runs.publish import MANIFEST, damages
 from rlvr.runs.report import EARLIER, END, read_gate
 from rlvr.stages.evaluate import RESULT, Measurement, Way, read_measurement
 from rlvr.stages.iterate import ROUND
 from rlvr.stages.parts import PASSED, Parts, sample_groups, usable_tasks
 from rlvr.training.rollout import refuse_unscored
-from rlvr.types import Group, IntArray
+from rlvr.types import Group, IntArray, Task
 
 log = logging.getLogger(__name__)
 
@@ -99,7 +99,8 @@ class Asked:
     def key(self, way: Way, *, max_tokens: int, what: str) -> str:
         """Gives what findings of this way are kept under: it changes with all that they depend on."""
         asked = self.evaluation.model_dump(mode="json", include={"data", "seed", "max_completion_tokens"})
-        how = [self.side.mark, asked, way.prompt, way.temperature, way.num_samples, max_tokens, what]
+        computes = [self.parts.dtype, self.parts.policy.device.type]
+        how = [self.side.mark, asked, way.prompt, way.temperature, way.num_samples, max_tokens, what, computes]
         return hashlib.sha256(strict_json(how).encode()).hexdigest()[:24]
 
     @property
@@ -211,7 +212,8 @@ def sample(
     `what` names what is kept of a group. `tick` is told after each portion how many completions are done.
     """
     key = asked.key(way, max_tokens=max_tokens, what=what)
-    missing = [draw for draw in asked.draws if draw.task.id not in kept.tasks(key)]
+    names = {draw.task.id: _name_of(draw.task) for draw in asked.draws}
+    missing = [draw for draw in asked.draws if names[draw.task.id] not in kept.tasks(key)]
     tick(way.num_samples * (len(asked.draws) - len(missing)))
     engine = asked.parts.make_engine(asked.longest_prompt + max_tokens) if missing else None
     size = max(1, PORTION // way.num_samples)
@@ -232,10 +234,16 @@ def sample(
         tokens = sum(len(c.token_ids) for group in groups for c in group.completions)
         spent = Spent(time.process_time() - began, tokens)
         refuse_unscored(groups, MAX_UNSCORED_OF_PORTION)
-        kept.add(key, reduce(groups), spent)
+        kept.add(key, {names[id_]: found for id_, found in reduce(groups).items()}, spent)
         tick(way.num_samples * len(groups))
-    wanted = {draw.task.id for draw in asked.draws}
-    return {id_: found for id_, found in kept.tasks(key).items() if id_ in wanted}
+    known = kept.tasks(key)
+    return {id_: known[name] for id_, name in names.items() if name in known}
+
+
+def _name_of(task: Task) -> str:
+    """Gives a task's id with a mark that changes where its row does, whose id may stay."""
+    row = [task.messages, task.reference, task.threshold, task.check, task.verifier]
+    return f"{task.id}#{hashlib.sha256(strict_json(row).encode()).hexdigest()[:12]}"
 
 
 def training_cpu_seconds(sides: Sides) -> float:
@@ -245,13 +253,6 @@ def training_cpu_seconds(sides: Sides) -> float:
     while getattr(chain[-1].config, "continues", False):
         chain.append(before.pop())
     return sum(float(Run.open(sides.run.path / one.name).read_json(DONE)["cpu_seconds"]) for one in chain)
-
-
-def stage_before(sides: Sides) -> str:
-    """Gives the folder of the last policy before the stage, which for one that continues another is no parent."""
-    before = stages_of(sides.house.recipe)[: sides.chosen.number - 1]
-    policies = [one.name for one in before if not isinstance(one.config, (EvaluateConfig, RewardModelConfig))]
-    return policies[-1] if policies else BASE
 
 
 def reward_model_of(sides: Sides) -> Path | None:
@@ -285,12 +286,18 @@ _AGAIN = "restore it from a copy, or train again"
 
 def parent_measurement(run: Run, recipe: Recipe, chosen: Chosen) -> Measurement | None:
     """Gives what the weights that a stage began with were measured with; None where they were not."""
+    place = begun_measured_in(run, recipe, chosen)
+    return read_measurement(Run(place)) if place and (place / RESULT).is_file() else None
+
+
+def begun_measured_in(run: Run, recipe: Recipe, chosen: Chosen) -> Path | None:
+    """Gives the folder of that measurement."""
     begun = Chosen(chosen.number, chosen.name, None)  # Also where it continues a stage, it begins where that ended.
     name, path = _parent(run, recipe, begun)
     folder = run.path / name
     # One from within the stage, which passed where its end did not, has a folder of its own.
     places = (folder / f"{EVALUATION}-{Path(path).name}", folder / EVALUATION)
-    return next((read_measurement(Run(place)) for place in places if (place / RESULT).is_file()), None)
+    return next((place for place in places if is_run(place)), None)
 
 
 def _handed_on(stage: Run) -> Path | None:

@@ -202,11 +202,15 @@ def _forced_words(report: ThinkingReport) -> list[str]:
         return [
             "Not every domain has completions that think between <think> and </think>; forced thinking is left out."
         ]
-    first, one, again = min(ended), own["one sample", 1], own["go on", 1]
+    first = min(ended)
+    forced, cut = own["end forced", first], own["not forced", first]
+    again, whole = own["go on", 1], own["not forced", report.limit]
     return [
         f"With the thinking ended at {first} tokens and an answer asked for, {report.child} is right in "
-        f"{_rate(own['end forced', first])}; simply cut there, in {_rate(own['budget', first])}.",
-        f'Made to think on ("Wait") where it would answer, it is right in {_rate(again)} instead of {_rate(one)}.',
+        f"{_rate(forced)} for {forced.tokens:.0f} tokens; the same samples simply cut there, in {_rate(cut)} for "
+        f"{cut.tokens:.0f}.",
+        f'Made to think on ("Wait") where it would answer, it is right in {_rate(again)} for {again.tokens:.0f} '
+        f"tokens; the same samples left alone, in {_rate(whole)} for {whole.tokens:.0f}.",
     ]
 
 
