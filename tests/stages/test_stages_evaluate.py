@@ -126,8 +126,8 @@ def test_an_answer_is_one_that_ends_and_is_read():
             made.completions[3],
         ),
     )
-    # of four the first and the last: the second holds no answer, the third was cut
-    assert answered_rates([unread]) == {"tiny": {"task-0": 0.5}}
+    # of four the first: the second holds no answer, the third was cut, of the last nothing can be said
+    assert answered_rates([unread]) == {"tiny": {"task-0": 0.25}}
 
 
 def test_the_stage_passes_its_checkpoint_on_unchanged(base, tmp_path):
