@@ -222,18 +222,26 @@ def _asserts(tests: str, preamble: str, entry: str, in_process: bool) -> Form | 
         return "the tests are nested too deeply"
 
 
+def _parsed(text: str) -> ast.Module:
+    try:
+        return ast.parse(text)
+    except SystemError:
+        # CPython before 3.11.9 miscounts its depth where another thread parses at that moment (gh-106905).
+        return ast.parse(text)
+
+
 def _form_of(tests: str, preamble: str, entry: str, in_process: bool) -> Form | str:
     if len(tests) + len(preamble) > MAX_CODE_CHARACTERS:
         return f"the tests have {len(tests) + len(preamble)} characters; at most {MAX_CODE_CHARACTERS} are read"
     try:
-        module, before = ast.parse(tests), ast.parse(preamble)
+        module, before = _parsed(tests), _parsed(preamble)
         found = reach(f"{preamble}\n{tests}", entry)
         own = reach(preamble, "").bound
         redefined = entry.partition(".")[0] in reach(tests, "").bound
     except (SyntaxError, ValueError) as error:
         return f"the tests do not parse: {type(error).__name__}: {str(error)[:120]}"
     tests = assertions.with_calls(tests, module, entry)
-    module = ast.parse(tests)
+    module = _parsed(tests)
     if redefined:
         return f"the tests define {entry!r} themselves, so that no program would be tested"
     if fault := assertions.fault(module, before, is_called=bool(found.wanted), entry=entry):
