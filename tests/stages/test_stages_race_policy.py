@@ -178,6 +178,14 @@ def test_idle_steps_do_not_hide_a_gradient_that_blows_up():
     assert "100 times" in fault([*idle[:-1], {**idle[-1], "train/grad_norm": 150.0}])
 
 
+def test_a_racer_that_gets_all_right_has_no_signal_and_no_fault():
+    easy = [{**line, "rollout/informative_rate": 0.0, "rollout/all_right_rate": 1.0} for line in lines()]
+    assert fault(easy) == ""
+    # half of the groups all right, half all wrong: the rungs decide on it
+    assert fault([{**line, "rollout/all_right_rate": 0.5} for line in easy]) == ""
+    assert "none was all right for 20 steps, at step 60" in fault([{**e, "rollout/all_right_rate": 0.0} for e in easy])
+
+
 def test_a_fault_that_just_begins_is_none():
     silent = [
         {**line, "rollout/informative_rate": 0.0} if line["step"] > 60 - FAULT_STEPS else line for line in lines()

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
-import torch
-
 from rlvr.app.plan import make_plan
+from rlvr.app.race.local import usable_gpus
 from rlvr.app.race.race import make_race, run_race
 from rlvr.app.race.racer import RACE, half
 from rlvr.app.race.result import print_result, result_of, write_page
@@ -116,7 +115,7 @@ def race(options: argparse.Namespace) -> Path:
     rule = policy_of(options, num_racers=len(everyone))
     rungs = check(rule, num_racers=len(everyone), steps=last.steps)
     _say_what_can_be_seen(options, rule, recipe, num_racers=len(everyone))
-    gpus = torch.cuda.device_count() if recipe.model.device in ("auto", "cuda") and torch.cuda.is_available() else 0
+    gpus = len(usable_gpus()) if recipe.model.device in ("auto", "cuda") else 0
     by_cores = max(1, usable_cores() // (recipe.threads or usable_cores()))
     plan = RacePlan(
         racers=tuple(everyone),
