@@ -12,6 +12,7 @@ from rlvr.app.race.local import usable_gpus
 from rlvr.app.race.race import make_race, run_race
 from rlvr.app.race.racer import RACE, half
 from rlvr.app.race.result import print_result, result_of, write_page
+from rlvr.app.race.spending import is_paid
 from rlvr.app.race.standing import DECISIONS, PLAN, read_race
 from rlvr.app.race.state import RacePlan, Racer
 from rlvr.app.sandboxing import fitted
@@ -162,17 +163,23 @@ def _pair(text: str) -> tuple[float, float]:
 def take_up(folder: Path, *, take_back: Sequence[str], budget: str) -> Path:
     """Runs what is left of a race, with another budget, and with racers that were paused; gives its folder.
 
-    Raises UsageError for a racer that is not paused.
+    Raises UsageError for a racer that is not paused, and where the budget does not pay for those that come back.
     """
     folder = folder.absolute()
     with locked(folder):
-        race, (plan, state, _) = Run(folder), read_race(folder)
+        race, (plan, state, places) = Run(folder), read_race(folder)
         paused = state.paused()
         if unknown := [name for name in take_back if name not in paused]:
             raise UsageError(f"{unknown[0]} is not paused", hint=f"paused: {', '.join(paused) or 'nobody'}")
         if budget:
-            content = race.read_json(PLAN)
-            race.write_json(PLAN, {**content, "plan": asdict(replace(plan, budget=read_budget(budget)))})
+            plan = replace(plan, budget=read_budget(budget))
+        if take_back and not is_paid(plan, state, places, take_back):
+            raise UsageError(
+                f"what is left of the budget of {plan.budget} does not pay for {' and '.join(take_back)}",
+                hint="--budget with a larger one, or fewer racers",
+            )
+        if budget:
+            race.write_json(PLAN, {**race.read_json(PLAN), "plan": asdict(plan)})
         if take_back:
             state.taken_back |= dict.fromkeys(take_back, len(state.decisions))
             race.write_json(DECISIONS, asdict(state))

@@ -70,7 +70,7 @@ def run_race(folder: Path, say: Say) -> None:
             winner = winner_of(plan, state, places)
             say(f"winner: {winner}, {executor.checkpoint(winner)}")
             resume(places[winner])
-            if steps := steps_to_cook(course):
+            if steps := steps_to_cook(course, winner):
                 _cook(places[winner], steps, say)
                 bring(course, {winner: Job(winner, plan.steps + steps, fresh=True)})
         finally:

@@ -80,16 +80,15 @@ def result_of(folder: Path) -> RaceResult:
     scores = {**at_rungs, plan.steps: race}
     racers = {name: _racer(name, plan, state, places[name], scores) for name in places}
     more = None
-    cooked = state.cook or 0
+    cooked = state.cooking.get(winner, 0)
     if cooked:
         more = rates_at({winner: places[winner]}, plan.steps + cooked, state.domains, fresh=True)[winner]
     last = checkpoint_of(places[winner])
     assert last is not None, "the winner has reached its end"
-    limits = {name: fault.steps for name, fault in state.faults.items()}
     found = RaceResult(
         racers=racers,
         cost=sum(racer.steps for racer in racers.values()) / (len(places) * plan.steps),
-        spent={unit: spent_on(plan, places, unit, limits=limits) for unit in UNITS},
+        spent={unit: spent_on(plan, places, unit, limits=state.fault_steps()) for unit in UNITS},
         winner=winner,
         checkpoint=str(last.relative_to(folder)),
         on_race=rate_interval(race[winner]),

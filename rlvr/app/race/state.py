@@ -49,7 +49,8 @@ class State:
     the race is decided on, those that were trained until the first rung.
 
     A racer in `taken_back` runs again, whatever the rungs before that number decided; `replaced` says who came back for
-    a racer with a fault, "" for nobody. `cook` is for how many steps more the winner goes on, once that is known.
+    a racer with a fault, "" for nobody. `cooking` says by winner for how many steps more it goes on, once that is
+    known: with a racer that came back there may be another winner.
     """
 
     decisions: list[dict[str, Decision]] = field(default_factory=list)
@@ -57,7 +58,11 @@ class State:
     domains: tuple[str, ...] = ()
     taken_back: dict[str, int] = field(default_factory=dict)
     replaced: dict[str, str] = field(default_factory=dict)
-    cook: int | None = None
+    cooking: dict[str, int] = field(default_factory=dict)
+
+    def fault_steps(self) -> dict[str, int]:
+        """After how many steps those that were killed had their fault."""
+        return {name: fault.steps for name, fault in self.faults.items()}
 
     def running(self, plan: RacePlan) -> list[str]:
         """Who goes on, in the order of the race."""
@@ -103,5 +108,5 @@ def state_from(stored: Mapping[str, Any]) -> State:
         domains=tuple(stored["domains"]),
         taken_back=dict(stored.get("taken_back", {})),
         replaced=dict(stored.get("replaced", {})),
-        cook=stored.get("cook"),
+        cooking=dict(stored.get("cooking", {})),
     )
