@@ -340,7 +340,11 @@ def add_race(parser: argparse.ArgumentParser) -> None:
         "--error", type=float, default=0.0, metavar="P", help="safe: how often it may err (default: 0.1)"
     )
     parser.add_argument(
-        "--foresight", default="", metavar="A,S", help="safe: a lack at a rung is A times it at the end, off by S"
+        "--foresight",
+        default="",
+        metavar="A,S",
+        help='safe: a lack at a rung is A times it at the end, off by S; one for all rungs or "A,S;A,S;A,S", with ",D" '
+        "each for the degrees of freedom behind it",
     )
     parser.add_argument(
         "--margin", type=float, default=0.0, metavar="M", help="safe: refuse fewer tasks than show a lag of M (0.05)"

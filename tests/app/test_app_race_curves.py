@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 
 from rlvr.app.cli import main
+from rlvr.app.race.command import _foresight
 from rlvr.app.race.curves import as_json, read_curves
-from rlvr.errors import DataError
-from rlvr.stages.race.curves import Curve
+from rlvr.errors import DataError, UsageError
+from rlvr.stages.race.curves import Curve, records_of
+from rlvr.stages.race.policy import Foresight
 from rlvr.stages.race.simulate import World
 
 TASKS = tuple(f"words/{n}" for n in range(64))
@@ -63,12 +65,59 @@ def test_a_simulation_says_what_recorded_curves_tell(tmp_path: Path, capsys: pyt
     assert "halving at 40, 120" in said
     assert "Correlation of step 120 with the end, over 24 curves: 0.9" in said
     assert "is larger than the noise of evaluation" in said
-    assert "Halving pays: the correlation lies above its break-even" in said
+    assert "Halving pays on these curves: beside fewer seeds for the same steps it gains +" in said
+    assert "For safe" not in said  # its rungs are not among the steps
     alike = stored(tmp_path / "alike.jsonl", curves_of(World(1e-9, (0.5, 0.5), num_tasks=64), 24))
     assert main([*words, str(alike)]) == 0
     said = " ".join(capsys.readouterr().out.split())
     assert "is not larger than the noise of evaluation" in said
     assert "train fewer of them, longer" in said
+
+
+def test_halving_does_not_pay_where_the_rungs_tell_nothing_though_it_is_the_last_that_would(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    # the first rung, where 6 become 3, points the wrong way, and the last one tells the end almost exactly
+    world = World(0.15, (-0.9, 0.97), num_tasks=64)
+    path = stored(tmp_path / "wrong.jsonl", curves_of(world, 24))
+    assert main(["race", "--simulate", "--seeds", "6", "--races", "200", "--curves", str(path)]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "Correlation of step 120 with the end, over 24 curves: 0.8" in said
+    assert "Halving does not pay on these curves: beside fewer seeds it gains -" in said
+
+
+def test_foresight_is_said_for_each_rung_of_safe_and_is_read_again(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    race = World(0.1, (0.3, 0.6, 0.9), num_tasks=64).race(8, np.random.default_rng(3))
+    by_step = dict(zip((20, 40, 60, 100), (*race.rungs, race.measured), strict=True))
+    curves = [
+        Curve(f"seed-{n}", TASKS, {step: tuple(map(float, rates[n])) for step, rates in by_step.items()})
+        for n in range(8)
+    ]
+    words = ["race", "--simulate", "--policy", "safe", "--seeds", "4", "--races", "20", "--curves"]
+    assert main([*words, str(stored(tmp_path / "eight.jsonl", curves))]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "For safe with rungs at steps 20, 40, 60, fitted on these same curves: --rungs 0.2,0.4,0.6" in said
+    text = said.partition('--foresight "')[2].partition('"')[0]
+    records = records_of(curves)
+    for place, found in enumerate(_foresight(text, num_rungs=3)):
+        ahead = records.foresight(place)
+        assert (found.slope, found.degrees) == (pytest.approx(ahead.slope, abs=0.005), 6)
+        assert found.spread == pytest.approx(ahead.spread, abs=5e-5)
+
+
+def test_one_foresight_holds_for_all_rungs() -> None:
+    assert _foresight("0.8,0.02", num_rungs=2) == (Foresight(0.8, 0.02),) * 2
+    assert _foresight("", num_rungs=2) == (Foresight(),) * 2
+    with pytest.raises(UsageError, match="2 pairs for 3 rungs"):
+        _foresight("0.8,0.02;0.9,0.01", num_rungs=3)
+
+
+@pytest.mark.parametrize("text", ["nan,0.1", "0.8,inf", "0.8", "0.8,-1", "0.8,0.1,0", "0.8,0.1,2.5", "a,b", "0.8,0.1;"])
+def test_a_foresight_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="--foresight"):
+        _foresight(text, num_rungs=2)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from rlvr.stages.race.policy import (
     FAULT_STEPS,
     Foresight,
     Policy,
+    _tail,
     check,
     decide,
     fault,
@@ -83,6 +84,19 @@ def test_the_error_is_shared_by_every_ordered_pair_at_every_rung_and_by_lack_and
     assert "chance of 0.0032%" in found["b"].reason
     # with as many more racers the part is 1.3e-5, and 4 deviations are not sure enough
     assert kept(decide(policy, 0, rates(a=0.7, b=0.6), num_racers=40, foresight=Foresight(1.0, 0.05))) == ["a", "b"]
+
+
+def test_few_records_leave_a_larger_chance_that_the_last_becomes_the_best():
+    policy = Policy("safe", (0.5,))
+    # a lead of 4 deviations: 3.2e-5 where it is known; Student's t with 2 degrees is beyond it with a chance of
+    # 1/2 - 4 / (2 sqrt(18)) = 0.0286, above the part 0.1 / 2 / 2 = 0.025
+    lack = -Foresight(1.0, 0.05).spread * 4
+    assert _tail(-lack, Foresight(1.0, 0.05)) == pytest.approx(3.167e-5, rel=1e-3)
+    assert _tail(-lack, Foresight(1.0, 0.05, 2)) == pytest.approx(0.5 - 4 / (2 * 18**0.5))
+    assert _tail(-lack, Foresight(1.0, 0.0, 2)) == 0.0
+    scores = {"a": np.full(4000, 1.0), "b": np.full(4000, 0.79)}
+    assert kept(decide(policy, 0, scores, num_racers=2, foresight=Foresight(1.0, 0.05))) == ["a"]
+    assert kept(decide(policy, 0, scores, num_racers=2, foresight=Foresight(1.0, 0.05, 2))) == ["a", "b"]
 
 
 def test_the_smallest_lead_shrinks_with_tasks_and_the_number_asked_for_shows_it():

@@ -68,7 +68,7 @@ def _decide(course: Course, running: Mapping[str, Path], number: int, step: int)
     """Decides who goes on after a rung. Raises RunError where the budget brings nobody to the end."""
     plan, say = course.plan, course.say
     rates = rates_at(running, step, course.state.domains)
-    found = decide(plan.policy, number, rates, num_racers=len(plan.racers), foresight=plan.foresight)
+    found = decide(plan.policy, number, rates, num_racers=len(plan.racers), foresight=plan.foresight[number])
     if plan.budget is not None:
         following = (*plan.rungs, plan.steps)[number + 1]
         left, prices = left_of(plan, course.state, course.places)

@@ -19,15 +19,15 @@ class Racer:
 
 @dataclass(frozen=True, slots=True)
 class RacePlan:
-    """What was asked: the racers in order, the policy with the steps of its rungs, how far rungs tell the end, how many
-    run at once on how many GPUs, and what may be spent. The winner goes on for `cook` steps more, or for the share
+    """What was asked: the racers in order, the policy with the steps of its rungs, how far each rung tells the end, how
+    many run at once on how many GPUs, and what may be spent. The winner goes on for `cook` steps more, or for the share
     `cook_share` of the steps that paused racers did not take."""
 
     racers: tuple[Racer, ...]
     policy: Policy
     rungs: tuple[int, ...]
     steps: int
-    foresight: Foresight
+    foresight: tuple[Foresight, ...]
     at_once: int
     num_gpus: int
     cook: int
@@ -94,7 +94,7 @@ def plan_from(stored: Mapping[str, Any]) -> RacePlan:
             "racers": tuple(Racer(**{**one, "overrides": tuple(one["overrides"])}) for one in stored["racers"]),
             "policy": Policy(**{**policy, "shares": tuple(policy["shares"]), "keep": tuple(policy["keep"])}),
             "rungs": tuple(stored["rungs"]),
-            "foresight": Foresight(**stored["foresight"]),
+            "foresight": tuple(Foresight(**one) for one in stored["foresight"]),
             "budget": Budget(**stored["budget"]) if stored.get("budget") else None,
         }
     )

@@ -10,6 +10,7 @@ from statistics import NormalDist
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import stdtr
 
 from rlvr.errors import RecipeError
 from rlvr.statistics.sequential import anytime_lower_bounds
@@ -35,10 +36,12 @@ class Policy:
 @dataclass(frozen=True, slots=True)
 class Foresight:
     """How far a rung tells the end, as recorded races have it: the end's difference of two racers is `slope` times that
-    of the rung, and is off by `spread` (standard deviation). Without records: a rung tells nothing."""
+    of the rung, and is off by `spread` (standard deviation). That was told by records with so many `degrees` of
+    freedom, two fewer than racers; 0 where both are known exactly. Without records: a rung tells nothing."""
 
     slope: float = 0.0
     spread: float = 1.0
+    degrees: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,9 +144,17 @@ def _foretold(policy: Policy, lack: float, mean: float, num_racers: int, foresig
     if lack <= 0:
         return Decision(True, "not surely behind the leader", mean)
     ahead = foresight.slope * lack
-    chance = (0.0 if ahead > 0 else 1.0) if foresight.spread == 0 else NormalDist().cdf(-ahead / foresight.spread)
+    chance = _tail(ahead, foresight)
     said = f"at least {100 * lack:.1f} points behind, ends best with a chance of {100 * chance:.2g}%"
     return Decision(chance > _part(policy, num_racers), said, mean)
+
+
+def _tail(ahead: float, foresight: Foresight) -> float:
+    """Gives the chance that a lead of `ahead` at the end turns out below 0: few records leave it larger."""
+    if foresight.spread == 0:
+        return 0.0 if ahead > 0 else 1.0
+    off = -ahead / foresight.spread
+    return float(stdtr(foresight.degrees, off)) if foresight.degrees else NormalDist().cdf(off)
 
 
 def smallest_lead(policy: Policy, *, num_racers: int, num_tasks: int) -> float:
