@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from rlvr.app.cli import main
-from rlvr.app.race.command import _foresight
+from rlvr.app.race.command import _foresight, _words
 from rlvr.app.race.curves import as_json, read_curves
 from rlvr.errors import DataError, UsageError
 from rlvr.stages.race.curves import Curve, records_of
@@ -126,6 +126,9 @@ def test_a_foresight_that_is_none_is_refused(text: str) -> None:
         (["--simulate", "--seeds", "6"], "4 curves give no race of 6"),
         (["--simulate", "--seeds", "4", "--rungs", "0.05,0.1,0.15"], "too few for rungs"),
         (["--seeds", "4"], "--curves is for --simulate"),
+        (["--simulate", "--seeds", "4", "--spread", "0.02"], "--spread is of races that are made up"),
+        (["--simulate", "--seeds", "4", "--tasks", "256"], "--tasks is of races that are made up"),
+        (["--simulate", "--seeds", "4", "--races", "1"], "2 races at least"),
     ],
 )
 def test_a_simulation_that_curves_do_not_allow_is_refused(
@@ -134,3 +137,32 @@ def test_a_simulation_that_curves_do_not_allow_is_refused(
     path = stored(tmp_path / "few.jsonl", curves_of(World(0.05, (0.5, 0.9), num_tasks=64), 4))
     assert main(["race", *more, "--curves", str(path)]) != 0
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["recipe.toml"], "a RECIPE says nothing to --simulate"),
+        (["--alternative", "rlvr.steps=3"], "--alternative says nothing"),
+        (["--policy", "safe", "--margin", "0.05"], "--margin says nothing"),
+        (["--policy", "safe", "--foresight", "nan,1"], "--foresight says nothing"),
+        (["--budget", "9steps"], "--budget says nothing"),
+        (["--cook", "10%"], "--cook says nothing"),
+        (["--jobs", "2"], "--jobs says nothing"),
+        (["--keep", "inf,2"], "--keep inf,2 are no numbers"),
+        (["--keep", "nan"], "--keep nan are no numbers"),
+        (["--keep", "1.5,1"], "are no whole numbers"),
+        (["--rungs", "nan"], "--rungs nan are no numbers"),
+        (["--spread", "nan"], "must lie between 0 and 1"),
+    ],
+)
+def test_a_simulation_refuses_what_it_would_not_heed(
+    more: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["race", "--simulate", "--races", "2", *more]) != 0
+    assert said in " ".join(capsys.readouterr().err.split())
+
+
+def test_an_alternative_with_an_unclosed_quote_is_refused() -> None:
+    with pytest.raises(UsageError, match="cannot be read: No closing quotation"):
+        _words("rlvr.algorithm='grpo")

@@ -37,6 +37,8 @@ from rlvr.stages.race.policy import (
 )
 from rlvr.verifiers.pool import usable_cores
 
+COOK = 0.1
+"""The share of the saved steps that the winner goes on for, where nothing else is asked."""
 LIKE = {"--rungs": "0.1,0.3", "--keep": "4,2", "--foresight": "0.8,0.02"}
 OTHER = {"halving": "safe", "safe": "halving"}
 
@@ -135,6 +137,7 @@ def race(options: argparse.Namespace) -> Path:
     _say_what_can_be_seen(options, rule, recipe, num_racers=len(everyone))
     gpus = len(usable_gpus()) if recipe.model.device in ("auto", "cuda") else 0
     by_cores = max(1, usable_cores() // (recipe.threads or usable_cores()))
+    cook = COOK if options.cook is None else options.cook
     plan = RacePlan(
         racers=tuple(everyone),
         policy=rule,
@@ -143,8 +146,8 @@ def race(options: argparse.Namespace) -> Path:
         foresight=_foresight(options.foresight, num_rungs=len(rungs)),
         at_once=options.jobs or gpus or by_cores,
         num_gpus=gpus,
-        cook=options.cook if isinstance(options.cook, int) else 0,
-        cook_share=options.cook if isinstance(options.cook, float) else 0.0,
+        cook=cook if isinstance(cook, int) else 0,
+        cook_share=cook if isinstance(cook, float) else 0.0,
         budget=read_budget(options.budget) if options.budget else None,
     )
     if plan.budget is not None:

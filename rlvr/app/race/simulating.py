@@ -18,6 +18,8 @@ from rlvr.stages.race.policy import Policy, check, halving, safe
 from rlvr.stages.race.simulate import Races, Result, World, break_even, gain_over, rung_correlations, simulate
 
 SIMULATED_STEPS = 100_000
+SPREAD, TASKS = 0.02, 256
+"""Of the seeds' true rates, and held-out tasks, where none are given."""
 CORRELATIONS = (0.0, 0.3, 0.5, 0.7, 0.9)
 """With the end, of the last rung, for which a simulation is shown."""
 
@@ -32,23 +34,48 @@ def simulated(policy: Policy, races: Races, *, num_racers: int, num_races: int) 
     }
 
 
+def refuse_ignored(options: argparse.Namespace) -> None:
+    """Raises UsageError for what a simulation would not heed, and for a spread that is none."""
+    given = {
+        "a RECIPE": options.recipe is not None,
+        "an override of the recipe": bool(options.overrides),
+        "--alternative": bool(options.alternative),
+        "--margin": bool(options.margin),
+        "--foresight": bool(options.foresight),
+        "--budget": bool(options.budget),
+        "--cook": options.cook is not None,
+        "--jobs": bool(options.jobs),
+    }
+    ignored = [word for word, is_given in given.items() if is_given]
+    if ignored:
+        raise UsageError(f"{ignored[0]} says nothing to --simulate", hint="leave it out; rlvr race --simulate --help")
+    if options.curves is not None and (options.spread is not None or options.tasks):
+        word = "--tasks" if options.tasks else "--spread"
+        raise UsageError(f"{word} is of races that are made up, --curves are recorded", hint="leave out one of them")
+    if options.spread is not None and not 0 < options.spread < 1:
+        raise UsageError(f"--spread {options.spread} must lie between 0 and 1", hint="--spread 0.02")
+
+
 def print_simulation(options: argparse.Namespace) -> None:
     """Prints to stdout what each rule lacks of the best racer, how often it loses it, and what it spends."""
+    refuse_ignored(options)
     num_racers = options.seeds
     policy = policy_of(options, num_racers=num_racers)
     check(policy, num_racers=num_racers, steps=SIMULATED_STEPS)
+    if options.races < 2:
+        raise UsageError("an interval needs 2 races at least", hint="--races 1000")
     console = Console(width=None if sys.stdout.isatty() else 110)
     if options.curves is not None:
         _print_recorded(options, policy, console)
         return
-    found = {}
+    found, spread = {}, SPREAD if options.spread is None else options.spread
     for correlation in CORRELATIONS:
         early = rung_correlations(correlation, len(policy.shares))
-        world = World(options.spread, early, num_tasks=options.tasks)
+        world = World(spread, early, num_tasks=options.tasks or TASKS)
         found[f"{correlation:g}"] = simulated(policy, world, num_racers=num_racers, num_races=options.races)
     console.print(_table("correlation", found))
     console.print(
-        f"{num_racers} racers whose true rates at the end deviate by {100 * options.spread:g} points. Correlation is "
+        f"{num_racers} racers whose true rates at the end deviate by {100 * spread:g} points. Correlation is "
         "that of the last rung with the end; spent is of running all to the end; fewer seeds are as many in full as "
         "that buys. safe is told exactly how far rungs tell the end, as many recorded races would. asha is Ray's rule.",
         highlight=False,
@@ -74,8 +101,8 @@ def _print_recorded(options: argparse.Namespace, policy: Policy, console: Consol
     for name, rule in rules.items():
         races = Recorded(records, rule.shares)
         found[name] = simulated(rule, races, num_racers=num_racers, num_races=options.races)
-    at = {name: f"{name} at {', '.join(map(str, _steps(records, rule)))}" for name, rule in rules.items()}
-    console.print(_table("rungs of", {at[name]: results for name, results in found.items()}))
+    steps = {label: ", ".join(map(str, _steps(records, one))) for label, one in rules.items()}
+    console.print(_table("rungs of", {f"{label} at {steps[label]}": results for label, results in found.items()}))
     for line in (*told(records, rules), *verdict(records, found.get("halving"))):
         console.print(line, highlight=False, markup=False)
     console.print(
