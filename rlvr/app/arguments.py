@@ -339,9 +339,8 @@ def add_race(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--error", type=float, default=0.0, metavar="P", help="safe: how often it may err (default: 0.1)"
     )
-    parser.add_argument(
-        "--foresight", default="", metavar="A,S", help="safe: a lack at a rung is A times it at the end, off by S"
-    )
+    said = "safe: a lack at a rung is A times it at the end, off by S; or one per rung, with degrees of freedom A,S,D;…"
+    parser.add_argument("--foresight", default="", metavar="A,S", help=said)
     parser.add_argument(
         "--margin", type=float, default=0.0, metavar="M", help="safe: refuse fewer tasks than show a lag of M (0.05)"
     )
@@ -356,13 +355,12 @@ def add_race(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--cook",
         type=steps_or_share,
-        default=0.1,
         metavar="STEPS",
         help="steps more for the winner, or a share of the steps that were saved (default: 10%%)",
     )
     parser.add_argument("--simulate", action="store_true", help="only calculate how often the policy loses the best")
-    parser.add_argument("--spread", type=float, default=0.02, metavar="S", help="--simulate: deviation of the seeds")
-    parser.add_argument("--tasks", type=positive, default=256, metavar="N", help="--simulate: held-out tasks")
+    parser.add_argument("--spread", type=float, metavar="S", help="--simulate: seeds' deviation (default: 0.02)")
+    parser.add_argument("--tasks", type=positive, default=0, metavar="N", help="--simulate: tasks (default: 256)")
     parser.add_argument(
         "--curves", type=Path, metavar="PATH", help="--simulate: recorded curves, a race, or runs with evaluate_every"
     )

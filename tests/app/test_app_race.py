@@ -136,7 +136,11 @@ def test_the_winner_is_judged_on_tasks_that_took_no_part_and_goes_on(finished: P
         made = [list(rates_of(finished / "racers" / name, place).values()) for name in ended]
         means = dict(zip(ended, (sum(rates) / len(rates) for rates in made), strict=True))
         leads.append(means[found["winner"]] - sum(means.values()) / len(means))
-    assert found["selection"] == pytest.approx(leads[0] - leads[1])
+    assert found["selection"]["mean"] == pytest.approx(leads[0] - leads[1])
+    assert found["selection"]["low"] < found["selection"]["mean"] < found["selection"]["high"]
+    # of two that ended the lead over the other is twice that over the mean of both
+    assert found["over_others"]["mean"] == pytest.approx(2 * leads[1])
+    assert not found["is_gated"]
     assert [stage.name for stage in read_report(Run(winner))] == ["base", "rlvr", "rlvr-8"]
     assert (finished / "race.html").read_text().count("<svg") == 2
 
@@ -148,6 +152,7 @@ def test_a_race_that_ended_is_only_reported_again(finished: Path, capsys: pytest
     said = capsys.readouterr().err.replace("\n", " ")
     assert f"{before['winner']} won" in said
     assert "on tasks that took no part: quote the second" in said
+    assert "Correlation of step 2 with the end: not known of 2 that ran to the end; rlvr race --simulate" in said
     is_larger = before["spread"]["p"] <= 0.05
     assert f"The spread of seeds at step 2 {'is' if is_larger else 'is not'} larger than the noise" in said
     assert main(["resume", str(finished), "steps=+2"]) != 0
@@ -387,6 +392,9 @@ def test_a_half_is_a_matter_of_the_name() -> None:
         (["--alternative", "rlvr.group_size=4"], "changes nothing"),
         (["replace=true"], "replace is for a run"),
         (["--rungs", "0.3,x"], "are no numbers"),
+        (["--keep", "inf"], "--keep inf are no numbers"),
+        (["--alternative", "rlvr.algorithm='grpo"], "cannot be read: No closing quotation"),
+        (["--policy", "safe", "--keep", "", "--foresight", "nan,0.1"], "--foresight nan,0.1 are no numbers"),
         (["--rungs", "1.5"], "between 0 and 1"),
         (["--policy", "safe", "--keep", "", "--foresight", "1"], "no slope and deviation"),
         (["evaluation.data=[]"], "decided by held-out tasks"),

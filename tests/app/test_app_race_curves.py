@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 
 from rlvr.app.cli import main
+from rlvr.app.race.command import _foresight, _words
 from rlvr.app.race.curves import as_json, read_curves
-from rlvr.errors import DataError
-from rlvr.stages.race.curves import Curve
+from rlvr.errors import DataError, UsageError
+from rlvr.stages.race.curves import Curve, records_of
+from rlvr.stages.race.policy import Foresight
 from rlvr.stages.race.simulate import World
 
 TASKS = tuple(f"words/{n}" for n in range(64))
@@ -63,12 +65,59 @@ def test_a_simulation_says_what_recorded_curves_tell(tmp_path: Path, capsys: pyt
     assert "halving at 40, 120" in said
     assert "Correlation of step 120 with the end, over 24 curves: 0.9" in said
     assert "is larger than the noise of evaluation" in said
-    assert "Halving pays: the correlation lies above its break-even" in said
+    assert "Halving pays on these curves: beside fewer seeds for the same steps it gains +" in said
+    assert "For safe" not in said  # its rungs are not among the steps
     alike = stored(tmp_path / "alike.jsonl", curves_of(World(1e-9, (0.5, 0.5), num_tasks=64), 24))
     assert main([*words, str(alike)]) == 0
     said = " ".join(capsys.readouterr().out.split())
     assert "is not larger than the noise of evaluation" in said
     assert "train fewer of them, longer" in said
+
+
+def test_halving_does_not_pay_where_the_rungs_tell_nothing_though_it_is_the_last_that_would(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    # the first rung, where 6 become 3, points the wrong way, and the last one tells the end almost exactly
+    world = World(0.15, (-0.9, 0.97), num_tasks=64)
+    path = stored(tmp_path / "wrong.jsonl", curves_of(world, 24))
+    assert main(["race", "--simulate", "--seeds", "6", "--races", "200", "--curves", str(path)]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "Correlation of step 120 with the end, over 24 curves: 0.8" in said
+    assert "Halving does not pay on these curves: beside fewer seeds it gains -" in said
+
+
+def test_foresight_is_said_for_each_rung_of_safe_and_is_read_again(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    race = World(0.1, (0.3, 0.6, 0.9), num_tasks=64).race(8, np.random.default_rng(3))
+    by_step = dict(zip((20, 40, 60, 100), (*race.rungs, race.measured), strict=True))
+    curves = [
+        Curve(f"seed-{n}", TASKS, {step: tuple(map(float, rates[n])) for step, rates in by_step.items()})
+        for n in range(8)
+    ]
+    words = ["race", "--simulate", "--policy", "safe", "--seeds", "4", "--races", "20", "--curves"]
+    assert main([*words, str(stored(tmp_path / "eight.jsonl", curves))]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "For safe with rungs at steps 20, 40, 60, fitted on these same curves: --rungs 0.2,0.4,0.6" in said
+    text = said.partition('--foresight "')[2].partition('"')[0]
+    records = records_of(curves)
+    for place, found in enumerate(_foresight(text, num_rungs=3)):
+        ahead = records.foresight(place)
+        assert (found.slope, found.degrees) == (pytest.approx(ahead.slope, abs=0.005), 6)
+        assert found.spread == pytest.approx(ahead.spread, abs=5e-5)
+
+
+def test_one_foresight_holds_for_all_rungs() -> None:
+    assert _foresight("0.8,0.02", num_rungs=2) == (Foresight(0.8, 0.02),) * 2
+    assert _foresight("", num_rungs=2) == (Foresight(),) * 2
+    with pytest.raises(UsageError, match="2 pairs for 3 rungs"):
+        _foresight("0.8,0.02;0.9,0.01", num_rungs=3)
+
+
+@pytest.mark.parametrize("text", ["nan,0.1", "0.8,inf", "0.8", "0.8,-1", "0.8,0.1,0", "0.8,0.1,2.5", "a,b", "0.8,0.1;"])
+def test_a_foresight_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="--foresight"):
+        _foresight(text, num_rungs=2)
 
 
 @pytest.mark.parametrize(
@@ -77,6 +126,9 @@ def test_a_simulation_says_what_recorded_curves_tell(tmp_path: Path, capsys: pyt
         (["--simulate", "--seeds", "6"], "4 curves give no race of 6"),
         (["--simulate", "--seeds", "4", "--rungs", "0.05,0.1,0.15"], "too few for rungs"),
         (["--seeds", "4"], "--curves is for --simulate"),
+        (["--simulate", "--seeds", "4", "--spread", "0.02"], "--spread is of races that are made up"),
+        (["--simulate", "--seeds", "4", "--tasks", "256"], "--tasks is of races that are made up"),
+        (["--simulate", "--seeds", "4", "--races", "1"], "2 races at least"),
     ],
 )
 def test_a_simulation_that_curves_do_not_allow_is_refused(
@@ -85,3 +137,32 @@ def test_a_simulation_that_curves_do_not_allow_is_refused(
     path = stored(tmp_path / "few.jsonl", curves_of(World(0.05, (0.5, 0.9), num_tasks=64), 4))
     assert main(["race", *more, "--curves", str(path)]) != 0
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["recipe.toml"], "a RECIPE says nothing to --simulate"),
+        (["--alternative", "rlvr.steps=3"], "--alternative says nothing"),
+        (["--policy", "safe", "--margin", "0.05"], "--margin says nothing"),
+        (["--policy", "safe", "--foresight", "nan,1"], "--foresight says nothing"),
+        (["--budget", "9steps"], "--budget says nothing"),
+        (["--cook", "10%"], "--cook says nothing"),
+        (["--jobs", "2"], "--jobs says nothing"),
+        (["--keep", "inf,2"], "--keep inf,2 are no numbers"),
+        (["--keep", "nan"], "--keep nan are no numbers"),
+        (["--keep", "1.5,1"], "are no whole numbers"),
+        (["--rungs", "nan"], "--rungs nan are no numbers"),
+        (["--spread", "nan"], "must lie between 0 and 1"),
+    ],
+)
+def test_a_simulation_refuses_what_it_would_not_heed(
+    more: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["race", "--simulate", "--races", "2", *more]) != 0
+    assert said in " ".join(capsys.readouterr().err.split())
+
+
+def test_an_alternative_with_an_unclosed_quote_is_refused() -> None:
+    with pytest.raises(UsageError, match="cannot be read: No closing quotation"):
+        _words("rlvr.algorithm='grpo")

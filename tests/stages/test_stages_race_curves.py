@@ -35,6 +35,7 @@ def test_the_foresight_is_the_line_of_least_squares_by_hand():
     # slope 1.1. Left: .015 .005 -.055 .035, squares .0045, over 2: .00225, deviation .047434, of a difference .067082.
     found = records_of(FOUR).foresight(0)
     assert (found.slope, found.spread) == (pytest.approx(1.1), pytest.approx(0.067082, abs=1e-6))
+    assert found.degrees == 2  # 4 racers less 2
     told = records_of(FOUR).foretold(0)
     # .055 / sqrt(.05 x .065)
     assert told is not None

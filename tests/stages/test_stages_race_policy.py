@@ -10,6 +10,7 @@ from rlvr.stages.race.policy import (
     FAULT_STEPS,
     Foresight,
     Policy,
+    _tail,
     check,
     decide,
     fault,
@@ -83,6 +84,19 @@ def test_the_error_is_shared_by_every_ordered_pair_at_every_rung_and_by_lack_and
     assert "chance of 0.0032%" in found["b"].reason
     # with as many more racers the part is 1.3e-5, and 4 deviations are not sure enough
     assert kept(decide(policy, 0, rates(a=0.7, b=0.6), num_racers=40, foresight=Foresight(1.0, 0.05))) == ["a", "b"]
+
+
+def test_few_records_leave_a_larger_chance_that_the_last_becomes_the_best():
+    policy = Policy("safe", (0.5,))
+    # a lead of 4 deviations: 3.2e-5 where it is known; Student's t with 2 degrees is beyond it with a chance of
+    # 1/2 - 4 / (2 sqrt(18)) = 0.0286, above the part 0.1 / 2 / 2 = 0.025
+    lack = -Foresight(1.0, 0.05).spread * 4
+    assert _tail(-lack, Foresight(1.0, 0.05)) == pytest.approx(3.167e-5, rel=1e-3)
+    assert _tail(-lack, Foresight(1.0, 0.05, 2)) == pytest.approx(0.5 - 4 / (2 * 18**0.5))
+    assert _tail(-lack, Foresight(1.0, 0.0, 2)) == 0.0
+    scores = {"a": np.full(4000, 1.0), "b": np.full(4000, 0.79)}
+    assert kept(decide(policy, 0, scores, num_racers=2, foresight=Foresight(1.0, 0.05))) == ["a"]
+    assert kept(decide(policy, 0, scores, num_racers=2, foresight=Foresight(1.0, 0.05, 2))) == ["a", "b"]
 
 
 def test_the_smallest_lead_shrinks_with_tasks_and_the_number_asked_for_shows_it():
@@ -176,6 +190,14 @@ def test_idle_steps_do_not_hide_a_gradient_that_blows_up():
     idle = [{**line, "train/grad_norm": 0.0} if line["step"] % 3 else line for line in lines()]
     assert fault(idle) == ""
     assert "100 times" in fault([*idle[:-1], {**idle[-1], "train/grad_norm": 150.0}])
+
+
+def test_a_racer_that_gets_all_right_has_no_signal_and_no_fault():
+    easy = [{**line, "rollout/informative_rate": 0.0, "rollout/all_right_rate": 1.0} for line in lines()]
+    assert fault(easy) == ""
+    # half of the groups all right, half all wrong: the rungs decide on it
+    assert fault([{**line, "rollout/all_right_rate": 0.5} for line in easy]) == ""
+    assert "none was all right for 20 steps, at step 60" in fault([{**e, "rollout/all_right_rate": 0.0} for e in easy])
 
 
 def test_a_fault_that_just_begins_is_none():

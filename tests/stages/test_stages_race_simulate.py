@@ -1,10 +1,12 @@
 """Simulated races: what each rule costs and loses, against what can be known by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from rlvr.stages.race.policy import Policy, halving, safe
-from rlvr.stages.race.simulate import Race, World, asha_goes_on, break_even, run_asha, run_fewer, simulate
+from rlvr.stages.race.simulate import Race, World, asha_goes_on, break_even, gain_over, run_asha, run_fewer, simulate
 
 TWO, THREE = (0.5, 0.7), (0.5, 0.6, 0.7)
 
@@ -32,6 +34,15 @@ def test_halving_spends_its_share_and_beats_fewer_seeds_where_rungs_tell():
         simulate(halving(8), nothing, num_races=400).regret.mean
         > simulate("fewer", nothing, num_races=400, budget=0.375).regret.mean
     )
+
+
+def test_a_gain_is_that_of_single_races_by_hand():
+    # 0.03 - 0.01, 0.02 - 0.02, 0.05 - 0.01: mean 0.02, deviation 0.02, of the mean 0.02 / sqrt(3) = 0.011547
+    own, other = (simulate(halving(8), World(0.03, TWO), num_races=3) for _ in range(2))
+    own, other = replace(own, regrets=(0.01, 0.02, 0.01)), replace(other, regrets=(0.03, 0.02, 0.05))
+    found = gain_over(other, own)
+    assert (found.mean, found.low) == (pytest.approx(0.02), pytest.approx(0.02 - 1.96 * 0.011547, abs=1e-6))
+    assert gain_over(own, own).mean == 0.0
 
 
 def test_keeping_all_loses_nobody_and_running_fewer_loses_as_many_as_it_leaves_out():

@@ -1,18 +1,19 @@
 """What `rlvr race` is asked: a recipe with its racers and a policy, or a simulation of policies."""
 
 import argparse
+import math
 import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
-import torch
-
 from rlvr.app.plan import make_plan
+from rlvr.app.race.local import usable_gpus
 from rlvr.app.race.race import make_race, run_race
 from rlvr.app.race.racer import RACE, half
 from rlvr.app.race.result import print_result, result_of, write_page
+from rlvr.app.race.spending import is_paid
 from rlvr.app.race.standing import DECISIONS, PLAN, read_race
 from rlvr.app.race.state import RacePlan, Racer
 from rlvr.app.sandboxing import fitted
@@ -36,6 +37,9 @@ from rlvr.stages.race.policy import (
 )
 from rlvr.verifiers.pool import usable_cores
 
+COOK = 0.1
+"""The share of the saved steps that the winner goes on for, where nothing else is asked."""
+LIKE = {"--rungs": "0.1,0.3", "--keep": "4,2", "--foresight": "0.8,0.02"}
 OTHER = {"halving": "safe", "safe": "halving"}
 
 
@@ -58,15 +62,21 @@ def policy_of(options: argparse.Namespace, *, num_racers: int) -> Policy:
         halved = tuple(max(1, num_racers // 2 ** (place + 1)) for place in range(len(shares)))
         found = replace(found, shares=shares, keep=halved if name == "halving" else ())
     if options.keep:
-        found = replace(found, keep=tuple(round(x) for x in _numbers(options.keep, "--keep")))
+        kept = _numbers(options.keep, "--keep")
+        if any(number % 1 for number in kept):
+            raise UsageError(f"--keep {options.keep} are no whole numbers", hint="--keep 4,2")
+        found = replace(found, keep=tuple(map(int, kept)))
     return found
 
 
 def _numbers(text: str, option: str) -> tuple[float, ...]:
     try:
-        return tuple(float(part) for part in text.split(","))
+        found = tuple(float(part) for part in text.split(","))
     except ValueError:
-        raise UsageError(f"{option} {text} are no numbers", hint=f"{option} 0.1,0.3") from None
+        found = (math.nan,)
+    if not all(map(math.isfinite, found)):
+        raise UsageError(f"{option} {text} are no numbers", hint=f"{option} {LIKE[option]}")
+    return found
 
 
 def racers_of(
@@ -79,13 +89,22 @@ def racers_of(
     found = {}
     base = fitted(read_recipe(recipe, overrides))
     for number, text in enumerate(("", *alternatives)):
-        words = tuple(shlex.split(text))
+        words = _words(text)
         resolved = fitted(read_recipe(recipe, (*overrides, *words))) if words else base
         _check_alternative(text, base.recipe, resolved.recipe)
         for seed in range(base.recipe.seed, base.recipe.seed + seeds):
             name = f"alternative-{number}-seed-{seed}" if words else f"seed-{seed}"
             found[Racer(name, seed, words)] = resolved
     return found
+
+
+def _words(text: str) -> tuple[str, ...]:
+    try:
+        return tuple(shlex.split(text))
+    except ValueError as error:
+        raise UsageError(
+            f"--alternative {text} cannot be read: {error}", hint='--alternative "rlvr.algorithm.clip_high=0.3"'
+        ) from None
 
 
 def _check_alternative(text: str, base: Recipe, other: Recipe) -> None:
@@ -116,18 +135,19 @@ def race(options: argparse.Namespace) -> Path:
     rule = policy_of(options, num_racers=len(everyone))
     rungs = check(rule, num_racers=len(everyone), steps=last.steps)
     _say_what_can_be_seen(options, rule, recipe, num_racers=len(everyone))
-    gpus = torch.cuda.device_count() if recipe.model.device in ("auto", "cuda") and torch.cuda.is_available() else 0
+    gpus = len(usable_gpus()) if recipe.model.device in ("auto", "cuda") else 0
     by_cores = max(1, usable_cores() // (recipe.threads or usable_cores()))
+    cook = COOK if options.cook is None else options.cook
     plan = RacePlan(
         racers=tuple(everyone),
         policy=rule,
         rungs=rungs,
         steps=last.steps,
-        foresight=Foresight(*_pair(options.foresight)) if options.foresight else Foresight(),
+        foresight=_foresight(options.foresight, num_rungs=len(rungs)),
         at_once=options.jobs or gpus or by_cores,
         num_gpus=gpus,
-        cook=options.cook if isinstance(options.cook, int) else 0,
-        cook_share=options.cook if isinstance(options.cook, float) else 0.0,
+        cook=cook if isinstance(cook, int) else 0,
+        cook_share=cook if isinstance(cook, float) else 0.0,
         budget=read_budget(options.budget) if options.budget else None,
     )
     if plan.budget is not None:
@@ -153,27 +173,44 @@ def _say_what_can_be_seen(options: argparse.Namespace, rule: Policy, recipe: Rec
     print(said, file=sys.stderr)
 
 
-def _pair(text: str) -> tuple[float, float]:
-    numbers = _numbers(text, "--foresight")
-    if len(numbers) != 2 or numbers[1] < 0:
-        raise UsageError(f"--foresight {text} is no slope and deviation", hint="--foresight 0.8,0.02")
-    return numbers[0], numbers[1]
+def _foresight(text: str, *, num_rungs: int) -> tuple[Foresight, ...]:
+    """Gives one per rung of "A,S;A,S;A,S", or of one "A,S" that holds for all; "A,S,D" has degrees of freedom too."""
+    found = []
+    for part in text.split(";") if text else ():
+        numbers = _numbers(part, "--foresight")
+        if len(numbers) not in (2, 3) or numbers[1] < 0 or any(n < 1 or n % 1 for n in numbers[2:]):
+            raise UsageError(
+                f"--foresight {part} is no slope and deviation",
+                hint="--foresight 0.8,0.02, or 0.8,0.02,22 with the degrees of freedom, a whole number",
+            )
+        found.append(Foresight(numbers[0], numbers[1], *map(int, numbers[2:])))
+    if len(found) not in (0, 1, num_rungs):
+        raise UsageError(
+            f"--foresight has {len(found)} pairs for {num_rungs} rungs", hint='one for all, or "A,S;A,S;A,S"'
+        )
+    return tuple(found) if len(found) == num_rungs else tuple(found or [Foresight()]) * num_rungs
 
 
 def take_up(folder: Path, *, take_back: Sequence[str], budget: str) -> Path:
     """Runs what is left of a race, with another budget, and with racers that were paused; gives its folder.
 
-    Raises UsageError for a racer that is not paused.
+    Raises UsageError for a racer that is not paused, and where the budget does not pay for those that come back.
     """
     folder = folder.absolute()
     with locked(folder):
-        race, (plan, state, _) = Run(folder), read_race(folder)
+        race, (plan, state, places) = Run(folder), read_race(folder)
         paused = state.paused()
         if unknown := [name for name in take_back if name not in paused]:
             raise UsageError(f"{unknown[0]} is not paused", hint=f"paused: {', '.join(paused) or 'nobody'}")
         if budget:
-            content = race.read_json(PLAN)
-            race.write_json(PLAN, {**content, "plan": asdict(replace(plan, budget=read_budget(budget)))})
+            plan = replace(plan, budget=read_budget(budget))
+        if take_back and not is_paid(plan, state, places, take_back):
+            raise UsageError(
+                f"what is left of the budget of {plan.budget} does not pay for {' and '.join(take_back)}",
+                hint="--budget with a larger one, or fewer racers",
+            )
+        if budget:
+            race.write_json(PLAN, {**race.read_json(PLAN), "plan": asdict(plan)})
         if take_back:
             state.taken_back |= dict.fromkeys(take_back, len(state.decisions))
             race.write_json(DECISIONS, asdict(state))

@@ -10,9 +10,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
 from rlvr.app.race.racer import BROKEN, PROBLEM, checkpoint_of
 from rlvr.stages.race.executor import Ended, Job
 
+VISIBLE = "CUDA_VISIBLE_DEVICES"
 LOG_BYTES = 20_000
 """Of a failed racer's log that are read for what went wrong."""
 
@@ -27,13 +30,13 @@ class _Running:
 class LocalExecutor:
     """Runs jobs in processes that end with this one. `folders` has each racer's run; its log lies beside it.
 
-    With `num_gpus`, the n-th job of those that run at once sees the n-th GPU alone.
+    With `gpus`, as CUDA_VISIBLE_DEVICES names them, the n-th job of those that run at once sees the n-th alone.
     """
 
-    def __init__(self, folders: Mapping[str, Path], *, at_once: int, num_gpus: int = 0) -> None:
+    def __init__(self, folders: Mapping[str, Path], *, at_once: int, gpus: Sequence[str] = ()) -> None:
         self._folders = folders
         self._slots = list(range(at_once))
-        self._num_gpus = num_gpus
+        self._gpus = gpus
         self._waiting: deque[Job] = deque()
         self._running: dict[str, _Running] = {}
 
@@ -75,7 +78,7 @@ class LocalExecutor:
 
     def _start(self, job: Job, slot: int) -> "subprocess.Popen[bytes]":
         folder, words = self._folders[job.racer], [str(job.until), *(["fresh"] if job.fresh else [])]
-        gpu = {"CUDA_VISIBLE_DEVICES": str(slot % self._num_gpus)} if self._num_gpus else {}
+        gpu = {VISIBLE: self._gpus[slot % len(self._gpus)]} if self._gpus else {}
         with log_of(folder).open("ab") as log:
             return subprocess.Popen(
                 [sys.executable, "-m", "rlvr.app.race.racer", str(folder), *words],
@@ -101,6 +104,23 @@ class LocalExecutor:
         if code > 0 and said:
             return said[-1]
         return f"its process ended with code {code}" if code > 0 else f"its process was ended by signal {-code}"
+
+
+def gpu_names(count: int, visible: str | None) -> tuple[str, ...]:
+    """Gives the names of the `count` GPUs that this process can use; `visible` is its CUDA_VISIBLE_DEVICES, None where
+    that is not set, and a racer may see no other."""
+    named = [str(place) for place in range(count)] if visible is None else visible.split(",")
+    return tuple(name.strip() for name in named[:count])
+
+
+def usable_gpus() -> tuple[str, ...]:
+    """Gives the names of the GPUs that this process can use now."""
+    return gpu_names(torch.cuda.device_count() if torch.cuda.is_available() else 0, os.environ.get(VISIBLE))
+
+
+def at_once_on(num_gpus: int, *, asked: int, counted: int) -> int:
+    """Gives how many racers run at once on so many GPUs, where `asked` did on the `counted` ones of before."""
+    return max(1, asked * num_gpus // counted) if counted else asked
 
 
 def log_of(folder: Path) -> Path:

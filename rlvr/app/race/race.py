@@ -12,7 +12,7 @@ from typing import Any
 from rlvr.app.chain import DONE
 from rlvr.app.gating import gate_of, stop_where_asked
 from rlvr.app.pipeline import resume, start
-from rlvr.app.race.local import LocalExecutor
+from rlvr.app.race.local import LocalExecutor, at_once_on, usable_gpus
 from rlvr.app.race.running import Course, Say, bring, run_rungs, steps_to_cook
 from rlvr.app.race.standing import PLAN, is_race, read_race, winner_of
 from rlvr.app.race.state import RacePlan, Racer
@@ -60,7 +60,9 @@ def run_race(folder: Path, say: Say) -> None:
         for number, racer in enumerate(plan.racers):
             resolved = from_json(content["racers"][racer.name])
             _make_racer(places[racer.name], racer, resolved, begin, models, is_first=number == 0)
-        executor = LocalExecutor(places, at_once=plan.at_once, num_gpus=plan.num_gpus)
+        gpus = usable_gpus() if plan.num_gpus else ()  # Others than when it was asked for, after a restart.
+        at_once = at_once_on(len(gpus), asked=plan.at_once, counted=plan.num_gpus)
+        executor = LocalExecutor(places, at_once=at_once, gpus=gpus)
         course = Course(race, plan, state, places, executor, say)
         try:
             run_rungs(course)
@@ -68,7 +70,7 @@ def run_race(folder: Path, say: Say) -> None:
             winner = winner_of(plan, state, places)
             say(f"winner: {winner}, {executor.checkpoint(winner)}")
             resume(places[winner])
-            if steps := steps_to_cook(course):
+            if steps := steps_to_cook(course, winner):
                 _cook(places[winner], steps, say)
                 bring(course, {winner: Job(winner, plan.steps + steps, fresh=True)})
         finally:

@@ -9,15 +9,18 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from rlvr.app.gating import gate_of
 from rlvr.app.race.racer import checkpoint_of, place_name
 from rlvr.app.race.spending import Spent, spent_on
-from rlvr.app.race.standing import metrics_of, rates_at, read_race, stage_folder, winner_of
+from rlvr.app.race.standing import PLAN, metrics_of, rates_at, read_race, stage_folder, winner_of
 from rlvr.app.race.state import RacePlan, State
+from rlvr.config.reading import from_json
 from rlvr.runs.atomic import encode, replace_file
 from rlvr.runs.folder import Run, is_run
 from rlvr.stages.race.budget import UNITS
+from rlvr.stages.race.curves import FEWEST
 from rlvr.stages.race.policy import TaskRates
-from rlvr.statistics.intervals import Interval, rate_interval
+from rlvr.statistics.intervals import Interval, paired_difference_interval, rate_interval, t_quantile
 from rlvr.statistics.spread import Spread, correlation, spread_of
 
 RESULT, PAGE = "result.json", "race.html"
@@ -47,7 +50,9 @@ class RaceResult:
 
     `winner`, with its `checkpoint`, was chosen on the race's tasks, where it has `on_race`; `on_fresh` is its rate on
     tasks that took no part, `after_more` the same after the `cooked` steps more. `selection` is by how much the
-    winner's lead over the mean of all that ended is smaller on the fresh tasks, None where one ended. `spread` is that
+    winner's lead over the mean of all that ended is smaller on the fresh tasks, `over_others` its lead there over the
+    mean of the others that ended, task by task; None where one ended. `is_gated` says that the recipe has a gate for
+    the stage that was raced, which did not judge the winner. `spread` is that
     of all seeds at the step `spread_at`, before anyone was paused. `foretold` by rung is the correlation with the end
     over those that ran to it, None for fewer than 4.
     """
@@ -59,7 +64,9 @@ class RaceResult:
     checkpoint: str
     on_race: Interval
     on_fresh: Interval
-    selection: float | None
+    selection: Interval | None
+    over_others: Interval | None
+    is_gated: bool
     cooked: int
     after_more: Interval | None
     spread: Spread | None
@@ -80,21 +87,22 @@ def result_of(folder: Path) -> RaceResult:
     scores = {**at_rungs, plan.steps: race}
     racers = {name: _racer(name, plan, state, places[name], scores) for name in places}
     more = None
-    cooked = state.cook or 0
+    cooked = state.cooking.get(winner, 0)
     if cooked:
         more = rates_at({winner: places[winner]}, plan.steps + cooked, state.domains, fresh=True)[winner]
     last = checkpoint_of(places[winner])
     assert last is not None, "the winner has reached its end"
-    limits = {name: fault.steps for name, fault in state.faults.items()}
     found = RaceResult(
         racers=racers,
         cost=sum(racer.steps for racer in racers.values()) / (len(places) * plan.steps),
-        spent={unit: spent_on(plan, places, unit, limits=limits) for unit in UNITS},
+        spent={unit: spent_on(plan, places, unit, limits=state.fault_steps()) for unit in UNITS},
         winner=winner,
         checkpoint=str(last.relative_to(folder)),
         on_race=rate_interval(race[winner]),
         on_fresh=rate_interval(fresh[winner]),
-        selection=_lead(race, winner) - _lead(fresh, winner) if len(ended) > 1 else None,
+        selection=_selection(race, fresh, winner) if len(ended) > 1 else None,
+        over_others=_over_others(fresh, winner) if len(ended) > 1 else None,
+        is_gated=_is_gated(folder, winner),
         cooked=cooked,
         after_more=None if more is None else rate_interval(more),
         spread=_spread(plan, at_rungs[plan.rungs[0]]),
@@ -132,8 +140,25 @@ def _cpu(lines: Sequence[Mapping[str, float]]) -> float:
     return sum(line.get("time/cpu_seconds", 0.0) for line in lines)
 
 
-def _lead(rates: TaskRates, winner: str) -> float:
-    return float(rates[winner].mean()) - float(np.mean([of_racer.mean() for of_racer in rates.values()]))
+def _selection(race: TaskRates, fresh: TaskRates, winner: str) -> Interval:
+    """Gives how much larger the winner's lead is on the race's tasks: two independent means of differences of tasks."""
+    leads = [rates[winner] - np.mean(list(rates.values()), axis=0) for rates in (race, fresh)]
+    mean, fewest = float(leads[0].mean() - leads[1].mean()), min(map(len, leads))
+    if fewest < 2:
+        return Interval(mean, -2.0, 2.0)
+    error = sum(float(lead.var(ddof=1)) / len(lead) for lead in leads) ** 0.5
+    half = t_quantile(fewest - 1, 0.95) * error  # No fewer degrees of freedom than Welch's.
+    return Interval(mean, mean - half, mean + half)
+
+
+def _over_others(fresh: TaskRates, winner: str) -> Interval:
+    others = np.mean([rates for name, rates in fresh.items() if name != winner], axis=0)
+    return paired_difference_interval(others, fresh[winner])
+
+
+def _is_gated(folder: Path, winner: str) -> bool:
+    recipe = from_json(Run(folder).read_json(PLAN)["racers"][winner]).recipe
+    return gate_of(recipe, recipe.stage[-1]) is not None
 
 
 def _spread(plan: RacePlan, rates: TaskRates) -> Spread | None:
@@ -160,8 +185,15 @@ def sentences(found: RaceResult) -> list[str]:
     if found.selection is not None:
         lines.append(
             f"Selection: the winner's lead over the mean of the {ended} that ran to the end is "
-            f"{100 * found.selection:+.1f} points larger on the tasks that chose it than on the others."
+            f"{_points(found.selection)} points larger on the tasks that chose it than on the others."
         )
+    if found.over_others is not None:
+        lines.append(
+            f"On tasks that took no part it lies {_points(found.over_others)} points above the mean of the others that "
+            "ran to the end, task by task."
+        )
+    if found.is_gated:
+        lines.append("The recipe's gate did not judge the winner: what is raced has none, and may have lost elsewhere.")
     if found.after_more is not None:
         lines.append(
             f"After {found.cooked} steps more it has {_percent(found.after_more)} on the tasks that took no part."
@@ -174,7 +206,8 @@ def sentences(found: RaceResult) -> list[str]:
             f"(p {found.spread.p:.2g})."
         )
     for step, told in found.foretold.items():
-        said = f"fewer than 4 ran to the end, {ended}, so it is not known"
+        said = "not known, as the means do not vary" if ended >= FEWEST else f"not known of {ended} that ran to the end"
+        said += f"; rlvr race --simulate --curves gives it for at least {FEWEST} recorded curves"
         if told is not None:
             said = f"{told.mean:.2f} [{told.low:.2f}, {told.high:.2f}]"
             said += f" over the {ended} that ran to the end, which were kept for being high and so tell less"
@@ -188,6 +221,10 @@ def _said_of(spent: Spent, unit: str) -> str:
     parts += f", {spent.cooking:,.0f} the winner's further steps" if spent.cooking else ""
     less = f"{abs(spent.saved):,.0f} {'less' if spent.saved >= 0 else 'more'}"
     return f"Spent: {spent.total:,.0f} {UNITS[unit]} ({parts}), {less} than training all to the end."
+
+
+def _points(gain: Interval) -> str:
+    return f"{100 * gain.mean:+.1f} [{100 * gain.low:+.1f}, {100 * gain.high:+.1f}]"
 
 
 def _percent(rate: Interval) -> str:

@@ -9,12 +9,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from rlvr.app.race.local import log_of
-from rlvr.app.race.spending import prices_of, spent_on
+from rlvr.app.race.spending import is_paid, left_of
 from rlvr.app.race.standing import DECISIONS, measured_at, metrics_of, rates_at
 from rlvr.app.race.state import Fault, RacePlan, State
 from rlvr.errors import RunError
 from rlvr.runs.folder import Run
-from rlvr.stages.race.budget import Budget, Prices, cut, num_paid
+from rlvr.stages.race.budget import Budget, cut, num_paid
 from rlvr.stages.race.executor import Ended, Executor, Job
 from rlvr.stages.race.policy import decide, first_fault
 
@@ -45,11 +45,6 @@ class Course:
         """Writes how the race stands."""
         self.race.write_json(DECISIONS, asdict(self.state))
 
-    def left(self, budget: Budget) -> tuple[float, Prices]:
-        """Gives what is left of the budget, and what racers cost."""
-        spent = spent_on(self.plan, self.places, budget.unit)
-        return budget.amount - spent.total, prices_of(self.plan, self.places, budget.unit)
-
 
 def run_rungs(course: Course) -> None:
     """Takes all that run from rung to rung, decides at each, and takes them to the end."""
@@ -58,7 +53,7 @@ def run_rungs(course: Course) -> None:
         if number < len(state.decisions):
             continue
         bring(course, {name: Job(name, step) for name in state.running(plan)})
-        while _replaced(course, step):
+        while _replaced(course):
             bring(course, {name: Job(name, step) for name in state.running(plan)})
         running = {name: course.places[name] for name in state.running(plan)}
         if not running:
@@ -73,10 +68,10 @@ def _decide(course: Course, running: Mapping[str, Path], number: int, step: int)
     """Decides who goes on after a rung. Raises RunError where the budget brings nobody to the end."""
     plan, say = course.plan, course.say
     rates = rates_at(running, step, course.state.domains)
-    found = decide(plan.policy, number, rates, num_racers=len(plan.racers), foresight=plan.foresight)
+    found = decide(plan.policy, number, rates, num_racers=len(plan.racers), foresight=plan.foresight[number])
     if plan.budget is not None:
         following = (*plan.rungs, plan.steps)[number + 1]
-        left, prices = course.left(plan.budget)
+        left, prices = left_of(plan, course.state, course.places)
         paid = num_paid(left, prices, until_next=following - step, until_end=plan.steps - following)
         if not paid:
             raise _spent(course, plan.budget, f"at step {step} what is left brings no racer to the end")
@@ -88,23 +83,23 @@ def _decide(course: Course, running: Mapping[str, Path], number: int, step: int)
 
 
 def _spent(course: Course, budget: Budget, what: str) -> RunError:
-    spent = spent_on(course.plan, course.places, budget.unit).total
+    left, _ = left_of(course.plan, course.state, course.places)
     return RunError(
-        f"{spent:,.0f} of the budget of {budget} are spent: {what}",
+        f"{budget.amount - left:,.0f} of the budget of {budget} are spent: {what}",
         hint=f"rlvr resume {course.race.path} --budget {2 * budget.amount:.0f}{budget.unit} goes on with the race",
     )
 
 
-def _replaced(course: Course, step: int) -> bool:
-    """Takes back the best paused racer for each that went on and then had a fault, on the way to `step`; says whether
-    there was one."""
+def _replaced(course: Course) -> bool:
+    """Takes back the best paused racer for each that went on and then had a fault, as far as the budget goes; says
+    whether there was one."""
     state = course.state
     kept = {name for found in state.decisions[-1:] for name, one in found.items() if one.goes_on}
     went_on = kept | state.taken_back.keys()
     due = [name for name in sorted(state.faults.keys() & went_on) if name not in state.replaced]
     for name in due:
         state.replaced[name] = ""
-        if (other := state.best_paused()) and _is_paid(course, other, step):
+        if (other := state.best_paused()) and is_paid(course.plan, state, course.places, [other]):
             state.taken_back[other] = len(state.decisions)
             state.replaced[name] = other
             course.say(f"  {other} is taken back for {name}")
@@ -112,30 +107,20 @@ def _replaced(course: Course, step: int) -> bool:
     return any(state.replaced[name] for name in due)
 
 
-def _is_paid(course: Course, paused: str, step: int) -> bool:
-    """Whether the budget brings a paused racer to that step, and somebody to the end."""
-    plan = course.plan
-    if plan.budget is None:
-        return True
-    at = plan.rungs[course.state.paused()[paused][0]]
-    left, prices = course.left(plan.budget)
-    return num_paid(left, prices, until_next=step - at, until_end=plan.steps - step) > 0
-
-
-def steps_to_cook(course: Course) -> int:
+def steps_to_cook(course: Course, winner: str) -> int:
     """Gives for how many steps the winner goes on: what was asked, or its share of the steps that were saved, as far as
-    the budget goes. Decided once."""
+    the budget goes. Decided once for each winner."""
     plan, state = course.plan, course.state
-    if state.cook is None:
+    if winner not in state.cooking:
         stopped = [plan.rungs[rung] for rung, _ in state.paused().values()]
         stopped += [fault.steps for fault in state.faults.values()]
         wanted = plan.cook or int(plan.cook_share * sum(plan.steps - step for step in stopped))
         if plan.budget is not None:
-            left, prices = course.left(plan.budget)
+            left, prices = left_of(plan, state, course.places)
             wanted = min(wanted, max(0, int((left - prices.measuring) / prices.step + 1e-9)))
-        state.cook = wanted
+        state.cooking[winner] = wanted
         course.store()
-    return state.cook
+    return state.cooking[winner]
 
 
 def _trained(places: Mapping[str, Path], step: int) -> tuple[str, ...]:
@@ -161,7 +146,7 @@ def bring(course: Course, jobs: Mapping[str, Job]) -> None:
     first = {name: len(metrics_of(places[name])) for name in missing}
     while missing:
         for ended in course.executor.report():
-            _take(course, ended, missing, tries)
+            _take(course, ended, missing, tries, sound)
         _find_faults(course, missing, sound)
         for name in sorted(missing.keys() & state.faults.keys()):
             _out(name, state, say)
@@ -189,7 +174,7 @@ def _watch_budget(course: Course, missing: Mapping[str, Job]) -> None:
     if budget is None or budget.unit == "steps":
         return
     training = sum(not job.fresh and len(metrics_of(course.places[name])) < job.until for name, job in missing.items())
-    left, prices = course.left(budget)
+    left, prices = left_of(course.plan, course.state, course.places)
     if training and left < min(training, course.plan.at_once) * prices.step:
         for name in missing:
             course.executor.kill(name)
@@ -200,9 +185,16 @@ def _is_done(place: Path, job: Job) -> bool:
     return measured_at(place, job.until, fresh=job.fresh) is not None
 
 
-def _take(course: Course, ended: Ended, missing: dict[str, Job], tries: dict[str, int]) -> None:
-    """Takes note of a job that ended."""
+def _take(course: Course, ended: Ended, missing: dict[str, Job], tries: dict[str, int], sound: dict[str, int]) -> None:
+    """Takes note of a job that ended.
+
+    Of a fault that its metrics show the process may say something else, or nothing; they are asked first, so that the
+    same one is recorded whoever saw it first.
+    """
     name, places = ended.job.racer, course.places
+    _find_faults(course, {name: ended.job}, sound)
+    if name in course.state.faults:
+        return
     if not ended.problem and _is_done(places[name], ended.job):
         del missing[name]
     elif ended.is_final:

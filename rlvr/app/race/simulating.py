@@ -15,9 +15,11 @@ from rlvr.app.race.curves import read_curves
 from rlvr.errors import UsageError
 from rlvr.stages.race.curves import Recorded, Records, records_of
 from rlvr.stages.race.policy import Policy, check, halving, safe
-from rlvr.stages.race.simulate import Races, Result, World, break_even, rung_correlations, simulate
+from rlvr.stages.race.simulate import Races, Result, World, break_even, gain_over, rung_correlations, simulate
 
 SIMULATED_STEPS = 100_000
+SPREAD, TASKS = 0.02, 256
+"""Of the seeds' true rates, and held-out tasks, where none are given."""
 CORRELATIONS = (0.0, 0.3, 0.5, 0.7, 0.9)
 """With the end, of the last rung, for which a simulation is shown."""
 
@@ -32,23 +34,48 @@ def simulated(policy: Policy, races: Races, *, num_racers: int, num_races: int) 
     }
 
 
+def refuse_ignored(options: argparse.Namespace) -> None:
+    """Raises UsageError for what a simulation would not heed, and for a spread that is none."""
+    given = {
+        "a RECIPE": options.recipe is not None,
+        "an override of the recipe": bool(options.overrides),
+        "--alternative": bool(options.alternative),
+        "--margin": bool(options.margin),
+        "--foresight": bool(options.foresight),
+        "--budget": bool(options.budget),
+        "--cook": options.cook is not None,
+        "--jobs": bool(options.jobs),
+    }
+    ignored = [word for word, is_given in given.items() if is_given]
+    if ignored:
+        raise UsageError(f"{ignored[0]} says nothing to --simulate", hint="leave it out; rlvr race --simulate --help")
+    if options.curves is not None and (options.spread is not None or options.tasks):
+        word = "--tasks" if options.tasks else "--spread"
+        raise UsageError(f"{word} is of races that are made up, --curves are recorded", hint="leave out one of them")
+    if options.spread is not None and not 0 < options.spread < 1:
+        raise UsageError(f"--spread {options.spread} must lie between 0 and 1", hint="--spread 0.02")
+
+
 def print_simulation(options: argparse.Namespace) -> None:
     """Prints to stdout what each rule lacks of the best racer, how often it loses it, and what it spends."""
+    refuse_ignored(options)
     num_racers = options.seeds
     policy = policy_of(options, num_racers=num_racers)
     check(policy, num_racers=num_racers, steps=SIMULATED_STEPS)
+    if options.races < 2:
+        raise UsageError("an interval needs 2 races at least", hint="--races 1000")
     console = Console(width=None if sys.stdout.isatty() else 110)
     if options.curves is not None:
         _print_recorded(options, policy, console)
         return
-    found = {}
+    found, spread = {}, SPREAD if options.spread is None else options.spread
     for correlation in CORRELATIONS:
         early = rung_correlations(correlation, len(policy.shares))
-        world = World(options.spread, early, num_tasks=options.tasks)
+        world = World(spread, early, num_tasks=options.tasks or TASKS)
         found[f"{correlation:g}"] = simulated(policy, world, num_racers=num_racers, num_races=options.races)
     console.print(_table("correlation", found))
     console.print(
-        f"{num_racers} racers whose true rates at the end deviate by {100 * options.spread:g} points. Correlation is "
+        f"{num_racers} racers whose true rates at the end deviate by {100 * spread:g} points. Correlation is "
         "that of the last rung with the end; spent is of running all to the end; fewer seeds are as many in full as "
         "that buys. safe is told exactly how far rungs tell the end, as many recorded races would. asha is Ray's rule.",
         highlight=False,
@@ -73,14 +100,15 @@ def _print_recorded(options: argparse.Namespace, policy: Policy, console: Consol
     found = {}
     for name, rule in rules.items():
         races = Recorded(records, rule.shares)
-        steps = ", ".join(str(records.steps[records.place(share)]) for share in rule.shares)
-        found[f"{name} at {steps}"] = simulated(rule, races, num_racers=num_racers, num_races=options.races)
-    console.print(_table("rungs of", found))
-    for line in verdict(records, rules.get("halving", halving(num_racers)), num_racers=num_racers):
+        found[name] = simulated(rule, races, num_racers=num_racers, num_races=options.races)
+    steps = {label: ", ".join(map(str, _steps(records, one))) for label, one in rules.items()}
+    console.print(_table("rungs of", {f"{label} at {steps[label]}": results for label, results in found.items()}))
+    for line in (*told(records, rules), *verdict(records, found.get("halving"))):
         console.print(line, highlight=False, markup=False)
     console.print(
         f"Races of {num_racers} of {len(curves)} recorded curves; intervals count the drawing of races, not that there "
-        "are few curves. What is lacked is as measured at the end, with the noise of evaluation, alike for all rules.",
+        "are few curves. What is lacked is as measured at the end, with the noise of evaluation, alike for all rules. "
+        "safe is told how far rungs tell the end by the curves that are raced here: in a race to come it errs more.",
         highlight=False,
     )
 
@@ -91,39 +119,53 @@ def _at_records(records: Records, rule: Policy) -> Policy | None:
     return replace(rule, shares=shares) if len(set(shares)) == len(shares) else None
 
 
-def verdict(records: Records, rule: Policy, *, num_racers: int) -> list[str]:
-    """Says how far each rung of "halving" tells the end, what of the spread is noise, and which policy suits."""
-    count, lines, told = len(records.rates), [], None
-    for share in rule.shares:
-        place = records.place(share)
-        told, ahead = records.foretold(place), records.foresight(place)
-        said = "does not vary" if told is None else f"{told.mean:.2f} [{told.low:.2f}, {told.high:.2f}]"
+def _steps(records: Records, rule: Policy) -> list[int]:
+    return [records.steps[records.place(share)] for share in rule.shares]
+
+
+def told(records: Records, rules: Mapping[str, Policy]) -> list[str]:
+    """Says how far each rung of the policies tells the end, and what that makes of --foresight for "safe"."""
+    lines = []
+    for step in sorted({step for rule in rules.values() for step in _steps(records, rule)}):
+        found = records.foretold(records.steps.index(step))
+        said = "does not vary" if found is None else f"{found.mean:.2f} [{found.low:.2f}, {found.high:.2f}]"
+        lines.append(f"Correlation of step {step} with the end, over {len(records.rates)} curves: {said}.")
+    if "safe" in rules:
+        steps = _steps(records, rules["safe"])
+        words = [
+            f"{ahead.slope:.2f},{ahead.spread:.4f},{ahead.degrees}"
+            for ahead in (records.foresight(records.steps.index(step)) for step in steps)
+        ]
         lines.append(
-            f"Correlation of step {records.steps[place]} with the end, over {count} curves: {said}; "
-            f"--foresight {ahead.slope:.2f},{ahead.spread:.4f}."
+            f"For safe with rungs at steps {', '.join(map(str, steps))}, fitted on these same curves: "
+            f'--rungs {",".join(f"{share:.4g}" for share in rules["safe"].shares)} --foresight "{";".join(words)}".'
         )
+    return lines
+
+
+def verdict(records: Records, halved: Mapping[str, Result] | None) -> list[str]:
+    """Says what of the spread is noise, and whether "halving" pays: what it lacks of the best racer against what fewer
+    seeds in full lack for the same steps, in the same races. `halved` has both results, None where it has no rungs."""
     spread = records.spread()
     if spread is None:
-        lines.append(
-            "Rates of single tasks are not recorded: the noise of evaluation is not known, and safe cannot race."
-        )
+        lines = ["Rates of single tasks are not recorded: the noise of evaluation is not known, and safe cannot race."]
     else:
         larger = "is" if spread.p <= 0.05 else "is not"
-        lines.append(
+        lines = [
             f"At the end the spread of seeds {larger} larger than the noise of evaluation: their means deviate by "
             f"{100 * spread.means:.1f} points, the noise alone by {100 * spread.noise:.1f} (p {spread.p:.2g})."
-        )
-    even = break_even(rule, num_racers=num_racers)
-    if spread is not None and spread.p > 0.05:
-        return [*lines, "Racing these seeds pays nothing that was measured: train fewer of them, longer."]
-    if told is None or told.low <= even < told.high:
-        return [*lines, f"Whether halving pays is not told: its break-even of {even:.2f} lies inside the interval."]
-    if told.low > even:
-        return [*lines, f"Halving pays: the correlation lies above its break-even of {even:.2f}."]
-    return [
-        *lines,
-        f"Halving does not pay: the correlation lies below its break-even of {even:.2f}. Run fewer seeds in full.",
-    ]
+        ]
+        if spread.p > 0.05:
+            return [*lines, "Racing these seeds pays nothing that was measured: train fewer of them, longer."]
+    if halved is None:
+        return lines
+    gain = gain_over(halved["fewer seeds"], halved["halving"])
+    said = f"{100 * gain.mean:+.2f} points [{100 * gain.low:+.2f}, {100 * gain.high:+.2f}]"
+    if gain.low > 0:
+        return [*lines, f"Halving pays on these curves: beside fewer seeds for the same steps it gains {said}."]
+    if gain.high < 0:
+        return [*lines, f"Halving does not pay on these curves: beside fewer seeds it gains {said}. Run fewer in full."]
+    return [*lines, f"Whether halving pays is not told: beside fewer seeds for the same steps it gains {said}."]
 
 
 def _table(first: str, found: Mapping[str, Mapping[str, Result]]) -> Table:

@@ -1,12 +1,12 @@
 """What a race has spent, as its folder says: in training, in measuring and in cooking the winner."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from rlvr.app.race.standing import metrics_of, stage_folder
-from rlvr.app.race.state import RacePlan
+from rlvr.app.race.standing import measured_at, metrics_of, stage_folder
+from rlvr.app.race.state import RacePlan, State
 from rlvr.config.reading import from_json
 from rlvr.runs.folder import ROLLOUTS, Run, is_run
 from rlvr.runs.rollouts import num_tokens
@@ -38,35 +38,66 @@ class Spent:
 def spent_on(
     plan: RacePlan, places: Mapping[str, Path], unit: str, *, limits: Mapping[str, int] | None = None
 ) -> Spent:
-    """Gives what was spent in a unit; of a racer in `limits` only so many steps count."""
-    training, steps = 0.0, 0
+    """Gives what was spent in a unit; of a racer in `limits` only so many steps count, and what was measured before."""
+    training, steps, limits = 0.0, 0, limits or {}
     for name, place in places.items():
-        lines = metrics_of(place)[: (limits or {}).get(name)]
+        lines = metrics_of(place)[: limits.get(name)]
         training += _cost(lines, unit, place)
         steps += len(lines)
     return Spent(
         training=training,
-        measuring=sum(_measuring(place, unit) for place in places.values()),
+        measuring=sum(_measuring(place, unit, limits.get(name)) for name, place in places.items()),
         cooking=sum(_cooking(place, unit) for place in places.values()),
         all_to_the_end=training / steps * plan.steps * len(places) if steps else 0.0,
     )
 
 
-def prices_of(plan: RacePlan, places: Mapping[str, Path], unit: str) -> Prices:
-    """Gives what a step and a measurement cost on average so far, once there is one of each."""
-    found = spent_on(plan, places, unit)
-    measured = sum(len(_measurements(place)) for place in places.values())
+def prices_of(
+    plan: RacePlan, places: Mapping[str, Path], unit: str, *, limits: Mapping[str, int] | None = None
+) -> Prices:
+    """Gives what a step and a measurement cost on average so far, once there is one of each; `limits` as above."""
+    limits = limits or {}
+    found = spent_on(plan, places, unit, limits=limits)
+    measured = sum(len(_measurements(place, limits.get(name))) for name, place in places.items())
     return Prices(found.all_to_the_end / plan.steps / len(places), found.measuring / measured if measured else 0.0)
 
 
-def _measurements(place: Path) -> list[Path]:
+def left_of(plan: RacePlan, state: State, places: Mapping[str, Path]) -> tuple[float, Prices]:
+    """Gives what is left of the plan's budget, and what racers cost.
+
+    What a racer did after its fault does not count: how much that is depends on when somebody looked.
+    """
+    assert plan.budget is not None, "asked of a race with a budget"
+    limits, unit = state.fault_steps(), plan.budget.unit
+    spent = spent_on(plan, places, unit, limits=limits)
+    return plan.budget.amount - spent.total, prices_of(plan, places, unit, limits=limits)
+
+
+def is_paid(plan: RacePlan, state: State, places: Mapping[str, Path], back: Collection[str]) -> bool:
+    """Whether the budget brings these paused racers to where all that run go next, with those, and one to the end."""
+    if plan.budget is None:
+        return True
+    step = (*plan.rungs, plan.steps)[len(state.decisions[: len(plan.rungs)])]
+    left, prices = left_of(plan, state, places)
+    ahead = plan.steps - step
+    num_steps, num_measurements = ahead, 2 if ahead else 0
+    for place in {name: places[name] for name in (*state.running(plan), *back)}.values():
+        num_steps += max(0, step - len(metrics_of(place)))
+        num_measurements += measured_at(place, step) is None
+        num_measurements += not ahead and measured_at(place, step, fresh=True) is None
+    return num_steps * prices.step + num_measurements * prices.measuring <= left + 1e-9
+
+
+def _measurements(place: Path, limit: int | None = None) -> list[Path]:
+    """Those of a racer; with a `limit` those at steps before it."""
     stage = stage_folder(place)
     found = [*stage.glob("rung-*"), *stage.glob("fresh-*")]
-    return [folder for folder in found if (folder / RESULT).is_file()]
+    done = [folder for folder in found if (folder / RESULT).is_file()]
+    return [folder for folder in done if limit is None or int(folder.name.rpartition("-")[2]) < limit]
 
 
-def _measuring(place: Path, unit: str) -> float:
-    return 0.0 if unit == "steps" else sum(_measurement(folder, unit) for folder in _measurements(place))
+def _measuring(place: Path, unit: str, limit: int | None) -> float:
+    return 0.0 if unit == "steps" else sum(_measurement(folder, unit) for folder in _measurements(place, limit))
 
 
 @cache

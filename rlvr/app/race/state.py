@@ -19,15 +19,15 @@ class Racer:
 
 @dataclass(frozen=True, slots=True)
 class RacePlan:
-    """What was asked: the racers in order, the policy with the steps of its rungs, how far rungs tell the end, how many
-    run at once on how many GPUs, and what may be spent. The winner goes on for `cook` steps more, or for the share
+    """What was asked: the racers in order, the policy with the steps of its rungs, how far each rung tells the end, how
+    many run at once on how many GPUs, and what may be spent. The winner goes on for `cook` steps more, or for the share
     `cook_share` of the steps that paused racers did not take."""
 
     racers: tuple[Racer, ...]
     policy: Policy
     rungs: tuple[int, ...]
     steps: int
-    foresight: Foresight
+    foresight: tuple[Foresight, ...]
     at_once: int
     num_gpus: int
     cook: int
@@ -49,7 +49,8 @@ class State:
     the race is decided on, those that were trained until the first rung.
 
     A racer in `taken_back` runs again, whatever the rungs before that number decided; `replaced` says who came back for
-    a racer with a fault, "" for nobody. `cook` is for how many steps more the winner goes on, once that is known.
+    a racer with a fault, "" for nobody. `cooking` says by winner for how many steps more it goes on, once that is
+    known: with a racer that came back there may be another winner.
     """
 
     decisions: list[dict[str, Decision]] = field(default_factory=list)
@@ -57,7 +58,11 @@ class State:
     domains: tuple[str, ...] = ()
     taken_back: dict[str, int] = field(default_factory=dict)
     replaced: dict[str, str] = field(default_factory=dict)
-    cook: int | None = None
+    cooking: dict[str, int] = field(default_factory=dict)
+
+    def fault_steps(self) -> dict[str, int]:
+        """After how many steps those that were killed had their fault."""
+        return {name: fault.steps for name, fault in self.faults.items()}
 
     def running(self, plan: RacePlan) -> list[str]:
         """Who goes on, in the order of the race."""
@@ -89,7 +94,7 @@ def plan_from(stored: Mapping[str, Any]) -> RacePlan:
             "racers": tuple(Racer(**{**one, "overrides": tuple(one["overrides"])}) for one in stored["racers"]),
             "policy": Policy(**{**policy, "shares": tuple(policy["shares"]), "keep": tuple(policy["keep"])}),
             "rungs": tuple(stored["rungs"]),
-            "foresight": Foresight(**stored["foresight"]),
+            "foresight": tuple(Foresight(**one) for one in stored["foresight"]),
             "budget": Budget(**stored["budget"]) if stored.get("budget") else None,
         }
     )
@@ -103,5 +108,5 @@ def state_from(stored: Mapping[str, Any]) -> State:
         domains=tuple(stored["domains"]),
         taken_back=dict(stored.get("taken_back", {})),
         replaced=dict(stored.get("replaced", {})),
-        cook=stored.get("cook"),
+        cooking=dict(stored.get("cooking", {})),
     )

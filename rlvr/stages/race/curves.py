@@ -62,13 +62,13 @@ class Records:
     def foresight(self, place: int) -> Foresight:
         """How far that place tells the end: the line of least squares through the racers."""
         early, late = self.deciding[:, place].mean(axis=1), self.judging
-        around = early - early.mean()
+        around, degrees = early - early.mean(), len(late) - 2
         if not around.any():
-            return Foresight(0.0, float(late.std(ddof=1)) * 2**0.5)
+            return Foresight(0.0, float(late.std(ddof=1)) * 2**0.5, degrees)
         slope = float((around * late).sum() / (around**2).sum())
         rest = late - late.mean() - slope * around
         # Of the difference of two racers, each off by the deviation of what is left.
-        return Foresight(slope, float(np.sqrt((rest**2).sum() / max(1, len(late) - 2)) * 2**0.5))
+        return Foresight(slope, float(np.sqrt((rest**2).sum() / degrees) * 2**0.5), degrees)
 
     def spread(self, place: int = -1) -> Spread | None:
         """How far the racers lie apart there beside the noise of evaluation; None where only means are known."""

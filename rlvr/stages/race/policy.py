@@ -10,6 +10,7 @@ from statistics import NormalDist
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import stdtr
 
 from rlvr.errors import RecipeError
 from rlvr.statistics.sequential import anytime_lower_bounds
@@ -35,10 +36,12 @@ class Policy:
 @dataclass(frozen=True, slots=True)
 class Foresight:
     """How far a rung tells the end, as recorded races have it: the end's difference of two racers is `slope` times that
-    of the rung, and is off by `spread` (standard deviation). Without records: a rung tells nothing."""
+    of the rung, and is off by `spread` (standard deviation). That was told by records with so many `degrees` of
+    freedom, two fewer than racers; 0 where both are known exactly. Without records: a rung tells nothing."""
 
     slope: float = 0.0
     spread: float = 1.0
+    degrees: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,9 +144,17 @@ def _foretold(policy: Policy, lack: float, mean: float, num_racers: int, foresig
     if lack <= 0:
         return Decision(True, "not surely behind the leader", mean)
     ahead = foresight.slope * lack
-    chance = (0.0 if ahead > 0 else 1.0) if foresight.spread == 0 else NormalDist().cdf(-ahead / foresight.spread)
+    chance = _tail(ahead, foresight)
     said = f"at least {100 * lack:.1f} points behind, ends best with a chance of {100 * chance:.2g}%"
     return Decision(chance > _part(policy, num_racers), said, mean)
+
+
+def _tail(ahead: float, foresight: Foresight) -> float:
+    """Gives the chance that a lead of `ahead` at the end turns out below 0: few records leave it larger."""
+    if foresight.spread == 0:
+        return 0.0 if ahead > 0 else 1.0
+    off = -ahead / foresight.spread
+    return float(stdtr(foresight.degrees, off)) if foresight.degrees else NormalDist().cdf(off)
 
 
 def smallest_lead(policy: Policy, *, num_racers: int, num_tasks: int) -> float:
@@ -184,8 +195,9 @@ FEWEST_NORMS = 5
 def fault(lines: Sequence[Mapping[str, float]], *, kl_limit: float = 5.0, blow_up: float = 100.0) -> str:
     """Says what is broken in a racer after the last of these metrics, "" where nothing is: it is then killed.
 
-    A number that is not finite; over the last FAULT_STEPS steps no group with a signal, or an entropy below a hundredth
-    of what it began with; a KL above `kl_limit` nats a token; a gradient `blow_up` times the median of those before.
+    A number that is not finite; over the last FAULT_STEPS steps no group with a signal and none that is all right, or
+    an entropy below a hundredth of what it began with; a KL above `kl_limit` nats a token; a gradient `blow_up` times
+    the median of those before.
     """
     if not lines:
         return ""
@@ -199,12 +211,18 @@ def fault(lines: Sequence[Mapping[str, float]], *, kl_limit: float = 5.0, blow_u
     norms = [line["train/grad_norm"] for line in lines[:-1] if line.get("train/grad_norm", 0.0) > 0]
     if len(norms) >= FEWEST_NORMS and last.get("train/grad_norm", 0.0) > blow_up * float(np.median(norms)):
         return f"train/grad_norm is {last['train/grad_norm']:.3g} {at}, {blow_up:g} times its median and more"
-    if len(window) == FAULT_STEPS and all(line.get("rollout/informative_rate", 1.0) == 0 for line in window):
-        return f"no group had a signal for {FAULT_STEPS} steps, {at}"
+    if len(window) == FAULT_STEPS and all(_is_hopeless(line) for line in window):
+        return f"no group had a signal and none was all right for {FAULT_STEPS} steps, {at}"
     begun = _entropy(lines[:FAULT_STEPS])
     if len(lines) >= 2 * FAULT_STEPS and begun > 0 and _entropy(window) < begun / 100:
         return f"train/entropy fell from {begun:.3g} to {_entropy(window):.3g} {at}"
     return ""
+
+
+def _is_hopeless(line: Mapping[str, float]) -> bool:
+    """Whether a step had no group with a signal for want of right answers. Where groups are all right there is no
+    signal either, and the racer may be the best."""
+    return line.get("rollout/informative_rate", 1.0) == 0 and line.get("rollout/all_right_rate", 0.0) == 0
 
 
 def first_fault(lines: Sequence[Mapping[str, float]], *, known: int = 0) -> tuple[int, str]:

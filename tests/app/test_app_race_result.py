@@ -1,0 +1,58 @@
+"""What a race's report says of the winner beside the others, worked by hand."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rlvr.app.race.result import _is_gated, _over_others, _selection
+from rlvr.app.race.standing import PLAN
+from rlvr.config.reading import read_recipe, resolved_json
+from rlvr.runs.folder import Run
+
+RECIPE = """
+name = "small"
+[model]
+path = "models/laptop-base"
+[evaluation]
+data = [{ source = "arithmetic", split = "evaluation" }]
+[[stage]]
+kind = "rlvr"
+algorithm = "grpo"
+data = ["arithmetic"]
+steps = 4
+"""
+
+
+def test_selection_is_a_difference_of_leads_with_the_chance_of_both_halves() -> None:
+    race = {"a": np.array([1.0, 1.0, 0.5, 0.5]), "b": np.array([0.0, 1.0, 0.5, 0.5])}
+    fresh = {"a": np.array([0.5, 0.5, 1.0]), "b": np.array([0.5, 1.0, 0.5])}
+    # leads over the mean of both: 0.5 0 0 0, mean 0.125, variance 0.0625; 0 -0.25 0.25, mean 0, variance 0.0625
+    # error: sqrt(0.0625 / 4 + 0.0625 / 3) = 0.190941; Student's t with 2 degrees of freedom 4.302653
+    found = _selection(race, fresh, "a")
+    assert found.mean == pytest.approx(0.125)
+    assert found.high - found.mean == pytest.approx(4.302653 * 0.190941, abs=1e-5)
+    assert found.mean - found.low == pytest.approx(found.high - found.mean)
+
+
+def test_one_task_tells_nothing_of_selection() -> None:
+    one = {"a": np.array([1.0]), "b": np.array([0.0])}
+    found = _selection(one, one, "a")
+    assert (found.mean, found.low, found.high) == (0.0, -2.0, 2.0)
+
+
+def test_the_winner_is_set_against_the_mean_of_the_others_task_by_task() -> None:
+    fresh = {"a": np.array([1.0, 1.0, 0.5]), "b": np.array([0.0, 1.0, 0.5]), "c": np.array([1.0, 0.5, 0.0])}
+    # the others: 0.5 0.75 0.25; above them 0.5 0.25 0.25
+    found = _over_others(fresh, "a")
+    assert found.mean == pytest.approx(1 / 3)
+    # with a pair up and down by a half of a pseudo-task each and one that stayed: sum 1 of 5, 0.2
+    assert (found.low + found.high) / 2 == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize(("gate", "is_gated"), [("", False), ("[gate]\nmargin = 0.02\n", True)])
+def test_the_report_knows_whether_the_recipe_has_a_gate(gate: str, is_gated: bool, tmp_path: Path) -> None:
+    path = tmp_path / "recipe.toml"
+    path.write_text(RECIPE + gate)
+    Run(tmp_path).write_json(PLAN, {"racers": {"a": resolved_json(read_recipe(path, ()))}})
+    assert _is_gated(tmp_path, "a") == is_gated
