@@ -123,6 +123,7 @@ def make_parts(house: House, *, start: str | Path, parent: str | Path | None, st
         make_critic=partial(make_critic, house, stage, parent or start, policy.tokenizer),
         load=partial(load_for_training, house),
         load_held_out=house.load_held_out,
+        held_out=lambda: house.held_out()[0],
         scores=house.scorer,
         rewards=_rewards(house, stage, policy.tokenizer),
         shaping=make_shaping(getattr(stage, "shaping", ())),

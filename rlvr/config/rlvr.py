@@ -63,6 +63,12 @@ class ConditionsConfig(Section):
         description="A condition: at most this share of a domain's tasks is near copies of held-out ones.",
     )
 
+    @model_validator(mode="after")
+    def _measured_where_required(self) -> "ConditionsConfig":
+        if self.required and self.tasks == 0:
+            raise ValueError("conditions are required, but tasks = 0 measures none; set tasks, or required = false")
+        return self
+
 
 class CriticConfig(Section):
     """The critic of an algorithm with `advantage = "gae"`: a value model, or a head on the policy; others have none."""

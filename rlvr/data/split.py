@@ -45,12 +45,13 @@ def problem_of(messages: Sequence[Message]) -> str:
     Empty where no turn is the user's.
     """
     turns = [message["content"] for message in messages if message["role"] == "user"]
-    return _without_instruction(turns[-1]) if turns else ""
+    return without_answer_line(turns[-1]) if turns else ""
 
 
-def _without_instruction(text: str) -> str:
+def without_answer_line(text: str) -> str:
+    """Gives a text without a last line that asks for a `\\boxed{}` answer."""
     return _ANSWER_INSTRUCTION.sub("", text.rstrip())
 
 
 def _user_turns(messages: Sequence[Message]) -> list[str]:
-    return [problem_hash(_without_instruction(m["content"])) for m in messages if m["role"] == "user"]
+    return [problem_hash(without_answer_line(m["content"])) for m in messages if m["role"] == "user"]

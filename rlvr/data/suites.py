@@ -72,19 +72,24 @@ SUITES: dict[str, Suite] = {
 
 @dataclass(frozen=True, slots=True)
 class LoadedSuite:
-    """A suite's tasks as they are asked. `rivals` are the reference outputs to be compared with, by task id."""
+    """A suite's tasks as they are asked. `rivals` are the reference outputs to be compared with, by task id.
+
+    `is_limited` says that there are more tasks than these.
+    """
 
     suite: Suite
     path: Path
     tasks: tuple[Task, ...]
     rivals: dict[str, str]
     skipped: Skipped
+    is_limited: bool = False
 
 
 def suite_named(name: str, path: str = "") -> tuple[Suite, Path]:
     """Gives the suite of that name, or a suite for a data file, and where its data lie.
 
-    Raises UsageError for an unknown name without a file, and for a published one without the place of its data.
+    Raises UsageError for an unknown name without a file, for a published one without the place of its data, and for a
+    file of one's own that would pass for a published suite.
     """
     if name in SUITES:
         if not path:
@@ -98,6 +103,11 @@ def suite_named(name: str, path: str = "") -> tuple[Suite, Path]:
         known = f"known are {', '.join(SUITES)}, or a file of your own: --suite mine.jsonl"
         raise UsageError(f"there is no suite {name!r}", hint=f"did you mean {near[0]!r}? {known}" if near else known)
     own = stem_of(name) if is_data_file(name) else name
+    if own in SUITES:
+        raise UsageError(
+            f"{name} is a file of your own, and its results would be called {own} like the published suite's",
+            hint=f"--suite {own} --suite-path {own}={name} where it is the published file; else give it another name",
+        )
     return Suite(own, "file", "all", "", 1, 1024, "pass@1", 0, "a file of your own"), Path(path or name)
 
 
@@ -106,18 +116,22 @@ def load_suite(suite: Suite, path: Path, *, limit: int | None = None) -> LoadedS
 
     A suite of one's own whose tasks are all for the verifier "instructions" has IFEval's figures.
     """
+    wanted = None if limit is None else limit + 1  # one more says whether there are more
     if suite.source == "pairs":
-        pairs = load("solution", suite.source, suite.split, path=path, limit=limit)
-        tasks = tuple(pair.task for pair in pairs.items)
-        return LoadedSuite(suite, path, tasks, {pair.id: pair.text for pair in pairs.items}, pairs.skipped)
+        pairs = load("solution", suite.source, suite.split, path=path, limit=wanted)
+        kept = pairs.items[:limit]
+        rivals = {pair.id: pair.text for pair in kept}
+        tasks = tuple(pair.task for pair in kept)
+        return LoadedSuite(suite, path, tasks, rivals, pairs.skipped, len(kept) < len(pairs.items))
     options: dict[str, Any] = {"instruction": suite.instruction} if suite.instruction else {}
-    loaded = load("task", suite.source, suite.split, path=path, limit=limit, **options)
+    loaded = load("task", suite.source, suite.split, path=path, limit=wanted, **options)
     constrained = all(task.verifier == "instructions" for task in loaded.items)
     if constrained and suite.metric == "pass@1":
         suite = replace(suite, metric="prompt strict")
     if suite.metric == "prompt strict" and not constrained:
         raise DataError(f"{path} is no file of {suite.name}: not all its tasks have constraints")
-    return LoadedSuite(suite, path, loaded.items, {}, loaded.skipped)
+    tasks = loaded.items[:limit]
+    return LoadedSuite(suite, path, tasks, {}, loaded.skipped, len(tasks) < len(loaded.items))
 
 
 def problems_of(loaded: LoadedSuite) -> Sequence[str]:

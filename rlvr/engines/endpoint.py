@@ -20,9 +20,12 @@ from rlvr.verifiers.judge.wire import TroubleError, Wire, check_address, check_p
 log = logging.getLogger(__name__)
 
 FATAL_STATUS = frozenset((401, 403, 404))
-"""Nothing that is asked will be answered: a wrong key, a wrong address, a model that is not there."""
+"""Nothing that is asked will be answered: a wrong key, a wrong address, a model that is not there. Once an answer came,
+only 401 says so: a filter may refuse one question with 403."""
+OWN_STATUS = frozenset((400, 413, 422))
+"""A question that is too long or that a filter refuses, where the endpoint has answered others."""
 MAX_FAILURES_IN_A_ROW = 8
-"""So many questions without an answer, one after the other, and the endpoint counts as down."""
+"""So many different questions without an answer, one after the other, and the endpoint counts as down."""
 FINISHES: Mapping[str | None, Finish] = {"stop": "stop", None: "stop", "length": "length"}
 """What the server's finish_reason means; with any other (a filter, a tool call) there is no answer to judge."""
 
@@ -33,7 +36,8 @@ class EndpointSettings:
 
     `request_fields` are put into each request's body over our own (for instance {"max_tokens": None,
     "max_completion_tokens": 2000}; None leaves a field out). `timeout_seconds` is for one request, `deadline_seconds`
-    for an answer with its `retries`, the wait for one of `concurrency` places excluded.
+    for an answer with its `retries`, the wait for one of `concurrency` places excluded; a busy server (429, 503) is
+    asked again until the deadline, however often.
     """
 
     base_url: str
@@ -46,11 +50,16 @@ class EndpointSettings:
     concurrency: int = 16
 
 
+class _NoAnswerError(TroubleError):
+    """A whole reply that holds no answer, such as that of a filter."""
+
+
 class Endpoint:
     """Answers questions through an endpoint, several at once.
 
     One that fails for good gives an answer that says "abort"; the run ends where the endpoint refuses everything or
-    MAX_FAILURES_IN_A_ROW fail one after the other.
+    MAX_FAILURES_IN_A_ROW questions fail one after the other. What the endpoint refuses of a single question after it
+    has answered others does not count for that.
     """
 
     def __init__(self, settings: EndpointSettings) -> None:
@@ -69,8 +78,14 @@ class Endpoint:
             concurrency=settings.concurrency,
         )
         self._pace = Pace(0.0)  # no rate of our own; a server's Retry-After holds everybody back
-        self._failures_in_a_row = 0
+        self._failed_in_a_row: set[int] = set()
+        self._has_answered = False
+        self._is_known = False
         self._said: set[str] = set()
+
+    def vouch(self) -> None:
+        """Says that the endpoint has answered such questions before, as answers on disk tell."""
+        self._is_known = True
 
     def fitting(self, tasks: Sequence[Task], asking: Asking) -> tuple[list[Task], list[str]]:
         """Gives all tasks: what is too long the server has to say."""
@@ -114,12 +129,13 @@ class Endpoint:
         except TimeoutError:
             return self._failure(question, index, f"no answer within {self._settings.deadline_seconds:g} s")
         except TroubleError as trouble:
-            if trouble.status in FATAL_STATUS:
+            if trouble.status in FATAL_STATUS and (trouble.status == 401 or not self._has_answered):
                 raise self._down(str(trouble)) from None
-            return self._failure(question, index, str(trouble))
+            own = trouble.status in OWN_STATUS or isinstance(trouble, _NoAnswerError)
+            return self._failure(question, index, str(trouble), own=own)
 
     async def _persist(self, question: Question, index: int, asking: Asking) -> Answer:
-        failures = 0
+        failures = broken = 0
         while True:
             await asyncio.sleep(self._pace.reserve(1))
             try:
@@ -127,11 +143,13 @@ class Endpoint:
                     self._settings.model, question.messages, self._fields(asking, question, index)
                 )
                 answer = _read(data, question, index)
-                self._failures_in_a_row = 0
+                self._failed_in_a_row.clear()
+                self._has_answered = True
                 return answer
             except TroubleError as trouble:
                 failures += 1
-                if not trouble.again or failures > self._settings.retries:
+                broken += not trouble.busy
+                if not trouble.again or broken > self._settings.retries:
                     raise
                 if trouble.wait_seconds is not None:
                     # The server counts all our requests together, so all of them wait.
@@ -148,9 +166,11 @@ class Endpoint:
         }
         return {name: value for name, value in fields.items() if value is not None}
 
-    def _failure(self, question: Question, index: int, what: str) -> Answer:
-        self._failures_in_a_row += 1
-        if self._failures_in_a_row >= MAX_FAILURES_IN_A_ROW:
+    def _failure(self, question: Question, index: int, what: str, *, own: bool = False) -> Answer:
+        """Gives the answer that never came. `own` says that the question may be the reason, not the endpoint."""
+        if not (own and (self._has_answered or self._is_known)):
+            self._failed_in_a_row.add(question.id)
+        if len(self._failed_in_a_row) >= MAX_FAILURES_IN_A_ROW:
             raise self._down(what)
         if what not in self._said and len(self._said) < 100:
             self._said.add(what)
@@ -178,7 +198,7 @@ def _read(data: Any, question: Question, index: int) -> Answer:
         raise TroubleError("a reply without choices and a message", again=True)
     reason = choice.get("finish_reason")
     if not isinstance(reason, str | None) or reason not in FINISHES:
-        raise TroubleError(f"a reply that ended by {reason!r}", again=False)
+        raise _NoAnswerError(f"a reply that ended by {reason!r}", again=False)
     text = message.get("content")
     if not isinstance(text, str | None):
         raise TroubleError("a reply whose content is no text", again=False)

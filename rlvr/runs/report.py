@@ -136,17 +136,18 @@ class Condition:
     `pass_at_k` is the chance that one of `num_samples` samples is right, so many as are drawn for each task.
     `mixed_rate` is the share of groups of `group_size` with right and wrong samples, `working_rate` the share of
     samples that show working; `working` is None where no task has samples of both kinds. `problems` holds a sentence
-    for each condition that does not hold. `histogram` counts tasks by the share right of their samples: 0, up to 1/4,
-    1/2, 3/4, below 1, and 1. Runs of earlier versions have no histogram (empty), lengths or contamination (None).
+    for each condition that does not hold. A rate is None where no task has the scored samples for it. `histogram`
+    counts tasks by the share right of their samples: 0, up to 1/4, 1/2, 3/4, below 1, and 1. Runs of earlier versions
+    have no histogram (empty), lengths or contamination (None).
     """
 
     domain: str
     num_tasks: int
     num_samples: int
     group_size: int
-    pass_at_1: Interval
-    pass_at_k: Interval
-    mixed_rate: Interval
+    pass_at_1: Interval | None
+    pass_at_k: Interval | None
+    mixed_rate: Interval | None
     working_rate: float
     working: Working | None
     problems: tuple[str, ...]
@@ -273,7 +274,7 @@ def read_domain(entry: Mapping[str, Any]) -> DomainReport:
 def read_condition(entry: Mapping[str, Any]) -> Condition:
     """Gives the condition that its JSON object says."""
     working = entry["working"]
-    rates = {name: Interval(**entry[name]) for name in ("pass_at_1", "pass_at_k", "mixed_rate")}
+    rates = {name: entry[name] and Interval(**entry[name]) for name in ("pass_at_1", "pass_at_k", "mixed_rate")}
     paired = None if working is None else Working(**{**working, "gain": Interval(**working["gain"])})
     lengths, contamination = entry.get("lengths"), entry.get("contamination")
     later = {

@@ -49,7 +49,7 @@ def measure_conditions(parts: Parts, config: RlvrConfig, intake: Intake, run: Ru
             groups,
             group_size=config.group_size,
             config=config.conditions,
-            contamination=contamination_of(intake.tasks, _held_out(parts)),
+            contamination=contamination_of(intake.tasks, parts.held_out()),
         )
         record.metrics(_metrics(found))
     run.write_json(CONDITIONS, {"conditions": [asdict(condition) for condition in found]})
@@ -108,7 +108,7 @@ def problem_lines(conditions: Sequence[Condition]) -> list[str]:
 
 
 def shared_rates(tasks: Sequence[Task], held_out: Sequence[Task]) -> list[float]:
-    """Gives for each task the share of its problem's n-grams that stand in problems that are held out."""
+    """Gives for each task the share of its problem's n-grams that stand in held-out problems; 1 for an equal one."""
     return overlap_rates([problem_of(t.messages) for t in tasks], [problem_of(t.messages) for t in held_out])
 
 
@@ -134,29 +134,28 @@ def conditions_of(
     """Gives the conditions of each domain from its tasks' samples, from which groups of `group_size` are drawn.
 
     Completions without an outcome do not count. pass@k is over the tasks in which every sample has one, the share of
-    mixed groups over those with at least `group_size`; where there is none, 0 with an interval up to 1. A domain that
-    nobody could score is left out.
+    mixed groups over those with at least `group_size`; None where there is none. A domain that nobody could score has
+    no rates, which is a problem of its own; its tasks and the share that shows working are then over all samples.
     """
     found = []
     for domain in sorted({g.task.domain for g in groups}):
-        scored = [g for g in groups if g.task.domain == domain and g.num_scored]
-        if not scored:
-            continue
-        samples = len(scored[0].completions)
+        every = [g for g in groups if g.task.domain == domain]
+        scored = [g for g in every if g.num_scored]
+        samples = len(every[0].completions)
         right = [_right_by_working(group) for group in scored]
         condition = Condition(
             domain=domain,
-            num_tasks=len(scored),
+            num_tasks=len(scored or every),
             num_samples=samples,
             group_size=group_size,
             pass_at_1=_over([g.num_solved / g.num_scored for g in scored]),
             pass_at_k=_over([_some(g.num_scored, g.num_solved, samples) for g in scored if g.num_scored == samples]),
             mixed_rate=_over([_mixed(g, group_size) for g in scored if g.num_scored >= group_size]),
-            working_rate=sum(len(shown) for shown, _ in right) / sum(g.num_scored for g in scored),
+            working_rate=_shown_rate(scored or every),
             working=_worth(right),
             problems=(),
             histogram=_histogram(scored),
-            lengths=_lengths(scored),
+            lengths=_lengths(scored or every),
             contamination=contamination.get(domain),
         )
         found.append(replace(condition, problems=texts_of(problems_of(condition, config))))
@@ -169,6 +168,13 @@ def shows_working(text: str) -> bool:
     Also where the thinking part does not end: what was cut off at the length limit is working all the same.
     """
     return _WORKING.search(text) is not None
+
+
+def _shown_rate(groups: Sequence[Group]) -> float:
+    """Gives the share that shows working of the scored samples, of all where none is scored."""
+    pairs = [pair for group in groups for pair in zip(group.completions, group.verdicts, strict=True)]
+    scored = [completion for completion, verdict in pairs if verdict.outcome is not None]
+    return _mean([shows_working(completion.text) for completion in scored or [completion for completion, _ in pairs]])
 
 
 def _some(num_scored: int, num_solved: int, k: int) -> float:
@@ -194,17 +200,11 @@ def _histogram(groups: Sequence[Group]) -> tuple[int, ...]:
 def _lengths(groups: Sequence[Group]) -> Lengths:
     tokens = [len(completion.token_ids) for group in groups for completion in group.completions]
     cut = [_mean([completion.finish == "length" for completion in group.completions]) for group in groups]
-    return Lengths(_over(cut), _mean(tokens), float(np.percentile(tokens, 95)))
+    return Lengths(rate_interval(cut), _mean(tokens), float(np.percentile(tokens, 95)))
 
 
-def _held_out(parts: Parts) -> list[Task]:
-    if parts.evaluation is None:
-        return []
-    return parts.load_held_out("task", [entry for entry in parts.evaluation.data if not entry.seen])
-
-
-def _over(task_rates: Sequence[float]) -> Interval:
-    return rate_interval(task_rates) if task_rates else Interval(0.0, 0.0, 1.0)
+def _over(task_rates: Sequence[float]) -> Interval | None:
+    return rate_interval(task_rates) if task_rates else None
 
 
 def _right_by_working(group: Group) -> tuple[list[float], list[float]]:
@@ -239,9 +239,9 @@ def _draws(tasks: Sequence[Task], number: int, seed: int) -> list[Draw]:
 def _metrics(conditions: Sequence[Condition]) -> dict[str, float]:
     metrics = {}
     for found in conditions:
-        metrics[f"rollout/conditions_pass_at_1/{found.domain}"] = found.pass_at_1.mean
-        metrics[f"rollout/conditions_pass_at_k/{found.domain}"] = found.pass_at_k.mean
-        metrics[f"rollout/conditions_mixed_rate/{found.domain}"] = found.mixed_rate.mean
+        for name in ("pass_at_1", "pass_at_k", "mixed_rate"):
+            if (rate := getattr(found, name)) is not None:
+                metrics[f"rollout/conditions_{name}/{found.domain}"] = rate.mean
         metrics[f"rollout/conditions_working_rate/{found.domain}"] = found.working_rate
         if found.lengths is not None:
             metrics[f"rollout/conditions_truncated_rate/{found.domain}"] = found.lengths.truncated_rate.mean

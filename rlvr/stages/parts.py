@@ -47,7 +47,7 @@ class Parts:
     weights that the stage began with, None where nothing came before; `make_critic(path)` gives a network with a value
     for each token, from a value or reward model, or from the stage's first weights where the path is empty.
     `load(kind, sources)` gives the items of all sources to train on, without any whose prompt is held out;
-    `load_held_out` those to measure.
+    `load_held_out` those to measure, and `held_out()` every task that some evaluation of the recipe holds out.
     `scores` gives outcomes; `rewards` what RLVR learns from, which is the same unless a reward model is asked too.
     `weights` multiply the advantages of tasks by how their answers can be checked; one that is not named weighs 1.
     `make_engine(max_length)` gives an engine for sequences of up to that many tokens. A stage calls
@@ -76,6 +76,7 @@ class Parts:
     announce: Callable[[int, int], None]
     seed: int
     dtype: str
+    held_out: Callable[[], Sequence[Task]] = tuple
     until: int | None = None
     begin: Path | None = None
     gate: GateConfig | None = None

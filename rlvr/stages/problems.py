@@ -16,7 +16,7 @@ MIN_WORKING_GAIN = 0.05
 MIN_WORKING_TASKS = 8
 """With samples of both kinds in fewer tasks of a domain, what working is worth is not judged."""
 
-Kind = Literal["working", "headroom", "signal", "truncated", "contaminated"]
+Kind = Literal["unscored", "working", "headroom", "signal", "truncated", "contaminated"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Problem:
 
 def problems_of(found: Condition, config: ConditionsConfig) -> tuple[Problem, ...]:
     """Gives what does not hold in a domain; figures that were not measured are not judged."""
-    problems = [*_working(found), *_headroom(found), *_signal(found)]
+    problems = [*_unscored(found), *_working(found), *_headroom(found), *_signal(found)]
     lengths, contamination = found.lengths, found.contamination
     if lengths is not None and _above(lengths.truncated_rate.mean, config.max_truncated_rate):
         problems.append(
@@ -55,6 +55,12 @@ def texts_of(problems: Sequence[Problem]) -> tuple[str, ...]:
     return tuple(problem.text for problem in problems)
 
 
+def _unscored(found: Condition) -> list[Problem]:
+    if found.pass_at_1 is not None:
+        return []
+    return [Problem("unscored", f"no sample of its {found.num_tasks} tasks has an outcome, so nothing can be told")]
+
+
 def _working(found: Condition) -> list[Problem]:
     worth = found.working
     if worth is None or worth.num_tasks < MIN_WORKING_TASKS or _pays(worth.gain):
@@ -69,6 +75,8 @@ def _working(found: Condition) -> list[Problem]:
 
 
 def _headroom(found: Condition) -> list[Problem]:
+    if found.pass_at_1 is None or found.pass_at_k is None:
+        return []
     one, several = found.pass_at_1.mean, found.pass_at_k.mean
     # Rates that are exactly that far apart may differ by a rounding error less.
     if several - one >= MIN_HEADROOM - 1e-9:
@@ -81,7 +89,7 @@ def _headroom(found: Condition) -> list[Problem]:
 
 
 def _signal(found: Condition) -> list[Problem]:
-    if found.mixed_rate.mean >= MIN_MIXED_RATE - 1e-9:
+    if found.mixed_rate is None or found.mixed_rate.mean >= MIN_MIXED_RATE - 1e-9:
         return []
     text = (
         f"few groups of {found.group_size} hold right and wrong samples ({found.mixed_rate.mean:.0%}, expected at "

@@ -45,10 +45,13 @@ class Pace:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What the samples say of each domain, the share of a step's groups with a signal, and how long a step takes."""
+    """What the samples say of each domain, the share of a step's groups with a signal, and how long a step takes.
+
+    `signal_rate` is None where no task has as many scored samples as a group needs.
+    """
 
     conditions: tuple[Condition, ...]
-    signal_rate: float
+    signal_rate: float | None
     pace: Pace
 
 
@@ -72,7 +75,8 @@ def try_stage(
     if not any(group.num_scored for group in groups):
         raise TrainingError("no sample has an outcome, so nothing can be told", hint="rlvr doctor checks the verifiers")
     found = conditions_of(groups, group_size=config.group_size, config=config.conditions, contamination=contamination)
-    signal_rate = _over_domains({one.domain: one.mixed_rate.mean for one in found}, shares)
+    mixed = {one.domain: one.mixed_rate.mean for one in found if one.mixed_rate is not None}
+    signal_rate = _over_domains(mixed, shares) if mixed else None
     refills = _refills(config, signal_rate)
     pace = _pace(parts, config, groups, shares, seconds=seconds, cpu_share=cpu_seconds / seconds, refills=refills)
     return Trial(found, signal_rate, pace)
@@ -132,12 +136,15 @@ def _first(group: Group, size: int) -> Group:
     )
 
 
-def _refills(config: RlvrConfig, signal_rate: float) -> float:
-    """How many times a step's prompts are drawn until so many groups have a signal; 1 without refill."""
+def _refills(config: RlvrConfig, signal_rate: float | None) -> float:
+    """How many times a step's prompts are drawn until so many groups have a signal; 1 without refill.
+
+    The most that may be drawn where the share with a signal is 0 or unknown.
+    """
     row = resolve(config.algorithm.preset, **config.algorithm.cells)
     if not row.refill:
         return 1.0
-    return min(float(row.refill_limit), 1 / signal_rate) if signal_rate > 0 else float(row.refill_limit)
+    return min(float(row.refill_limit), 1 / signal_rate) if signal_rate else float(row.refill_limit)
 
 
 def _over_domains(values: Mapping[str, float], shares: Mapping[str, float]) -> float:

@@ -7,7 +7,8 @@ import pytest
 
 from rlvr.app.cli import main
 from rlvr.app.pipeline import start
-from rlvr.app.probe.advice import MEMORY, Place, findings_of, memory_finding
+from rlvr.app.probe import probe
+from rlvr.app.probe.advice import MEMORY, Finding, Place, findings_of, memory_finding
 from rlvr.app.probe.start import Start, start_of
 from rlvr.config.data import DataConfig
 from rlvr.config.reading import read_recipe
@@ -103,6 +104,16 @@ def test_what_fails_and_is_required_is_exit_code_1_and_what_is_not_is_a_warning(
     code, said = probed(capsys, *words, "rlvr.conditions.required=true")
     assert code == 1
     assert "The recipe requires these conditions (rlvr.conditions.required): the stage would stop." in said
+
+
+def test_memory_is_no_condition_for_which_a_stage_would_stop(recipe, capsys, monkeypatch) -> None:
+    short = Finding(MEMORY, "too little memory", ("a smaller model",), stops=False)
+    monkeypatch.setattr(probe, "findings_of", lambda *given: [])
+    monkeypatch.setattr(probe, "memory_finding", lambda *given: [short])
+    code, said = probed(capsys, recipe, "--tasks", "2", "--stage", "rlvr", "rlvr.conditions.required=true")
+    assert code == 0
+    assert "memory: too little memory" in said
+    assert "These are warnings: it would be trained all the same." in said
 
 
 def test_tasks_that_are_held_out_are_counted_and_near_copies_are_written(recipe, capsys, tmp_path) -> None:
@@ -250,5 +261,5 @@ def test_memory_that_is_not_there_is_a_finding() -> None:
     assert memory_finding({"weights": 5, "activations": 4}, 9, "rlvr") == []
     (found,) = memory_finding({"weights": 4_000, "activations": 5_000}, 8_999, "rlvr")
     said = "about 9.0 kB is needed and 9.0 kB is free; most of it for activations"
-    assert (found.domain, found.problem) == (MEMORY, said)
+    assert (found.domain, found.problem, found.stops) == (MEMORY, said, False)
     assert found.advice[0].startswith("rlvr.microbatch_tokens=…")

@@ -88,6 +88,27 @@ def test_two_suites_make_one_table_and_a_limit_is_said(capsys: pytest.CaptureFix
     out = capsys.readouterr().out
     assert re.search(r"gsm8k \(part\) +pass@1 +100\.0 \[[\d.]+, 100\.0\] +2 of 1319", out)
     assert re.search(r"own +pass@1 +50\.0 \[[\d.]+, [\d.]+\] +2 of 2", out)
+    with endpoint(sums) as seen:
+        words = [seen.url, "--model", "stub", "--suite", str(own), "--limit", "1"]
+        assert main(["evaluate", *words]) == 0
+        out = capsys.readouterr().out
+        assert evaluated(capsys, *words)["suites"][0]["is_whole"] is False
+    assert re.search(r"own \(part\) +pass@1 +100\.0 \[[\d.]+, 100\.0\] +1 of the first 1", out)
+    assert "Only the first 1 tasks of the file: this is no score of all of it." in out
+
+
+def test_fields_that_are_sent_beside_stand_in_the_results(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, gsm8k: Path
+) -> None:
+    out = tmp_path / "out"
+    fields = ["top_p=0.9", "seed=null", "max_tokens=null", "max_completion_tokens=1024"]
+    with endpoint(sums) as seen:
+        words = [seen.url, "--model", "stub", "--suite", "gsm8k", "--suite-path", f"gsm8k={gsm8k}", "--output", out]
+        found = evaluated(capsys, *words, *(word for field in fields for word in ("--field", field)))
+    assert found["fields"] == {"top_p": 0.9, "seed": None, "max_tokens": None, "max_completion_tokens": 1024}
+    assert (seen.requests[0]["max_completion_tokens"], "max_tokens" in seen.requests[0]) == (1024, False)
+    said = "Each request is sent with top_p=0.9, no seed, no max_tokens, max_completion_tokens=1024."
+    assert said in (out / "results.md").read_text()
 
 
 RECIPE = """
@@ -121,6 +142,24 @@ def test_tasks_that_were_trained_on_are_found_and_the_score_without_them_is_give
     assert contamination["first"] == ["gsm8k/gsm8k_test.jsonl:5", "gsm8k/gsm8k_test.jsonl:6"]
     assert (contamination["clean"]["value"]["mean"], contamination["clean"]["num_tasks"]) == (1.0, 4)
     assert found["suites"][0]["figures"][0]["mean"] == pytest.approx(4 / 6)
+
+
+def test_short_problems_that_were_trained_on_are_found_and_a_shared_template_is_no_copy(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    template = "Read the question with care, think about it as long as you need, and then write one number:"
+    own = " ".join(f"word{n}" for n in range(14))
+    suite, data, recipe = (tmp_path / name for name in ("own.jsonl", "train.jsonl", "recipe.toml"))
+    prompts = ["What is 1 + 1?", "What is 5 + 2?", f"{template} {own} 3?"]
+    suite.write_text("".join(json.dumps({"prompt": prompt, "answer": "2"}) + "\n" for prompt in prompts))
+    trained = ["what is 1 + 1?", f"{template} how much is 3 and 3?"]
+    data.write_text("".join(json.dumps({"prompt": prompt, "completion": "2"}) + "\n" for prompt in trained))
+    recipe.write_text(RECIPE.format(model=ROOT / "models" / "laptop-base", data=data))
+    with endpoint(sums) as seen:
+        found = evaluated(capsys, seen.url, "--model", "stub", "--suite", suite, "--contamination-of", recipe)
+    contamination = found["suites"][0]["contamination"]
+    # the first is equal, the second too short to tell, the third shares its template alone
+    assert (contamination["told"], contamination["overlapping"]) == (2, 1)
 
 
 def test_two_suites_whose_tasks_have_the_same_ids_are_told_apart(
@@ -189,6 +228,9 @@ def test_a_checkpoint_is_scored_with_its_own_chat_template(capsys: pytest.Captur
     assert "no task is left to use" in refused(capsys, *words)  # 1024 tokens do not fit its context of 512
 
 
+ASKED = ["http://localhost:1/v1", "--model", "m", "--suite", "FILE", "--field"]
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -208,6 +250,14 @@ def test_a_checkpoint_is_scored_with_its_own_chat_template(capsys: pytest.Captur
         (["MODEL", "--suite", "FILE", "--data", "gsm8k:test"], "--suite and --data"),
         (["MODEL", "--data", "FILE", "--output", "x"], "--output is for suites"),
         (["MODEL", "--suite", "FILE", "--contamination-of", "none.toml"], "none.toml"),
+        (["MODEL", "--suite", "FILE", "--samples", "513"], "samples is 513; at most 512 answers"),
+        (["MODEL", "--suite", "PASSING"], "gsm8k.jsonl is a file of your own, and its results would be called gsm8k"),
+        ([*ASKED, "temperature=1"], "--field temperature would be sent in the place of what the results state"),
+        ([*ASKED, "model=other"], "--field model would be sent"),
+        ([*ASKED, "seed=3"], "--field seed would be sent"),
+        ([*ASKED, "max_tokens=9"], "--field max_tokens would be sent"),
+        ([*ASKED, "max_completion_tokens=9"], "=9 is another limit than max_completion_tokens=1024"),
+        ([*ASKED, "max_tokens=null"], "without max_tokens no limit of 1024 tokens would be sent"),
     ],
 )
 def test_what_cannot_be_measured_is_refused_before_anything_is_asked(
@@ -215,5 +265,6 @@ def test_what_cannot_be_measured_is_refused_before_anything_is_asked(
 ) -> None:
     own = tmp_path / "own.jsonl"
     own.write_text(json.dumps({"prompt": "1 + 1?", "answer": "2"}) + "\n")
-    places = {"MODEL": str(ROOT / "models" / "laptop-base"), "FILE": str(own)}
+    shutil.copy(own, tmp_path / "gsm8k.jsonl")
+    places = {"PASSING": str(tmp_path / "gsm8k.jsonl"), "MODEL": str(ROOT / "models" / "laptop-base"), "FILE": str(own)}
     assert said in refused(capsys, *(places.get(word, word) for word in words))

@@ -4,7 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rlvr.data.overlap import LONG, SHORT, ngrams, ngrams_of, overlap_rate, overlap_rates, overlapping
+from rlvr.data.overlap import (
+    LONG,
+    SHORT,
+    is_measurable,
+    ngrams,
+    ngrams_of,
+    overlap_rate,
+    overlap_rates,
+    overlap_rates_in_stream,
+)
 
 WORDS = [f"w{number}" for number in range(40)]
 
@@ -59,27 +68,20 @@ def test_a_text_within_another_is_shared_whole_and_no_rate_leaves_its_range(inne
     assert 0.0 <= rate <= 1.0
 
 
-SENTENCE = "a train leaves the old station at nine and comes back when the moon is up again"
+def test_an_equal_problem_is_a_copy_however_short_it_is() -> None:
+    assert overlap_rates(["What is 3 + 4?"], ["what is  3 + 4?", "other"]) == [1.0]
+    assert overlap_rates(["What is 3 + 4?"], ["what is 3 + 5?"]) == [0.0]
+    assert [is_measurable(text(0, n)) for n in (7, 8)] == [False, True]
 
 
-def test_thirteen_words_in_a_row_overlap_and_twelve_do_not() -> None:
-    item = SENTENCE
-    thirteen = "Before. " + ", ".join(SENTENCE.split()[2:15]).upper() + " and after"
-    twelve = "before " + " ".join(SENTENCE.split()[2:14]) + " after"
-    assert overlapping([item], [thirteen]) == (True,)
-    assert overlapping([item], [twelve]) == (False,)
+def test_texts_in_a_stream_give_the_rates_of_texts_that_are_kept() -> None:
+    # the rates by hand of the test above, and a short item that is a part of its own
+    items = [text(2, 17), text(5, 23), text(10, 22), text(0, 7), "short one"]
+    stream = iter([(text(0, 20),), ("Short  one", "and its answer")])
+    assert overlap_rates_in_stream(items, stream) == [1.0, pytest.approx(3 / 6), pytest.approx(3 / 5), 0.0, 1.0]
 
 
-def test_a_short_item_is_told_by_eight_words_and_a_shorter_one_not_at_all() -> None:
-    assert (LONG, SHORT) == (13, 8)
-    items = [" ".join(SENTENCE.split()[:12]), " ".join(SENTENCE.split()[:8]), " ".join(SENTENCE.split()[:7]), ""]
-    assert overlapping(items, ["x " + " ".join(SENTENCE.split()[:8]) + " y"]) == (True, True, None, None)
-
-
-def test_a_long_item_is_not_told_by_eight_words() -> None:
-    assert overlapping([SENTENCE], [" ".join(SENTENCE.split()[:10])]) == (False,)
-
-
-def test_texts_may_come_one_by_one() -> None:
-    items = [f"{n} " + " ".join(SENTENCE.split()[:12]) for n in range(3)]
-    assert overlapping(items, (text for text in [items[2], items[0]])) == (True, False, True)
+def test_a_template_that_all_problems_share_makes_no_copies() -> None:
+    # 14 words of a template and 16 of its own have 18 runs of 13, of which the 2 within the template are shared
+    items = [" ".join([text(0, 14), *(f"own{n}" for n in range(16))])]
+    assert overlap_rates_in_stream(items, [(text(0, 14) + " something else",)]) == [pytest.approx(2 / 18)]

@@ -95,6 +95,53 @@ def test_a_wrong_key_or_address_ends_the_run_at_once(status: int) -> None:
         assert len(seen.requests) == 1
 
 
+def refusing(*numbers: int, status: int = 400) -> Any:
+    """An endpoint that refuses the questions of those numbers and answers all others."""
+    refused = {f"question {n}" for n in numbers}
+    return lambda body: Reply(status=status) if body["messages"][-1]["content"] in refused else echo(body)
+
+
+def test_one_question_that_nobody_can_answer_does_not_end_the_run() -> None:
+    # 20 failures in a row, all of one question
+    found, _ = answers(refusing(0, status=500), 2, samples=20, retries=0, concurrency=1)
+    assert [a.finish for a in found] == ["abort"] * 20 + ["stop"] * 20
+
+
+@pytest.mark.parametrize("status", [400, 413, 422])
+def test_what_is_refused_after_an_answer_came_is_the_questions_own_failure(status: int) -> None:
+    found, _ = answers(refusing(*range(1, 20), status=status), 21, concurrency=1)
+    assert [a.finish for a in found] == ["stop", *["abort"] * 19, "stop"]
+
+
+def test_a_run_that_goes_on_with_nothing_but_refused_questions_comes_to_its_end() -> None:
+    with endpoint(refusing(*range(12))) as seen:
+        asked = Endpoint(EndpointSettings(seen.url, "stub", concurrency=1))
+        asked.vouch()
+        assert [a.finish for a in asked.answers(questions(12), Asking(1, 0.0, 8, 0))] == ["abort"] * 12
+
+
+@pytest.mark.parametrize("status", [403, 404])
+def test_a_filter_may_refuse_a_question_in_the_words_of_a_wrong_address(status: int) -> None:
+    found, _ = answers(refusing(1, status=status), 3, concurrency=1)
+    assert [a.finish for a in found] == ["stop", "abort", "stop"]
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_busy_server_is_asked_again_until_the_deadline(status: int) -> None:
+    busy = Reply(status=status, headers={"Retry-After": "0.01"})
+    found, seen = answers([*[busy] * 9, Reply("here")], retries=2)
+    assert (found[0].text, len(seen.requests)) == ("here", 10)
+    found, _ = answers([busy], deadline_seconds=0.3)
+    assert found[0].finish == "abort"
+
+
+def test_a_key_that_no_header_takes_is_refused_without_being_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SUITE_KEY", "sk–secret")
+    with pytest.raises(UsageError, match="SUITE_KEY holds a character") as caught:
+        Endpoint(EndpointSettings("http://localhost/v1", "stub", "SUITE_KEY"))
+    assert "secret" not in f"{caught.value} {caught.value.hint}"
+
+
 def test_a_server_that_hangs_is_left_at_the_deadline() -> None:
     start = time.monotonic()
     found, _ = answers([Reply("late", delay_seconds=3.0)], deadline_seconds=0.3)

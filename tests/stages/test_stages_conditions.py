@@ -1,18 +1,21 @@
 """Before RLVR starts, its tasks are looked at once: is there something to learn from? The training stays the same."""
 
+import io
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
+from pydantic import ValidationError
+from rich.console import Console
 from tiny import completion, emit, make_parts, make_run, task, write_base
 
-from rlvr.config.data import EvaluateConfig
 from rlvr.config.rlvr import ConditionsConfig, RlvrConfig
 from rlvr.errors import RunError, TrainingError
 from rlvr.models.checkpoint import latest_checkpoint
 from rlvr.runs.compare import differences
-from rlvr.runs.report import Contamination, Lengths
+from rlvr.runs.report import Contamination, Lengths, read_condition
 from rlvr.runs.rollouts import read_rollouts
+from rlvr.runs.summary import condition_table
 from rlvr.stages.conditions import (
     conditions_of,
     contamination_of,
@@ -22,7 +25,6 @@ from rlvr.stages.conditions import (
     shows_working,
 )
 from rlvr.stages.rlvr import rlvr
-from rlvr.statistics.intervals import Interval
 from rlvr.types import Group, Verdict, read_only
 from rlvr.verifiers.scorer import Scorer
 
@@ -127,7 +129,29 @@ def test_tasks_of_one_kind_only_lend_working_nothing():
 
 def test_where_no_task_has_enough_scored_samples_nothing_is_known():
     (found,) = of([group(0, [1.0, None, None, None])], 2)
-    assert (found.pass_at_k, found.mixed_rate) == (Interval(0.0, 0.0, 1.0), Interval(0.0, 0.0, 1.0))
+    assert (found.pass_at_k, found.mixed_rate) == (None, None)
+    # what was not measured is no condition that fails
+    assert found.problems == ()
+
+
+def test_a_domain_that_nobody_could_score_is_named_and_fails():
+    lost, fine = group(0, [None, None], texts=[SHOWN, PLAIN]), group(1, [1.0, 0.0], "other")
+    other, found = of([lost, fine], 2)
+    assert (other.domain, other.problems) == ("other", ())
+    assert (found.domain, found.num_tasks, found.histogram) == ("tiny", 1, (0, 0, 0, 0, 0, 0))
+    assert (found.pass_at_1, found.pass_at_k, found.mixed_rate, found.working_rate) == (None, None, None, 0.5)
+    assert found.problems == ("no sample of its 1 tasks has an outcome, so nothing can be told",)
+    with pytest.raises(TrainingError, match="tiny fails a condition for RL: no sample"):
+        require([other, found])
+    assert read_condition(json.loads(json.dumps(asdict(found)))) == found
+    drawn = Console(width=120, record=True, file=io.StringIO())
+    drawn.print(condition_table([found]))
+    assert drawn.export_text().count("–") >= 3
+
+
+def test_what_is_required_must_be_measured():
+    with pytest.raises(ValidationError, match="conditions are required, but tasks = 0 measures none"):
+        ConditionsConfig.model_validate({"tasks": 0, "required": True})
 
 
 def test_right_is_what_reaches_the_threshold_of_its_task():
@@ -376,17 +400,9 @@ def test_more_near_copies_than_the_recipe_bears_are_a_problem(limit, fails):
     assert found.contamination == known["tiny"]
 
 
-def test_a_stage_looks_for_near_copies_of_its_evaluation(base, tmp_path):
-    evaluation = EvaluateConfig.model_validate({"data": ["x", {"source": "y", "seen": True}]})
-    asked = []
-
-    def held_out(kind, data):
-        asked.append([entry.source for entry in data])
-        return [task(99)]
-
+def test_a_stage_looks_for_near_copies_of_all_that_is_held_out(base, tmp_path):
     run = make_run(tmp_path / "run")
-    rlvr(parts(base, evaluation=evaluation, load_held_out=held_out), config(), run)
-    assert asked == [["x"]]  # what is seen on purpose is not held out
+    rlvr(parts(base, held_out=lambda: [task(99)]), config(), run)
     # prompts of one word have no n-gram to share
     assert {c.domain: c.contamination for c in read_conditions(run)} == {
         "tiny": Contamination(12, 0.0, 0.0),

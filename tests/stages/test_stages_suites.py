@@ -259,6 +259,21 @@ def test_pairs_that_could_not_be_judged_give_no_score() -> None:
         compared([Reply(status=400)], pair_suite("rival", "other"), "mine", "mine too")
 
 
+def test_a_judge_that_is_fooled_is_refused_again_where_its_verdicts_are_on_disk(tmp_path: Path) -> None:
+    loaded = pair_suite(*(f"rival {n:02}" for n in range(12)))
+    answers = {t.id: [Answer(0, 0, f"answer {t.id}", "stop", 3)] for t in loaded.tasks}
+    for time in range(2):
+        with endpoint(longer) as seen:
+            judge = Judge(settings(seen.url, cache_path=str(tmp_path / "judge.db"), canary_rate=1.0))
+            # a cache is of one address; the scripted endpoint has another one each time
+            judge._identity = "one judge"
+            scorer = Scorer({**VERIFIERS, JUDGE: judge.verify}, judges=[judge])
+            with pytest.raises(VerifierError, match=r"gave good marks to \d+ of 12 canaries"):
+                judge_answers(loaded, loaded.tasks, answers, scorer=scorer, judge=judge, announce=silent)
+            # 12 pairs in both orders, each with a canary in both orders; all of it is on disk after that
+            assert len(seen.requests) == (48 if time == 0 else 0)
+
+
 class Scripted:
     """An answerer that boxes a number, notes what it was asked, and can stop after so many answers."""
 

@@ -1,5 +1,7 @@
 """A stage tried without being run: what its samples say, and how long a step would take."""
 
+import itertools
+
 import pytest
 from tiny import emit, make_parts, make_run, task, write_base
 
@@ -99,6 +101,15 @@ def test_where_no_group_has_a_signal_learning_takes_no_time_that_could_be_told(b
     assert found.conditions[1].histogram == (5, 0, 0, 0, 0, 0)
     found, _ = tried(base, config(algorithm="dapo"), verify=lambda t, c: Verdict(0.0, "ok"))
     assert (found.pace.learned_completions, found.pace.learning_seconds) == (0, 0.0)
+
+
+def test_a_share_of_groups_with_a_signal_that_could_not_be_told_is_none(base):
+    # every second sample of a task has no outcome: 8 of 16, and a group needs 12
+    count = itertools.count()
+    half = lambda t, c: Verdict(1.0, "ok") if next(count) % 2 else Verdict(None, "timeout")  # noqa: E731
+    found, _ = tried(base, config(group_size=12, max_unscored_rate=1.0), verify=half)
+    assert found.signal_rate is None
+    assert [one.mixed_rate for one in found.conditions] == [None, None]
 
 
 def test_where_nothing_could_be_scored_nothing_is_said(base):

@@ -19,11 +19,15 @@ HALF = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What is wrong in a domain, and what could be changed, the likeliest help first."""
+    """What is wrong in a domain, and what could be changed, the likeliest help first.
+
+    `stops` says whether the stage stops for it where the recipe requires its conditions.
+    """
 
     domain: str
     problem: str
     advice: tuple[str, ...]
+    stops: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +61,7 @@ def memory_finding(memory: Mapping[str, int], free_bytes: int, key: str) -> list
     change = "a smaller model, or a machine with more"
     if largest in ("activations", "logits"):
         change = f"{key}.microbatch_tokens=… (less in one forward pass), or model.gradient_checkpointing=true"
-    return [Finding(MEMORY, text, (change,))]
+    return [Finding(MEMORY, text, (change,), stops=False)]
 
 
 def _advice(problem: Problem, found: Condition, place: Place) -> list[str]:
@@ -68,6 +72,8 @@ def _advice(problem: Problem, found: Condition, place: Place) -> list[str]:
             'SFT first, on working that ends in right answers: a [[stage]] of kind = "sft" before this one',
             'or a [[stage]] of kind = "dpo" with pairs = "policy", which prefers right working to wrong',
         ]
+    if problem.kind == "unscored":
+        return ["verifiers that can run here: rlvr doctor checks them"]
     if problem.kind == "truncated":
         return _longer(place)
     if problem.kind == "contaminated":
@@ -92,7 +98,8 @@ def _longer(place: Place) -> list[str]:
 def _more_samples(found: Condition, place: Place) -> list[str]:
     """Proposes larger groups where enough tasks were solved now and then by all samples that were drawn."""
     mixed = sum(found.histogram[1:5]) / max(1, sum(found.histogram))
-    if found.num_samples <= found.group_size or mixed < MIN_MIXED_RATE or found.mixed_rate.mean >= MIN_MIXED_RATE:
+    signal = found.mixed_rate
+    if found.num_samples <= found.group_size or mixed < MIN_MIXED_RATE or not signal or signal.mean >= MIN_MIXED_RATE:
         return []
     return [
         f"more samples of each task: {place.key}.group_size={found.num_samples} would mix {mixed:.0%} of the groups"
@@ -100,7 +107,7 @@ def _more_samples(found: Condition, place: Place) -> list[str]:
 
 
 def _other_tasks(found: Condition, place: Place) -> list[str]:
-    easier = found.pass_at_1.mean < HALF
+    easier = found.pass_at_1 is not None and found.pass_at_1.mean < HALF
     option = "max_rung" if easier else "min_rung"
     known = [number for number, entry in place.data.items() if _takes(entry.source, option)]
     keys = " ".join(f"{place.key}.data.{n}.options.{option}={_halfway(place.data[n], option)}" for n in known)

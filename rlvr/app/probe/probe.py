@@ -68,8 +68,8 @@ class StageProbe:
 
     @property
     def refused(self) -> bool:
-        """Whether something fails that the recipe requires."""
-        return self.required and bool(self.findings)
+        """Whether something fails that the recipe requires; memory is no condition of the stage."""
+        return self.required and any(finding.stops for finding in self.findings)
 
 
 def probe(resolved: Resolved, *, stage: str = "", tasks: int | None = None) -> tuple[list[StageProbe], list[Copy]]:

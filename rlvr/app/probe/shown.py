@@ -93,10 +93,13 @@ def probe_table(one: StageProbe) -> Table:
 def meaning(one: StageProbe) -> list[str]:
     """Says what signal and ceiling mean here, and which tasks are held out."""
     samples = one.trial.conditions[0].num_samples
-    signal = one.trial.signal_rate * one.prompts_per_step
+    told = "how many of a step do is not known, as too few samples have an outcome"
+    if one.trial.signal_rate is not None:
+        told = (
+            f"about {one.trial.signal_rate * one.prompts_per_step:.0f} of the {one.prompts_per_step} of a step do now"
+        )
     lines = [
-        f"signal: only groups with right and wrong samples teach; about {signal:.0f} of the {one.prompts_per_step} of "
-        "a step do now.",
+        f"signal: only groups with right and wrong samples teach; {told}.",
         f"ceiling: RL mostly makes one sample as good as {samples} together are now; what none of {samples} solves, "
         "it seldom learns.",
     ]
@@ -149,10 +152,13 @@ def verdict(one: StageProbe) -> list[str]:
     lines += ["What would help:", *(f"  {change}  ({', '.join(names)})" for change, names in helped.items()), ""]
     if one.refused:
         return [*lines, f"The recipe requires these conditions ({one.key}.conditions.required): the stage would stop."]
-    stop = f"; {one.key}.conditions.required=true would stop it" if one.can_require else ""
+    stops = one.can_require and not one.required and any(finding.stops for finding in one.findings)
+    stop = f"; {one.key}.conditions.required=true would stop it" if stops else ""
     return [*lines, f"These are warnings: it would be trained all the same{stop}."]
 
 
-def _interval(rate: Interval) -> str:
+def _interval(rate: Interval | None) -> str:
+    if rate is None:
+        return "–"
     # An escaped bracket: rich reads a plain one as markup.
     return f"{100 * rate.mean:.0f} \\[{100 * rate.low:.0f}, {100 * rate.high:.0f}]"

@@ -16,7 +16,8 @@ from rlvr.app.suites.output import print_results, write_results
 from rlvr.app.verifying import Programs, read_options
 from rlvr.config.keys import nearest
 from rlvr.config.reading import Resolved, read_recipe
-from rlvr.data.overlap import overlapping
+from rlvr.data.overlap import COPY_RATE, is_measurable, overlap_rates_in_stream
+from rlvr.data.split import without_answer_line
 from rlvr.data.suites import LoadedSuite, load_suite, problems_of, suite_named
 from rlvr.engines.base import Asking
 from rlvr.errors import DataError, UsageError
@@ -33,6 +34,8 @@ log = logging.getLogger(__name__)
 
 SAMPLED_TEMPERATURE = 0.6
 """Where several answers are drawn and no temperature is given."""
+MAX_SAMPLES = 512
+"""More answers to a task than that give a majority whose chances are no longer told exactly."""
 MAX_ANSWER_CHARACTERS = 50_000
 """What a judge of suites is given to read, unless its settings say otherwise: a text that is longer loses unread."""
 WORDS = {"samples": int, "temperature": float, "max_completion_tokens": int, "seed": int}
@@ -65,6 +68,8 @@ def evaluate_suites(options: argparse.Namespace) -> list[Examined]:
             options.output.mkdir(parents=True, exist_ok=True)
     judging = read_options(options.judge, "--judge") or (examinee.recipe.recipe.judge if examinee.recipe else {})
     planned = [_planned(loaded, words, judging, options.output) for loaded in suites]
+    for one in planned:
+        examinee.check_fields(one.asking)
     found: list[Examined] = []
     try:
         with Progress() as progress:
@@ -74,10 +79,10 @@ def evaluate_suites(options: argparse.Namespace) -> list[Examined]:
                 known = training.get(one.loaded.suite.name)
                 found.append(with_contamination(examined, known) if known else examined)
                 if options.output is not None:
-                    write_results(found, examinee.name, options.output)
+                    write_results(found, examinee, options.output)
     finally:  # what one suite breaks does not take the others' results with it
         if found:
-            print_results(found, examinee.name, as_json=options.json)
+            print_results(found, examinee, as_json=options.json)
     return found
 
 
@@ -101,6 +106,11 @@ def _words(options: argparse.Namespace) -> dict[str, Any]:
     for name in ("samples", "max_completion_tokens"):
         if words.get(name, 1) < 1:
             raise UsageError(f"{name} is {words[name]}; at least 1 was expected", hint=f"{name}=1")
+    if words.get("samples", 1) > MAX_SAMPLES:
+        raise UsageError(
+            f"samples is {words['samples']}; at most {MAX_SAMPLES} answers a task can be scored",
+            hint=f"--samples {MAX_SAMPLES}",
+        )
     return words
 
 
@@ -159,6 +169,8 @@ def _examined(one: Examination, examinee: Examinee, output: Path | None, progres
     name = one.loaded.suite.name
     path = None if output is None else output / f"{name}-answers.jsonl"
     file = AnswerFile(path, {**examinee.identity, "suite": name, **asdict(one.asking)})
+    if file.has_answers:
+        examinee.vouch()
     bars: dict[str, Any] = {}
 
     def announce(what: str, done: int, total: int) -> None:
@@ -185,7 +197,7 @@ def _examined(one: Examination, examinee: Examinee, output: Path | None, progres
 def _training(
     suites: Sequence[LoadedSuite], named: Resolved | None, own: Resolved | None, progress: Progress
 ) -> dict[str, Training]:
-    """Gives by suite what of it overlaps the named recipe's training data, else that of the checkpoint's own run.
+    """Gives by suite what of it stands in the named recipe's training data, else that of the checkpoint's own run.
 
     A checkpoint may be measured where the data of its run are not: then nothing is given, and a warning says why.
     """
@@ -207,7 +219,12 @@ def _overlaps(suites: Sequence[LoadedSuite], resolved: Resolved, progress: Progr
     name, count = resolved.recipe.name, itertools.count()
     progress.note(f"reading what {name} trains on, to look for the suites' tasks in it")
     texts = (text for text, _ in zip(training_texts(resolved), count, strict=False))
-    flags = iter(overlapping([text for one in suites for text in problems_of(one)], texts))
+    problems = [without_answer_line(text) for one in suites for text in problems_of(one)]
+    rates = overlap_rates_in_stream(problems, texts)
+    copied = (rate >= COPY_RATE for rate in rates)
+    flags = iter(
+        [copy or (False if is_measurable(text) else None) for text, copy in zip(problems, copied, strict=True)]
+    )
     found = {one.suite.name: {task.id: next(flags) for task in one.tasks} for one in suites}
     num_texts = next(count)
     return {suite: Training(name, num_texts, overlaps) for suite, overlaps in found.items()}

@@ -13,12 +13,13 @@ from rlvr.config.data import EvaluateConfig
 from rlvr.config.reading import Resolved
 from rlvr.config.schema import Recipe
 from rlvr.data.sources import Kind
+from rlvr.data.split import without_answer_line
 from rlvr.types import Demonstration, Document, Preference, Task
 from rlvr.verifiers.scorer import Scorer
 
 
-def training_texts(resolved: Resolved) -> Iterator[str]:
-    """Yields the text of every item that the recipe's stages train on, without those that it holds out itself.
+def training_texts(resolved: Resolved) -> Iterator[tuple[str, ...]]:
+    """Yields the texts of every item that the recipe's stages train on, without those that it holds out itself.
 
     What the model had read before the first stage is not among them.
     """
@@ -26,7 +27,7 @@ def training_texts(resolved: Resolved) -> Iterator[str]:
     recipe = resolved.in_force
     house = House(recipe, torch.device("cpu"), Scorer())
     for kind, entry in _trained_on(recipe):
-        yield from (text_of(item) for item in load_for_training(house, kind, [entry]))
+        yield from (texts_of(item) for item in load_for_training(house, kind, [entry]))
 
 
 def _trained_on(recipe: Recipe) -> Iterator[tuple[Kind, Any]]:
@@ -41,13 +42,14 @@ def _trained_on(recipe: Recipe) -> Iterator[tuple[Kind, Any]]:
                 yield kind, entry
 
 
-def text_of(item: Task | Demonstration | Preference | Document) -> str:
-    """Gives everything that a model reads or writes of an item; of a task also its reference where that is a text."""
+def texts_of(item: Task | Demonstration | Preference | Document) -> tuple[str, ...]:
+    """Gives everything that a model reads or writes of an item, a turn each; of a task also its reference where that is
+    a text. A last line that asks for a `\\boxed{}` answer is not among it."""
     if isinstance(item, Document):
-        return f"{item.prompt}\n{item.text}"
-    parts = [message["content"] for message in item.messages]
+        return item.prompt, item.text
+    parts = [without_answer_line(message["content"]) for message in item.messages]
     if isinstance(item, Preference):
         parts += [item.chosen, item.rejected]
     if isinstance(item, Task) and isinstance(item.reference, str):
         parts.append(item.reference)
-    return "\n".join(parts)
+    return tuple(parts)

@@ -10,6 +10,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from rlvr.app.suites.examinee import Examinee
+from rlvr.data.overlap import COPY_RATE
 from rlvr.runs.atomic import encode, replace_file, strict_json
 from rlvr.stages.suites.measure import Examined, SuiteResult
 from rlvr.stages.suites.scores import Figure
@@ -47,14 +49,18 @@ def plain_result(result: SuiteResult) -> dict[str, Any]:
     }
 
 
-def write_results(found: Sequence[Examined], name: str, folder: Path) -> None:
+def write_results(found: Sequence[Examined], examinee: Examinee, folder: Path) -> None:
     """Writes results.json and results.md, and for each suite the verdicts on all answers as JSON lines."""
     results = [one.result for one in found]
-    content = {"model": name, "suites": [plain_result(result) for result in results]}
-    replace_file(folder / RESULTS_JSON, encode(strict_json(content, indent=1)) + b"\n")
-    replace_file(folder / RESULTS_MARKDOWN, encode(markdown(results, name)))
+    replace_file(folder / RESULTS_JSON, encode(strict_json(_content(results, examinee), indent=1)) + b"\n")
+    replace_file(folder / RESULTS_MARKDOWN, encode(markdown(results, examinee)))
     rows = [strict_json(row) for row in _verdict_rows(found[-1])]
     replace_file(folder / f"{results[-1].loaded.suite.name}-verdicts.jsonl", encode("".join(f"{r}\n" for r in rows)))
+
+
+def _content(results: Sequence[SuiteResult], examinee: Examinee) -> dict[str, Any]:
+    suites = [plain_result(result) for result in results]
+    return {"model": examinee.name, "fields": dict(examinee.fields), "suites": suites}
 
 
 def _verdict_rows(examined: Examined) -> list[dict[str, Any]]:
@@ -68,14 +74,15 @@ def _verdict_rows(examined: Examined) -> list[dict[str, Any]]:
     return rows
 
 
-def print_results(found: Sequence[Examined], name: str, *, as_json: bool) -> None:
+def print_results(found: Sequence[Examined], examinee: Examinee, *, as_json: bool) -> None:
     """Prints the results to stdout: a table and sentences, or one JSON object."""
     results = [one.result for one in found]
     if as_json:
-        print(strict_json({"model": name, "suites": [plain_result(result) for result in results]}, indent=1))
+        print(strict_json(_content(results, examinee), indent=1))
         return
     console = Console(width=None if sys.stdout.isatty() else 120)
-    console.print(f"model: {name}", highlight=False, markup=False)
+    for line in (f"model: {examinee.name}", *_fields_line(examinee)):
+        console.print(line, highlight=False, markup=False)
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, caption="percent [95% interval over tasks]")
     for heading, justify in (("suite", "left"), ("figure", "left"), ("percent", "right"), ("tasks", "right")):
         table.add_column(heading, justify=justify)  # type: ignore[arg-type]
@@ -91,9 +98,20 @@ def print_results(found: Sequence[Examined], name: str, *, as_json: bool) -> Non
             console.print(f"{result.loaded.suite.name}: {line}", highlight=False, markup=False)
 
 
-def markdown(results: Sequence[SuiteResult], name: str) -> str:
+def _fields_line(examinee: Examinee) -> list[str]:
+    """Says what is sent with each request beside what the results state; nothing where nothing is."""
+    if not examinee.fields:
+        return []
+    said = (
+        f"no {name}" if value is None else f"{name}={strict_json(value)}" for name, value in examinee.fields.items()
+    )
+    return [f"Each request is sent with {', '.join(said)}."]
+
+
+def markdown(results: Sequence[SuiteResult], examinee: Examinee) -> str:
     """Gives the results as a Markdown page."""
-    lines = [f"# Evaluation of {name}", "", "Percent, with 95% intervals over tasks.", ""]
+    lines = [f"# Evaluation of {examinee.name}", ""]
+    lines += [" ".join(["Percent, with 95% intervals over tasks.", *_fields_line(examinee)]), ""]
     lines += ["| suite | figure | percent | tasks |", "|---|---|---|---|"]
     for result in results:
         for figure in result.figures:
@@ -117,6 +135,8 @@ def sentences(result: SuiteResult) -> list[str]:
         lines.append(
             f"Only {result.num_tasks} of the {suite.num_tasks} published tasks: this is no score of the suite."
         )
+    elif result.loaded.is_limited:
+        lines.append(f"Only the first {result.num_tasks} tasks of the file: this is no score of all of it.")
     lines += [f"Left out: {line}." for line in result.left_out]
     if not result.figures:
         lines.append("No answer has an outcome, so there is no figure.")
@@ -137,8 +157,9 @@ def contamination_line(result: SuiteResult) -> str:
     if found is None:
         return "Contamination was not looked for; --contamination-of RECIPE names what the model was trained on."
     line = (
-        f"Contamination: {found.overlapping} of {found.told} tasks share 13 words in a row (8 where a task is shorter) "
-        f"with the {found.num_texts:,} training texts of {found.recipe}; what the model had read before is not known."
+        f"Contamination: {found.overlapping} of {found.told} tasks stand in the {found.num_texts:,} training texts "
+        f"of {found.recipe}, equal or with {COPY_RATE:.0%} of their runs of 13 words (8 where a task is shorter); what "
+        "the model had read before is not known."
     )
     if short := result.num_tasks - found.told:
         line += f" {short} tasks are too short to tell."
@@ -159,6 +180,8 @@ def _figure_name(figure: Figure) -> str:
 
 
 def _tasks(result: SuiteResult, figure: Figure) -> str:
+    if result.loaded.is_limited and not result.loaded.suite.num_tasks:
+        return f"{figure.num_tasks} of the first {result.num_tasks}"
     return f"{figure.num_tasks} of {max(result.loaded.suite.num_tasks, result.num_tasks)}"
 
 

@@ -27,8 +27,8 @@ UNANSWERED = Verdict(None, "host_error")
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """Training data held against suites: whose, how many texts, and for each task by its id whether it shares an n-gram
-    with one of these; None: it is too short to tell."""
+    """Training data held against suites: whose, how many texts, and for each task by its id whether it is a copy of
+    what stands there; None: it is too short to tell."""
 
     recipe: str
     num_texts: int
@@ -37,10 +37,10 @@ class Training:
 
 @dataclass(frozen=True, slots=True)
 class Contamination:
-    """Which of a suite's tasks share an n-gram with the training data of `recipe`, of `num_texts` texts.
+    """Which of a suite's tasks are copies of what stands in the training data of `recipe`, of `num_texts` texts.
 
-    `told` tasks are long enough to tell, `overlapping` of them do, `first` names some. `clean` is the suite's first
-    figure over all other tasks; None where none is left.
+    `told` tasks are long enough to tell or equal, `overlapping` of them are copies, `first` names some. `clean` is the
+    suite's first figure over all other tasks; None where none is left.
     """
 
     recipe: str
@@ -78,8 +78,13 @@ class SuiteResult:
     def is_whole(self) -> bool:
         """Whether every task of the published suite, or of the file, is in the first figure."""
         suite = self.loaded.suite
-        told = self.figures[0].num_tasks == self.num_tasks
-        return told and not self.left_out and self.num_tasks == (suite.num_tasks or self.num_tasks)
+        told = bool(self.figures) and self.figures[0].num_tasks == self.num_tasks
+        return (
+            told
+            and not self.left_out
+            and not self.loaded.is_limited
+            and self.num_tasks == (suite.num_tasks or self.num_tasks)
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,11 @@ class AnswerFile:
             append_line(path, header, fsync=False)
         self._known = {(line["task"], line["prompt"]): line["answers"] for line in lines[1:]}
 
+    @property
+    def has_answers(self) -> bool:
+        """Whether some answer is on disk."""
+        return bool(self._known)
+
     def known(self, task: Task, *, question_id: int) -> tuple[Answer, ...]:
         """Gives the answers to a task that are on disk, none where it was not asked or was asked in other words."""
         found = self._known.get((task.id, _prompt(task)), [])

@@ -41,6 +41,7 @@ class Judge:
         self._client = Client(settings, self.counts)
         self._cache = Cache(settings.cache_path) if settings.cache_path else None
         self._pending: dict[tuple[asyncio.AbstractEventLoop, str], asyncio.Task[float | None]] = {}
+        self._watched: set[str] = set()
         self._cache_failed = False
 
     async def __aenter__(self) -> "Judge":
@@ -132,23 +133,36 @@ class Judge:
         return await asyncio.shield(task)
 
     async def _fetch(self, key: str, inquiry: Inquiry, probe: Probe | None, alarm: float) -> float | None:
+        name = canary(self.settings.canary_rate, self.settings.seed, key) if probe else None
+        if probe is None or name is None:
+            return await self._asked(key, inquiry)
+        value, _ = await asyncio.gather(self._asked(key, inquiry), self._watch(key, name, probe, alarm))
+        return value
+
+    async def _asked(self, key: str, inquiry: Inquiry) -> float | None:
         cached = await self._cached(key)
         if cached is not None:
             self.counts.add(cache_hits=1)
             return cached
-        name = canary(self.settings.canary_rate, self.settings.seed, key) if probe else None
-        if probe is None or name is None:
-            value = await self._client.ask(inquiry)
-        else:
-            value, _ = await asyncio.gather(self._client.ask(inquiry), self._watch(name, probe, alarm))
+        value = await self._client.ask(inquiry)
         if value is not None:
             await self._keep(key, value)
         return value
 
-    async def _watch(self, name: str, probe: Probe, alarm: float) -> None:
-        value = await probe(CANARIES[name])
-        if value is None:
+    async def _watch(self, key: str, name: str, probe: Probe, alarm: float) -> None:
+        """Counts the question's canary, once. Its value is cached beside the verdict: a judge that was refused is
+        refused again where its verdicts are read from disk."""
+        if key in self._watched:
             return
+        self._watched.add(key)
+        place = f"{key}/canary/{name}"
+        value = await self._cached(place)
+        if value is None:
+            value = await probe(CANARIES[name])
+            if value is None:
+                self._watched.discard(key)
+                return
+            await self._keep(place, value)
         self.counts.add(canaries_seen=1)
         if value >= alarm:
             self.counts.add(canaries_alarmed=1)

@@ -21,10 +21,10 @@ class JudgeSettings:
     "max_completion_tokens": 2000}; None leaves a field out); they are part of the judge's identity: no secrets there.
     `structured` asks for a reply by JSON schema; not every server knows that. `timeout_seconds` is for one request,
     `deadline_seconds` for a verdict with its retries, the wait for its turn excluded. `retries` counts transport
-    trouble, `rereadings` replies that hold no verdict. 0 requests or tokens per minute is no limit, an empty
-    `cache_path` no cache. `canary_rate` of the questions that reach the model is asked again with an answer that must
-    not score `canary_alarm_outcome` or more; above `max_canary_rate` of MIN_CANARIES or more such answers a
-    judge is refused. Prices are per million tokens, in any currency.
+    trouble other than a busy server's, `rereadings` replies that hold no verdict. 0 requests or tokens per minute is no
+    limit, an empty `cache_path` no cache. `canary_rate` of the questions that reach the model is asked again with an
+    answer that must not score `canary_alarm_outcome` or more; above `max_canary_rate` of MIN_CANARIES or more such
+    answers a judge is refused. Prices are per million tokens, in any currency.
     """
 
     model: str

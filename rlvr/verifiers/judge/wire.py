@@ -17,6 +17,8 @@ NO_KEY = "no-key-needed"
 MAX_BODY_BYTES = 4_000_000
 RETRIED_STATUS = frozenset((408, 409, 425, 429))
 """With those from 500 on, the answers of a server that may do better later."""
+BUSY_STATUS = frozenset((429, 503))
+"""A server with too much to do: it is asked again until the deadline, however often."""
 SECRET_STATUS = frozenset((401, 403))
 """Their messages may hold a part of the key."""
 
@@ -32,6 +34,11 @@ class TroubleError(Exception):
         self.again = again
         self.wait_seconds = wait_seconds
         self.status = status
+
+    @property
+    def busy(self) -> bool:
+        """Whether the server has too much to do and may be asked again: only the deadline bounds how often."""
+        return self.again and self.status in BUSY_STATUS
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,11 +159,16 @@ def check_address(url: str, what: str, hint: str) -> None:
 def key_from(variable: str, whom: str) -> str:
     """Gives the key in that environment variable, a stand-in where none is named.
 
-    Raises UsageError where it is unset.
+    Raises UsageError where it is unset, or holds what cannot be sent.
     """
     if not variable:
         return NO_KEY
     key = os.environ.get(variable, "").strip()
     if not key:
         raise UsageError(f"the environment variable {variable} holds no key for {whom}", hint=f"export {variable}=…")
+    if not (key.isascii() and key.isprintable()):
+        raise UsageError(
+            f"the key in the environment variable {variable} holds a character that no header takes",
+            hint=f"copy it once more; a text editor may have changed a sign: export {variable}=…",
+        )
     return key
