@@ -239,9 +239,12 @@ def _draws(tasks: Sequence[Task], number: int, seed: int) -> list[Draw]:
 def _metrics(conditions: Sequence[Condition]) -> dict[str, float]:
     metrics = {}
     for found in conditions:
-        for name in ("pass_at_1", "pass_at_k", "mixed_rate"):
-            if (rate := getattr(found, name)) is not None:
-                metrics[f"rollout/conditions_{name}/{found.domain}"] = rate.mean
+        measured = {
+            f"rollout/conditions_pass_at_1/{found.domain}": found.pass_at_1,
+            f"rollout/conditions_pass_at_k/{found.domain}": found.pass_at_k,
+            f"rollout/conditions_mixed_rate/{found.domain}": found.mixed_rate,
+        }
+        metrics |= {name: rate.mean for name, rate in measured.items() if rate is not None}
         metrics[f"rollout/conditions_working_rate/{found.domain}"] = found.working_rate
         if found.lengths is not None:
             metrics[f"rollout/conditions_truncated_rate/{found.domain}"] = found.lengths.truncated_rate.mean

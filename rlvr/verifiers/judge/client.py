@@ -55,7 +55,7 @@ class Client:
         await self._wire.aclose()
 
     async def _persist(self, inquiry: Inquiry) -> float | None:
-        failures = unreadable = broken = 0
+        failures = unreadable = 0
         while True:
             code = fresh_code(inquiry)
             try:
@@ -69,8 +69,7 @@ class Client:
                     return None
             except TroubleError as trouble:
                 failures += 1
-                broken += not trouble.busy
-                if not trouble.again or broken > self._settings.retries:
+                if not trouble.again or failures > self._settings.retries:
                     self._say(str(trouble))
                     return None
                 await self._back_off(trouble, failures, code)
