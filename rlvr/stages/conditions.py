@@ -237,7 +237,7 @@ def _draws(tasks: Sequence[Task], number: int, seed: int) -> list[Draw]:
 
 
 def _metrics(conditions: Sequence[Condition]) -> dict[str, float]:
-    metrics = {}
+    metrics: dict[str, float] = {}
     for found in conditions:
         measured = {
             f"rollout/conditions_pass_at_1/{found.domain}": found.pass_at_1,
