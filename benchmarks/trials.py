@@ -91,6 +91,7 @@ def run_all(
     """
     start, kept = start or parent(), ROOT / "docs" / "lab" / topic
     path = RUNS / f"{topic}.toml"
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(recipe)
     known = {"recipe": hashlib.sha256(recipe.encode()).hexdigest(), "parent": weights_hash(start)}
     missing = [trial for trial in trials if read(kept, trial, known) is None]
