@@ -11,11 +11,12 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from rlvr.app.drawing import drawing
 from rlvr.config.data import EvaluateConfig
 from rlvr.config.keys import flat
 from rlvr.config.reading import from_json
 from rlvr.config.schema import Recipe
-from rlvr.errors import RunError, UsageError
+from rlvr.errors import RunError
 from rlvr.runs.atomic import encode, strict_json, write_output
 from rlvr.runs.folder import Run, is_run
 from rlvr.stages.evaluate import RESULT, Measurement, read_measurement
@@ -314,13 +315,9 @@ def print_comparison(found: Comparison, *, as_json: bool) -> None:
 
 def write_comparison_page(found: Comparison, sides: tuple[Measured, Measured], path: Path) -> None:
     """Writes a self-contained page with pass@k of both, domain by domain."""
-    try:
+    with drawing("a page"):
         from rlvr.runs.page.figures import Chart, Series
         from rlvr.runs.page.sheet import sheet
-    except ModuleNotFoundError as error:
-        raise UsageError(
-            f"a page needs {error.name}, which is not installed", hint='pip install "rlvr[train]"'
-        ) from error
 
     charts = []
     for name in found.domains:

@@ -1,7 +1,6 @@
 """A recipe from end to end: a run's folder is made, or opened again, and taken through all stages."""
 
 import hashlib
-import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,7 +30,7 @@ from rlvr.runs.folder import CONFIG, PROVENANCE, Run
 from rlvr.runs.lock import locked
 from rlvr.runs.page.page import PAGE, write_page
 from rlvr.runs.provenance import collect
-from rlvr.runs.report import END, StageReport, write_report
+from rlvr.runs.report import END, StageReport, read_gate, write_report
 from rlvr.runs.summary import gain_lines, headline, report_table
 
 TABLE_COLUMNS = 100
@@ -62,8 +61,7 @@ def resume(path: Path, *, more_steps: int = 0) -> Path:
             folder = run.path / f"{len(known.recipe.stage)}-{last.name or last.kind}"
             if not (folder / DONE).is_file():
                 raise RunError(f"{path} has not ended: its last stage is not done", hint=f"first: rlvr resume {path}")
-            gate = folder / GATE
-            if gate.is_file() and json.loads(gate.read_text())["handed_on"] != END:
+            if (folder / GATE).is_file() and read_gate(Run(folder).read_json(GATE)).handed_on != END:
                 raise RunError(
                     f"{path} cannot be continued: the end of {folder.name} did not pass its gate",
                     hint="see in report.html what it lost, and train with other settings",

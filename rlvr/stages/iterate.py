@@ -24,7 +24,7 @@ from rlvr.models.checkpoint import load_trainer_state
 from rlvr.models.heads import create_value_model
 from rlvr.models.policy import load_policy, load_reference
 from rlvr.runs.folder import Run
-from rlvr.stages.change import mean_gain
+from rlvr.stages.change import RatesByDomain, mean_gain
 from rlvr.stages.evaluate import Way, held_out_groups, solved_rates
 from rlvr.stages.parts import Checkpoint, Parts, last_checkpoint, sample_groups, usable_tasks, whole
 from rlvr.stages.rlvr import learn, stream_of, tasks_by_source, warn_of_unknown_domains
@@ -36,9 +36,6 @@ ROUND = "round-"
 DONE = "round.json"
 CANDIDATES = "candidates.json"
 RATES = "rates.json"
-
-Rates = Mapping[str, Mapping[str, float]]
-"""Domain -> task -> share of its samples that solve it."""
 
 
 def iterate(parts: Parts, config: IterateConfig, run: Run) -> Checkpoint:
@@ -195,7 +192,7 @@ def _load_weights(parts: Parts, path: Path) -> None:
     parts.policy.load_state_dict(load_policy(path, device=parts.policy.device).model.state_dict())
 
 
-def _measured(parts: Parts, config: IterateConfig, run: Run, path: Path) -> Rates:
+def _measured(parts: Parts, config: IterateConfig, run: Run, path: Path) -> RatesByDomain:
     """Gives the rates of the weights in `path` on held-out tasks, asked as in training; measured once a round."""
     evaluation: EvaluateConfig | None = parts.evaluation
     if evaluation is None or not evaluation.data:

@@ -11,9 +11,10 @@ from rich.table import Table
 
 from rlvr.app.analyze.kept import Kept
 from rlvr.app.analyze.sides import Asked, Side, Sides, ask, open_sides, sample
+from rlvr.app.drawing import drawing
 from rlvr.app.progress import Progress
 from rlvr.config.data import EvaluateConfig
-from rlvr.errors import UsageError, VerifierError
+from rlvr.errors import VerifierError
 from rlvr.runs.atomic import encode, replace_file, strict_json
 from rlvr.runs.folder import Run
 from rlvr.runs.lock import locked
@@ -271,13 +272,9 @@ def print_elicitation(report: Elicitation, page: Path, *, as_json: bool) -> None
 
 def write_elicitation_page(stage: Run, report: Elicitation) -> Path:
     """Writes elicitation.html into the stage's folder, self-contained, and gives its path."""
-    try:
+    with drawing(PAGE):
         from rlvr.runs.page.figures import Chart, Series
         from rlvr.runs.page.sheet import sheet
-    except ModuleNotFoundError as error:
-        raise UsageError(
-            f"{PAGE} needs {error.name}, which is not installed", hint='pip install "rlvr[train]"'
-        ) from error
 
     charts = []
     for name, found in report.domains.items():

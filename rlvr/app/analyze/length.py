@@ -17,8 +17,9 @@ from rich.table import Table
 from rlvr.algorithms.algorithm import Algorithm
 from rlvr.algorithms.presets import resolve
 from rlvr.app.analyze.sides import choose_stage
+from rlvr.app.drawing import drawing
 from rlvr.config.reading import from_json
-from rlvr.errors import RunError, UsageError
+from rlvr.errors import RunError
 from rlvr.runs.atomic import encode, replace_file, strict_json
 from rlvr.runs.folder import ROLLOUTS, Run
 from rlvr.runs.rollouts import read_rollouts
@@ -155,13 +156,9 @@ def print_length(report: LengthReport, page: Path, *, as_json: bool) -> None:
 
 def write_length_page(run: Run, report: LengthReport) -> Path:
     """Writes length.html into the stage's folder, self-contained, and gives its path."""
-    try:
+    with drawing(PAGE):
         from rlvr.runs.page.figures import Chart, Series
         from rlvr.runs.page.sheet import sheet
-    except ModuleNotFoundError as error:
-        raise UsageError(
-            f"{PAGE} needs {error.name}, which is not installed", hint='pip install "rlvr[train]"'
-        ) from error
 
     def chart(title: str, x_label: str, y_label: str, x: Sequence[float], lines: Any, ticks: Sequence[float]) -> Chart:
         series = []

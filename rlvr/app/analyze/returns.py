@@ -11,8 +11,9 @@ from rich.table import Table
 
 from rlvr.app.analyze.sides import choose_stage, parent_measurement
 from rlvr.app.chain import DONE
+from rlvr.app.drawing import drawing
 from rlvr.config.reading import from_json
-from rlvr.errors import RunError, UsageError
+from rlvr.errors import RunError
 from rlvr.runs.atomic import encode, replace_file, strict_json
 from rlvr.runs.folder import Run
 from rlvr.stages.evaluate import Measurement
@@ -100,13 +101,9 @@ def print_return(found: Returns, page: Path, *, as_json: bool) -> None:
 
 def write_return_page(stage: Run, found: Returns) -> Path:
     """Writes return.html into the stage's folder, self-contained, and gives its path."""
-    try:
+    with drawing(PAGE):
         from rlvr.runs.page.figures import Chart, Series
         from rlvr.runs.page.sheet import sheet
-    except ModuleNotFoundError as error:
-        raise UsageError(
-            f"{PAGE} needs {error.name}, which is not installed", hint='pip install "rlvr[train]"'
-        ) from error
 
     def line(label: str, values: list[Interval]) -> Series:
         at = tuple(point.cpu_seconds for point in found.points)

@@ -6,7 +6,7 @@ from typing import Any
 
 from rlvr.app.analyze.checkpoints import LengthPoint
 from rlvr.app.analyze.thinking import ThinkingReport, sentences
-from rlvr.errors import UsageError
+from rlvr.app.drawing import drawing
 from rlvr.runs.atomic import encode, replace_file
 from rlvr.runs.folder import Run
 from rlvr.stages.thinking import MODES, Mode, Thinking, curve
@@ -28,12 +28,8 @@ TITLES: dict[Mode, str] = {
 
 def write_thinking_page(stage: Run, report: ThinkingReport) -> Path:
     """Writes thinking.html into the stage's folder, self-contained, and gives its path."""
-    try:
+    with drawing(PAGE):
         from rlvr.runs.page.sheet import sheet
-    except ModuleNotFoundError as error:
-        raise UsageError(
-            f"{PAGE} needs {error.name}, which is not installed", hint='pip install "rlvr[train]"'
-        ) from error
 
     several = len(report.averaged) > 1
     charts = (
