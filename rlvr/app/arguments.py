@@ -349,8 +349,8 @@ def add_race(parser: argparse.ArgumentParser) -> None:
         "--budget",
         default="",
         metavar="N",
-        help="spend no more than 800steps, 2e6tokens or 4000cpu-s on training and measuring racers; starts of "
-        "processes and the winner's own report are not counted",
+        help="spend no more than 800steps, 2e6tokens, 4000cpu-s or 4000gpu-s on training and measuring racers; starts "
+        "of processes and the winner's own report are not counted",
     )
     parser.add_argument(
         "--cook",

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from rlvr.app.ended import DONE, has_ended, made_by, write_ended
 from rlvr.app.gating import gate_lines, gate_of, is_same, pass_gate, sensitivity_line
 from rlvr.app.meter import Meter
 from rlvr.app.progress import Progress
@@ -17,7 +18,7 @@ from rlvr.app.wiring import STAGES, House, make_parts
 from rlvr.config.data import EvaluateConfig
 from rlvr.config.supervised import RewardModelConfig
 from rlvr.errors import TrainingError
-from rlvr.runs.folder import CHECKPOINTS, Run
+from rlvr.runs.folder import Run
 from rlvr.runs.report import EARLIER, REINFORCED, SEEN, START, DomainReport, StageReport
 from rlvr.runs.sinks import SINKS
 from rlvr.runs.summary import condition_table
@@ -25,15 +26,14 @@ from rlvr.stages.beyond import beyond_ancestors
 from rlvr.stages.change import Change, changes_between
 from rlvr.stages.conditions import problem_lines, read_conditions
 from rlvr.stages.evaluate import RESULT, Measurement, measure, read_measurement
-from rlvr.stages.iterate import ROUND, measuring_lines, round_lines
-from rlvr.stages.parts import PASSED, last_checkpoint, whole
+from rlvr.stages.iterate import measuring_lines, round_lines
+from rlvr.stages.parts import last_checkpoint, whole
 from rlvr.stages.preferred import preferred_rate
 from rlvr.stages.reward_model import accuracy_line, read_accuracy
 from rlvr.statistics.intervals import Interval
 from rlvr.verifiers.judge.settings import settings_from
 
 BASE = "0-base"
-DONE = "done.json"
 EVALUATION = "evaluation"
 """The folder, in a stage's, with what its checkpoint was measured on."""
 
@@ -173,7 +173,7 @@ def _trained(chain: Chain, house: House, run: Run, progress: Progress, stage: An
     if done := _done(run):
         return done
     found = last_checkpoint(run)
-    meter = Meter()
+    meter = Meter(on_gpu=house.device.type == "cuda")
     start = chain.current if isinstance(stage, RewardModelConfig) else found or chain.current
     parts = make_parts(house, start=start, parent=chain.parent, stage=stage)
     parts = replace(
@@ -195,28 +195,16 @@ def _trained(chain: Chain, house: House, run: Run, progress: Progress, stage: An
                 progress.note(line if stage.conditions.required else f"{line}. It is trained all the same.")
 
     checkpoint = STAGES[stage.kind](replace(parts, announce=announce), stage, run)
-    inside = checkpoint.path.is_relative_to(run.path)
-    run.write_json(
-        DONE,
-        {
-            "checkpoint": str(checkpoint.path.relative_to(run.path) if inside else checkpoint.path),
-            "step": checkpoint.step,
-            "domains": list(checkpoint.domains),
-            **meter.durations(),
-        },
-    )
+    write_ended(run, checkpoint, meter.durations())
     return checkpoint.path
 
 
 def _done(run: Run) -> Path | None:
     """Gives the checkpoint of a stage that ended; None when it did not, or when that checkpoint is no longer whole."""
-    if not (run.path / DONE).is_file():
+    if not has_ended(run.path):
         return None
-    path = Path(run.read_json(DONE)["checkpoint"])
-    # A checkpoint that the stage only passed on is named from the working directory.
-    if not (path.parts[0] in (CHECKPOINTS, PASSED) or path.parts[0].startswith(ROUND)):
-        return path
-    return run.path / path if whole(run, run.path / path, DONE) else None
+    path = made_by(run.path)
+    return path if not path.is_relative_to(run.path) or whole(run, path, DONE) else None
 
 
 def _measured(
@@ -261,14 +249,15 @@ def _report(
     rollouts = [line for line in run.metrics() if "rollout/informative_rate" in line]
     drawn = math.fsum(line["rollout/prompts_drawn"] for line in rollouts)
     informative = math.fsum(line["rollout/informative_rate"] * line["rollout/prompts_drawn"] for line in rollouts)
-    done: dict[str, Any] = {"cpu_seconds": 0.0, "elapsed_seconds": 0.0, "domains": []}
-    done |= run.read_json(DONE) if (run.path / DONE).is_file() else {}
+    done: dict[str, Any] = {"cpu_seconds": 0.0, "elapsed_seconds": 0.0, "gpu_seconds": 0.0, "domains": []}
+    done |= run.read_json(DONE) if has_ended(run.path) else {}
     return StageReport(
         name=name,
         kind=kind,
         checkpoint=str(checkpoint),
         cpu_seconds=done["cpu_seconds"],
         seconds=done["elapsed_seconds"],
+        gpu_seconds=done["gpu_seconds"],
         domains=domains,
         kl=found.kl,
         perplexity=found.perplexity,

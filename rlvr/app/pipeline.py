@@ -10,9 +10,10 @@ import torch
 from rich.console import Console
 
 from rlvr import keyed
-from rlvr.app.chain import BASE, DONE, begin_chain
+from rlvr.app.chain import BASE, begin_chain
+from rlvr.app.ended import handed_on, has_ended, made_by
 from rlvr.app.export import export_model
-from rlvr.app.gating import GATE, gate_of, stop_where_asked
+from rlvr.app.gating import gate_of, stop_where_asked
 from rlvr.app.importing import import_from
 from rlvr.app.progress import Progress
 from rlvr.app.sandboxing import fitted, left_out_line
@@ -30,7 +31,7 @@ from rlvr.runs.folder import CONFIG, PROVENANCE, Run
 from rlvr.runs.lock import locked
 from rlvr.runs.page.page import PAGE, write_page
 from rlvr.runs.provenance import collect
-from rlvr.runs.report import END, StageReport, read_gate, write_report
+from rlvr.runs.report import StageReport, write_report
 from rlvr.runs.summary import gain_lines, headline, report_table
 
 TABLE_COLUMNS = 100
@@ -59,9 +60,9 @@ def resume(path: Path, *, more_steps: int = 0) -> Path:
             known = from_json(run.config())
             last = known.recipe.stage[-1]
             folder = run.path / f"{len(known.recipe.stage)}-{last.name or last.kind}"
-            if not (folder / DONE).is_file():
+            if not has_ended(folder):
                 raise RunError(f"{path} has not ended: its last stage is not done", hint=f"first: rlvr resume {path}")
-            if (folder / GATE).is_file() and read_gate(Run(folder).read_json(GATE)).handed_on != END:
+            if handed_on(folder) != made_by(folder):
                 raise RunError(
                     f"{path} cannot be continued: the end of {folder.name} did not pass its gate",
                     hint="see in report.html what it lost, and train with other settings",

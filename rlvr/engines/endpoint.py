@@ -14,8 +14,8 @@ from typing import Any
 from rlvr.engines.base import Answer, Asking, Question
 from rlvr.errors import EngineError, UsageError
 from rlvr.types import Finish, Task
-from rlvr.verifiers.judge.limits import Pace, backoff_seconds
-from rlvr.verifiers.judge.wire import TroubleError, Wire, check_address, check_package, key_from
+from rlvr.verifiers.judge.limits import Pace
+from rlvr.verifiers.judge.wire import TroubleError, Wire, back_off, check_address, check_package, key_from
 
 log = logging.getLogger(__name__)
 
@@ -151,11 +151,7 @@ class Endpoint:
                 broken += not trouble.busy
                 if not trouble.again or broken > self._settings.retries:
                     raise
-                if trouble.wait_seconds is not None:
-                    # The server counts all our requests together, so all of them wait.
-                    self._pace.hold(trouble.wait_seconds)
-                else:
-                    await asyncio.sleep(backoff_seconds(failures, question.id * 1000 + index))
+                await back_off(self._pace, trouble, failures, question.id * 1000 + index)
 
     def _fields(self, asking: Asking, question: Question, index: int) -> dict[str, Any]:
         fields: dict[str, Any] = {

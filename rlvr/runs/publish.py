@@ -156,6 +156,16 @@ def _recover(root: Path) -> None:
             os.rename(displaced, target)
 
 
+def mark_of(checkpoint: str) -> str:
+    """Gives a text that changes whenever the files of a checkpoint do; a name on the Hub stands for itself."""
+    path = Path(checkpoint)
+    if not path.is_dir():
+        return checkpoint
+    if (path / MANIFEST).is_file():
+        return hashlib.sha256((path / MANIFEST).read_bytes()).hexdigest()
+    return strict_json(sorted((file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in path.iterdir()))
+
+
 def _remove(path: Path) -> None:
     """Removes a folder in such a way that a kill leaves no half of it under its own name."""
     doomed = path.with_name(f"{TEMPORARY}removed-{path.name}")

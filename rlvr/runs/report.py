@@ -202,7 +202,8 @@ class StageReport:
     """One stage, or the base before all stages.
 
     `kl` is in nats per token from the reference, `perplexity` of held-out text, `no_signal_rate` the share of groups
-    that gave no signal: each None where the stage has none. Both durations cover the stage's training. `beyond` (by
+    that gave no signal: each None where the stage has none. The durations cover the stage's training; `gpu_seconds`,
+    for which it held a GPU, is 0 without one. `beyond` (by
     trained domain) and `conditions` are those of an RLVR stage, empty for any other. `gate` is None where there is
     none.
     """
@@ -220,6 +221,7 @@ class StageReport:
     conditions: tuple[Condition, ...]
     continues: tuple[str, ...] = ()
     gate: GateReport | None = None
+    gpu_seconds: float = 0.0
 
     @property
     def went_on(self) -> bool:

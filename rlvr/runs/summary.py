@@ -123,16 +123,16 @@ def _reach(name: str, before: StageReport, after: StageReport) -> str:
 
 
 def _worth(stage: StageReport) -> str:
-    """Gives what an RLVR stage gained in the mean of the domains that it trained on, and how much per CPU-second."""
+    """Gives what an RLVR stage gained in the mean of the domains that it trained on, and for what compute."""
     named = [stage.domains[name].gain for name in stage.beyond if name in stage.domains]
     gains = [gain for gain in named if gain is not None]
     if stage.kind not in REINFORCED or not gains or not stage.cpu_seconds:
         return ""
     gain = mean_of(gains)
+    seconds, unit = (stage.gpu_seconds, "GPU") if stage.gpu_seconds else (stage.cpu_seconds, "CPU")
     if gain.low <= 0 <= gain.high:
-        return f"{_signed(gain)} in {stage.cpu_seconds:.0f} CPU-seconds: no gain that can be told from chance"
-    rate = 100 * gain.mean / (stage.cpu_seconds / 100)
-    return f"{_signed(gain)} in {stage.cpu_seconds:.0f} CPU-seconds, {rate:+.2f} in a hundred"
+        return f"{_signed(gain)} in {seconds:.0f} {unit}-seconds: no gain that can be told from chance"
+    return f"{_signed(gain)} in {seconds:.0f} {unit}-seconds, {100 * gain.mean / (seconds / 100):+.2f} in a hundred"
 
 
 def _signed(gain: Interval) -> str:

@@ -3,18 +3,21 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Literal
 
 from rlvr.stages.change import RatesByDomain, mean_gain
 from rlvr.stages.watch import flat_since
 from rlvr.statistics.intervals import Interval
 
+Unit = Literal["CPU", "GPU"]
+
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A held-out evaluation: after how many steps, and CPU-seconds of training until then, with each task's rate."""
+    """A held-out evaluation: after how many steps, and seconds of compute until then, with each task's rate."""
 
     step: int
-    cpu_seconds: float
+    seconds: float
     rates: RatesByDomain
 
 
@@ -23,11 +26,11 @@ class Point:
     """An evaluation after the first: the mean gain of pass@1 over the trained domains, with 95% intervals.
 
     `gain` is since the start, `stretch` since the evaluation before, and `per_hundred` the latter for each 100
-    CPU-seconds of the stretch.
+    seconds of the stretch.
     """
 
     step: int
-    cpu_seconds: float
+    seconds: float
     gain: Interval
     stretch: Interval
     per_hundred: Interval
@@ -37,23 +40,25 @@ class Point:
 class Returns:
     """The points in order, the domains that they are the mean of, and since which step no gain can be told from chance.
 
+    `unit` says what the seconds are of: "CPU" or "GPU".
     `flat_since` is None where the last evaluation is shown to be better than the one before.
     """
 
     domains: tuple[str, ...]
     points: tuple[Point, ...]
     flat_since: int | None
+    unit: Unit = "CPU"
 
     @property
-    def flat_cpu_seconds(self) -> float:
+    def flat_seconds(self) -> float:
         """What was spent since then."""
         if self.flat_since is None or not self.points:
             return 0.0
-        at = next((point.cpu_seconds for point in self.points if point.step == self.flat_since), 0.0)
-        return self.points[-1].cpu_seconds - at
+        at = next((point.seconds for point in self.points if point.step == self.flat_since), 0.0)
+        return self.points[-1].seconds - at
 
 
-def returns_of(seen: Sequence[Seen], domains: Sequence[str]) -> Returns:
+def returns_of(seen: Sequence[Seen], domains: Sequence[str], *, unit: Unit = "CPU") -> Returns:
     """Gives what each evaluation shows against the first, which is of the weights before training, and the one before.
 
     Raises ValueError for fewer than two, and where two in a row were asked no task of the domains in common.
@@ -67,31 +72,31 @@ def returns_of(seen: Sequence[Seen], domains: Sequence[str]) -> Returns:
         stretch = mean_gain(before.rates, now.rates, measured)
         if gain is None or stretch is None:
             raise ValueError(f"the evaluations after step {before.step} and {now.step} have no trained task in common")
-        per = 100 / max(now.cpu_seconds - before.cpu_seconds, 1e-9)
+        per = 100 / max(now.seconds - before.seconds, 1e-9)
         each = Interval(stretch.mean * per, stretch.low * per, stretch.high * per)
-        points.append(Point(now.step, now.cpu_seconds, gain, stretch, each))
-    return Returns(measured, tuple(points), flat_since([(entry.step, entry.rates) for entry in seen], measured))
+        points.append(Point(now.step, now.seconds, gain, stretch, each))
+    return Returns(measured, tuple(points), flat_since([(entry.step, entry.rates) for entry in seen], measured), unit)
 
 
 def return_sentences(found: Returns) -> list[str]:
     """Gives in words what the training gave, and what of it was spent in vain."""
     last = found.points[-1]
     lines = [
-        f"After {last.step} steps and {last.cpu_seconds:,.0f} CPU-seconds the mean gain over "
+        f"After {last.step} steps and {last.seconds:,.0f} {found.unit}-seconds the mean gain over "
         f"{', '.join(found.domains)} is {_points(last.gain)}."
     ]
     if last.gain.low <= 0:
         lines.append("It cannot be told from chance.")
     best = max(found.points, key=lambda point: point.per_hundred.mean)
     lines.append(
-        f"The best stretch ended at step {best.step}: {_points(best.per_hundred)} for each 100 CPU-seconds of it; "
+        f"The best stretch ended at step {best.step}: {_points(best.per_hundred)} for each 100 {found.unit}-seconds; "
         f"in the last one it was {_points(last.per_hundred)}."
     )
     if found.flat_since is not None:
-        share = found.flat_cpu_seconds / max(last.cpu_seconds, 1e-9)
+        share = found.flat_seconds / max(last.seconds, 1e-9)
         lines.append(
-            f"No gain since step {found.flat_since} can be told from chance: {found.flat_cpu_seconds:,.0f} "
-            f"CPU-seconds, {share:.0%} of all. More tasks in [evaluation] would tell smaller gains."
+            f"No gain since step {found.flat_since} can be told from chance: {found.flat_seconds:,.0f} "
+            f"{found.unit}-seconds, {share:.0%} of all. More tasks in [evaluation] would tell smaller gains."
         )
     return lines
 

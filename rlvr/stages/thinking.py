@@ -56,22 +56,39 @@ class TaskThinking:
 
 @dataclass(frozen=True, slots=True)
 class ThinkingPoint:
-    """One way of spending. `setting` is k, a budget in tokens, or 1; `tokens` is the mean a task."""
+    """One way of spending. `setting` is k, a budget in tokens, or 1; `tokens` is the mean a task.
+
+    `over_child` is what its accuracy has over the child's one sample, paired by task.
+    """
 
     mode: Mode
     setting: int
     tokens: float
     accuracy: Interval
+    over_child: Interval
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """A price in tokens a task, and the range in which it lies; None where no setting reaches the accuracy.
+
+    The range holds the prices at which no difference in accuracy can be told: below `low` it is shown to be lower, from
+    `high` on to be no lower. So it misses the true price as seldom as the paired interval of the accuracies does.
+    """
+
+    mean: float | None
+    low: float | None
+    high: float | None
 
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """The tokens a task that each side needs in a mode for `accuracy`; None where no setting reaches it."""
+    """The tokens a task that each side needs in a mode for `accuracy`, that of the child's one sample."""
 
     mode: Mode
     accuracy: float
-    parent_tokens: float | None
-    child_tokens: float | None
+    parent: Tokens
+    child: Tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +96,10 @@ class Choice:
     """Train longer or think longer: the child's one sample against the parent's majority of `votes`.
 
     `gain` is what its one sample has over the parent's, `lead` what it has over that majority, paired by task.
-    `equal_tokens` are those with which the parent
-    votes itself up to the child, None where `votes` do not reach it. `cpu_seconds_saved` a question is what the child
-    then costs less, and after `questions` of them training has paid for itself; None where it never does, or where no
-    gain can be told from chance.
+    `equal` are the tokens with which the parent votes itself up to the child. `cpu_seconds_saved` a question is what
+    the child then costs less, and after `questions` of them training has paid for itself, at the ends of the range of
+    `equal` after `questions_low` or `questions_high`; None where it never does, or where no gain can be told from
+    chance.
     """
 
     votes: int
@@ -91,9 +108,11 @@ class Choice:
     child: ThinkingPoint
     gain: Interval
     lead: Interval
-    equal_tokens: float | None
+    equal: Tokens
     cpu_seconds_saved: float | None
     questions: int | None
+    questions_low: int | None
+    questions_high: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +151,7 @@ def domain_thinking(parent: Tasks, child: Tasks, *, limit: int, costs: Costs) ->
     if not full:
         return None
     rates = [_rates([side[id_] for id_ in full], limit) for side in (parent, child)]
-    points = [_points(found) for found in rates]
+    points = [_points(found, rates[1][ONE, 1][0]) for found in rates]
     votes = max(setting for mode, setting in rates[0] if mode in (ONE, MAJORITY))
     before = rates[0][(MAJORITY, votes) if votes > 1 else (ONE, 1)][0]
     after = rates[1][ONE, 1][0]
@@ -156,16 +175,26 @@ def curve(points: Sequence[ThinkingPoint], mode: Mode) -> list[ThinkingPoint]:
     return sorted(own, key=lambda point: point.tokens)
 
 
-def tokens_for(points: Sequence[ThinkingPoint], accuracy: float) -> float | None:
-    """Gives the tokens with which a curve first has that accuracy, between its points by their logarithm; or None."""
-    for place, point in enumerate(points):
-        if point.accuracy.mean < accuracy:
+def price(points: Sequence[ThinkingPoint]) -> Tokens:
+    """Gives the tokens with which a curve has the accuracy of the child's one sample."""
+    lead = [(point.tokens, point.over_child) for point in points]
+    return Tokens(
+        mean=_reached([(tokens, over.mean) for tokens, over in lead]),
+        low=_reached([(tokens, over.high) for tokens, over in lead]),
+        high=_reached([(tokens, over.low) for tokens, over in lead]),
+    )
+
+
+def _reached(curve: Sequence[tuple[float, float]]) -> float | None:
+    """Gives the tokens with which a lead is first no longer below 0, between points by their logarithm; or None."""
+    for place, (tokens, lead) in enumerate(curve):
+        if lead < -1e-12:
             continue
-        if place == 0 or point.tokens <= points[place - 1].tokens:
-            return point.tokens
-        before = points[place - 1]
-        share = (accuracy - before.accuracy.mean) / (point.accuracy.mean - before.accuracy.mean)
-        return math.exp((1 - share) * math.log(max(before.tokens, 1e-9)) + share * math.log(point.tokens))
+        if place == 0 or tokens <= curve[place - 1][0]:
+            return tokens
+        before, behind = curve[place - 1]
+        share = -behind / (lead - behind)
+        return math.exp((1 - share) * math.log(max(before, 1e-9)) + share * math.log(tokens))
     return None
 
 
@@ -196,10 +225,7 @@ def _thinking(
 ) -> Thinking:
     target = _one(child).accuracy.mean
     modes = [mode for mode in MODES[1:] if any(point.mode == mode for point in parent)]
-    prices = tuple(
-        Price(mode, target, tokens_for(curve(parent, mode), target), tokens_for(curve(child, mode), target))
-        for mode in modes
-    )
+    prices = tuple(Price(mode, target, price(curve(parent, mode)), price(curve(child, mode))) for mode in modes)
     return Thinking(num_tasks, left_out, tuple(parent), tuple(child), prices, _choice(parent, child, over, costs))
 
 
@@ -208,9 +234,15 @@ def _choice(
 ) -> Choice:
     voting = curve(parent, MAJORITY) or [_one(parent)]
     ours = _one(child)
-    equal = tokens_for(voting, ours.accuracy.mean)
-    saved = None if equal is None else equal * costs.parent_token - ours.tokens * costs.child_token
-    gain, lead = over
+    equal, (gain, lead) = price(voting), over
+
+    def saved(tokens: float | None) -> float | None:
+        return None if tokens is None else tokens * costs.parent_token - ours.tokens * costs.child_token
+
+    def questions(tokens: float | None) -> int | None:
+        each = saved(tokens)
+        return math.ceil(costs.training / each) if gain.low > 0 and each is not None and each > 0 else None
+
     return Choice(
         votes=max((point.setting for point in voting if point.mode == MAJORITY), default=1),
         parent=_one(parent),
@@ -218,9 +250,11 @@ def _choice(
         child=ours,
         gain=gain,
         lead=lead,
-        equal_tokens=equal,
-        cpu_seconds_saved=saved,
-        questions=math.ceil(costs.training / saved) if gain.low > 0 and saved is not None and saved > 0 else None,
+        equal=equal,
+        cpu_seconds_saved=saved(equal.mean),
+        questions=questions(equal.mean),
+        questions_low=questions(equal.high),
+        questions_high=questions(equal.low),
     )
 
 
@@ -233,11 +267,17 @@ def _told(task: TaskThinking) -> bool:
     return all(value is not None for spending in everything for value in spending.right)
 
 
-def _points(rates: Rates) -> list[ThinkingPoint]:
+def _points(rates: Rates, child: Sequence[float]) -> list[ThinkingPoint]:
+    """Gives the points of a side; `child` are the rates of the child's one sample."""
     return [
-        ThinkingPoint(mode, setting, float(np.mean(tokens)), rate_interval(accuracy))
+        ThinkingPoint(mode, setting, float(np.mean(tokens)), rate_interval(accuracy), _lead(child, accuracy))
         for (mode, setting), (accuracy, tokens) in rates.items()
     ]
+
+
+def _lead(child: Sequence[float], accuracy: Sequence[float]) -> Interval:
+    """Gives the paired difference; the same samples are as good as themselves, with nothing to be unsure of."""
+    return Interval(0.0, 0.0, 0.0) if accuracy == child else paired_difference_interval(child, accuracy)
 
 
 def _mean_points(sides: Sequence[Sequence[ThinkingPoint]]) -> list[ThinkingPoint]:
@@ -246,7 +286,13 @@ def _mean_points(sides: Sequence[Sequence[ThinkingPoint]]) -> list[ThinkingPoint
         for point in points:
             by_way.setdefault((point.mode, point.setting), []).append(point)
     return [
-        ThinkingPoint(mode, setting, sum(p.tokens for p in found) / len(found), mean_of([p.accuracy for p in found]))
+        ThinkingPoint(
+            mode,
+            setting,
+            sum(p.tokens for p in found) / len(found),
+            mean_of([p.accuracy for p in found]),
+            mean_of([p.over_child for p in found]),
+        )
         for (mode, setting), found in by_way.items()
         if len(found) == len(sides)
     ]

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from rlvr.types import Completion, Task, Verdict, read_only
-from rlvr.verifiers import choice, exact, numeric, string_set
+from rlvr.verifiers import choice, exact, numeric, refusal, string_set
 from rlvr.verifiers import math as mathematics
 from rlvr.verifiers.instructions import verify as instructions
 from rlvr.verifiers.scorer import Scorer
@@ -34,11 +34,18 @@ AT_ONCE: Mapping[str, Callable[[Task, Completion], Verdict | None]] = {
     "instructions": instructions.verify,
     "math": mathematics.at_once,
     "numeric": numeric.verify,
+    "refusal": refusal.verify,
     "string_set": string_set.verify,
 }
 """Verifiers that can tell all or most verdicts without waiting; None sends the row the long way."""
 
-_BARE: Mapping[str, str] = {"choice": "answer", "numeric": "answer", "regex": "pattern", "string_set": "answers"}
+_BARE: Mapping[str, str] = {
+    "choice": "answer",
+    "numeric": "answer",
+    "refusal": "refuse",
+    "regex": "pattern",
+    "string_set": "answers",
+}
 """Verifiers whose references are objects, each with the key that a bare value stands for."""
 
 _NO_TOKENS = read_only([], np.int64)

@@ -12,6 +12,7 @@ from rlvr.verifiers import (
     json_schema,
     math,
     numeric,
+    refusal,
     regex,
     string_set,
 )
@@ -30,6 +31,7 @@ VERIFIERS: Mapping[str, Verifier] = {
     "json_schema": json_schema.verify,
     "math": math.verify,
     "numeric": numeric.verify,
+    "refusal": refusal.verify,
     "regex": regex.verify,
     "string_set": string_set.verify,
 }
@@ -49,6 +51,7 @@ REFERENCE_CHECKS: Mapping[str, Callable[[Any], str | None]] = {
     JUDGE: screening.check_reference,
     "math": math.check_reference,
     "numeric": numeric.check_reference,
+    "refusal": refusal.check_reference,
     "regex": regex.check_reference,
     "string_set": string_set.check_reference,
 }
@@ -63,6 +66,7 @@ VERSIONS: Mapping[str, str] = {
     "json_schema": json_schema.VERSION,
     "math": math.VERSION,
     "numeric": numeric.VERSION,
+    "refusal": refusal.VERSION,
     "regex": regex.VERSION,
     "string_set": string_set.VERSION,
 }

@@ -1,6 +1,7 @@
 """`rlvr analyze return` reads the evaluations of a real run, and says what is missing where there were none."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -41,9 +42,22 @@ def test_each_evaluation_is_a_row_and_the_base_is_the_start(run: Path, capsys: p
     assert found["domains"] == ["one", "two"]
     assert [point["step"] for point in found["points"]] == [2, 4]
     first, last = found["points"]
-    assert 0 < first["cpu_seconds"] < last["cpu_seconds"]
+    assert 0 < first["seconds"] < last["seconds"]
     # from the base to the end is the way over the first evaluation
     assert last["gain"]["mean"] == pytest.approx(first["stretch"]["mean"] + last["stretch"]["mean"])
+
+
+def test_on_a_gpu_the_cost_is_the_time_that_it_was_held(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    on_gpu = shutil.copytree(run, tmp_path / "on-gpu")
+    known = json.loads((on_gpu / "provenance.json").read_text())
+    (on_gpu / "provenance.json").write_text(json.dumps({**known, "gpu": "one of some kind"}))
+    assert main(["analyze", "return", str(on_gpu), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    lines = [json.loads(line) for line in (on_gpu / "1-rlvr" / "metrics.jsonl").read_text().splitlines()]
+    assert found["unit"] == "GPU"
+    assert found["points"][-1]["seconds"] == pytest.approx(sum(line["time/step_seconds"] for line in lines))
 
 
 def test_the_table_and_the_page_are_written(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

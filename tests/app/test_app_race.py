@@ -20,6 +20,7 @@ from rlvr.app.cli import main
 from rlvr.app.race import running
 from rlvr.app.race.local import LocalExecutor
 from rlvr.app.race.racer import FRESH, RACE, half
+from rlvr.app.race.spending import spent_on
 from rlvr.app.race.standing import metrics_of, read_race
 from rlvr.runs.folder import Run
 from rlvr.runs.report import read_report
@@ -298,6 +299,16 @@ def test_a_budget_in_steps_is_kept_and_what_is_left_of_it_goes_to_the_winner(
     assert tokens["all_to_the_end"] == pytest.approx(tokens["training"] * 18 / 10)
     num_measured = 3 * 3 * len(rates_of(home / "thrifty-race" / "racers" / found["winner"], "rung"))
     assert num_measured <= tokens["measuring"]
+
+
+def test_a_gpu_is_paid_for_as_long_as_a_step_or_a_measurement_holds_it(finished: Path) -> None:
+    plan, _, places = read_race(finished)
+    found = spent_on(plan, places, "gpu-s")
+    files = list(finished.glob("racers/*/**/metrics.jsonl"))
+    lines = [json.loads(line) for path in files for line in path.read_text().splitlines()]
+    assert found.total == pytest.approx(sum(line["time/step_seconds"] for line in lines))
+    assert found.training > found.measuring > 0
+    assert "gpu-s" not in json.loads((finished / "result.json").read_text())["spent"]  # it had none
 
 
 def test_a_budget_that_is_spent_stops_the_race_which_goes_on_with_a_larger_one(

@@ -228,6 +228,18 @@ def test_a_checkpoint_is_scored_with_its_own_chat_template(capsys: pytest.Captur
     assert "no task is left to use" in refused(capsys, *words)  # 1024 tokens do not fit its context of 512
 
 
+def test_answers_under_another_chat_template_are_those_of_another(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, gsm8k: Path
+) -> None:
+    model = shutil.copytree(ROOT / "models" / "laptop-base", tmp_path / "model")
+    words = [model, "--suite", "gsm8k", "--suite-path", f"gsm8k={gsm8k}", "--limit", 2, "max_completion_tokens=8"]
+    out = tmp_path / "out"
+    evaluated(capsys, *words, "--output", out)
+    template = model / "chat_template.jinja"
+    template.write_text(template.read_text() + "{# another #}")
+    assert "another version of the checkpoint" in refused(capsys, *words, "--output", out)
+
+
 ASKED = ["http://localhost:1/v1", "--model", "m", "--suite", "FILE", "--field"]
 
 

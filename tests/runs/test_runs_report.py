@@ -318,6 +318,8 @@ def test_what_the_mean_gain_cost_stands_after_the_gains():
     # (20 + 10) / 2, the domain that was trained on to the letter apart; half widths 8 and 6: sqrt(64 + 36) / 2
     (line,) = [line for line in gain_lines([base, found]) if "mean of" in line]
     assert line.endswith("pass@1 +15.0 points [+10.0, +20.0] in 50 CPU-seconds, +30.00 in a hundred")
+    on_gpu = gain_lines([base, replace(found, gpu_seconds=30.0)])
+    assert any(line.endswith("in 30 GPU-seconds, +50.00 in a hundred") for line in on_gpu)
     assert not any("mean of" in line for line in gain_lines([base, replace(found, beyond={})]))
     assert not any("mean of" in line for line in gain_lines([base, replace(found, kind="dpo")]))
 

@@ -3,7 +3,7 @@
 import pytest
 
 from rlvr.errors import RecipeError
-from rlvr.stages.race.budget import Budget, Prices, check_budget, cut, num_paid, read_budget
+from rlvr.stages.race.budget import Budget, Prices, check_budget, check_unit, cut, num_paid, read_budget
 from rlvr.stages.race.policy import Decision
 
 
@@ -26,6 +26,13 @@ def test_a_budget_in_steps_must_bring_one_racer_to_the_end():
     with pytest.raises(RecipeError, match="170 do"):
         check_budget(Budget(169, "steps"), num_racers=8, first=10, steps=100)
     check_budget(Budget(1, "cpu-s"), num_racers=8, first=10, steps=100)
+
+
+def test_a_budget_of_gpu_seconds_needs_a_gpu():
+    check_unit(read_budget("1gpu-s"), num_gpus=1)
+    with pytest.raises(RecipeError, match="the race has no GPU") as caught:
+        check_unit(read_budget("4000gpu-s"), num_gpus=0)
+    assert caught.value.hint == "--budget 4000cpu-s"
 
 
 def test_as_many_are_paid_for_as_leave_one_its_way_to_the_end():

@@ -30,7 +30,7 @@ def test_gains_are_of_the_trained_domains_and_each_stretch_has_its_price():
 
 def test_what_was_spent_after_the_last_gain_is_told():
     found = returns_of(SEEN, ["sums"])
-    assert (found.flat_since, found.flat_cpu_seconds) == (20, 150.0)
+    assert (found.flat_since, found.flat_seconds) == (20, 150.0)
     lines = return_sentences(found)
     assert lines[0].startswith("After 40 steps and 400 CPU-seconds the mean gain over sums is +30.0 points [")
     assert lines[1].startswith("The best stretch ended at step 10: +40.0 points [")
@@ -38,9 +38,18 @@ def test_what_was_spent_after_the_last_gain_is_told():
     assert "No gain since step 20 can be told from chance: 150 CPU-seconds, 38% of all" in lines[-1]
 
 
+def test_on_a_gpu_its_seconds_are_what_is_paid():
+    found = returns_of(SEEN, ["sums"], unit="GPU")
+    said = " ".join(return_sentences(found))
+    assert "400 GPU-seconds" in said
+    assert "for each 100 GPU-seconds" in said
+    assert "150 GPU-seconds, 38% of all" in said
+    assert "CPU" not in said
+
+
 def test_a_training_that_still_gains_is_not_called_flat():
     found = returns_of(SEEN[:3], ["sums"])
-    assert (found.flat_since, found.flat_cpu_seconds) == (None, 0.0)
+    assert (found.flat_since, found.flat_seconds) == (None, 0.0)
     assert len(return_sentences(found)) == 2
 
 

@@ -164,7 +164,7 @@ def test_a_verifier_that_executes_answers_is_given_away_by_the_files_it_makes() 
     assert any("were executed" in complaint for complaint in found.complaints(Limits()))
 
 
-@pytest.mark.parametrize("name", ["math", "choice", "exact", "numeric", "string_set", "instructions"])
+@pytest.mark.parametrize("name", ["math", "choice", "exact", "numeric", "string_set", "instructions", "refusal"])
 def test_the_house_gets_none_of_its_seed_wrong(name: str) -> None:
     found = audit(name, targets=seed_targets(name), skip=HEAVY, max_targets=6)
     assert found.complaints(Limits(false_reject=0.0, not_told=0.0)) == []

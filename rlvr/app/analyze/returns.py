@@ -1,7 +1,8 @@
-"""`rlvr analyze return`: what each stretch of a stage's training gained for its CPU-seconds, and where that ended."""
+"""`rlvr analyze return`: what each stretch of a stage's training gained for its compute, and where that ended."""
 
 import math
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -10,20 +11,22 @@ from rich.console import Console
 from rich.table import Table
 
 from rlvr.app.analyze.sides import choose_stage, parent_measurement
-from rlvr.app.chain import DONE
 from rlvr.app.drawing import drawing
+from rlvr.app.ended import DONE, has_ended
 from rlvr.config.reading import from_json
 from rlvr.errors import RunError
 from rlvr.runs.atomic import encode, replace_file, strict_json
-from rlvr.runs.folder import Run
+from rlvr.runs.folder import PROVENANCE, Run
 from rlvr.stages.evaluate import Measurement
 from rlvr.stages.iterate import RATES, rounds_of
-from rlvr.stages.returns import Returns, Seen, return_sentences, returns_of
+from rlvr.stages.returns import Returns, Seen, Unit, return_sentences, returns_of
 from rlvr.stages.watch import rates_by_step
 from rlvr.statistics.intervals import Interval
 
 PAGE = "return.html"
 SOLVED = "rollout/solved_rate/"
+COST: Mapping[Unit, str] = {"CPU": "time/cpu_seconds", "GPU": "time/step_seconds"}
+"""The metric of a step with its cost: a GPU is held for as long as the step takes."""
 
 
 def analyze_return(path: Path, *, stage: str = "") -> tuple[Run, Returns]:
@@ -35,10 +38,12 @@ def analyze_return(path: Path, *, stage: str = "") -> tuple[Run, Returns]:
     recipe = from_json(run.config()).in_force
     chosen = choose_stage(run, recipe, stage, word="return")
     child = Run.open(run.path / chosen.name)
-    seen = [*_begun_with(parent_measurement(run, recipe, chosen)), *_seen(child, chosen.config.steps)]
+    unit: Unit = "GPU" if run.read_json(PROVENANCE).get("gpu") and recipe.model.device != "cpu" else "CPU"
+    begun = _begun_with(parent_measurement(run, recipe, chosen))
+    seen = [*begun, *_seen(child, chosen.config.steps, COST[unit])]
     try:
         domains = _trained_domains(child)
-        return child, returns_of(seen, domains)
+        return child, returns_of(seen, domains, unit=unit)
     except ValueError as error:
         raise RunError(
             f"nothing is known of the way of {child.path}: {error}",
@@ -48,7 +53,7 @@ def analyze_return(path: Path, *, stage: str = "") -> tuple[Run, Returns]:
 
 def _trained_domains(child: Run) -> list[str]:
     """Gives the domains that a stage trains on, also while it does."""
-    if (child.path / DONE).is_file():
+    if has_ended(child.path):
         return list(child.read_json(DONE)["domains"])
     return sorted({key.removeprefix(SOLVED) for line in child.metrics() for key in line if key.startswith(SOLVED)})
 
@@ -57,11 +62,14 @@ def _begun_with(found: Measurement | None) -> list[Seen]:
     return [Seen(0, 0.0, found.sampled)] if found is not None and found.sampled else []
 
 
-def _seen(child: Run, steps: int) -> list[Seen]:
-    """Gives the stage's evaluations: those within an RLVR stage, or those after the rounds, of `steps` steps each."""
+def _seen(child: Run, steps: int, seconds: str) -> list[Seen]:
+    """Gives the stage's evaluations: those within an RLVR stage, or those after the rounds, of `steps` steps each.
+
+    `seconds` names the metric that says what a step costs.
+    """
     cost, spent = {}, 0.0
     for line in child.metrics():
-        spent = math.fsum((spent, line["time/cpu_seconds"]))
+        spent = math.fsum((spent, line[seconds]))
         cost[int(line["step"]) + 1] = spent
     found = rates_by_step(child)
     rounds = rounds_of(child)
@@ -72,13 +80,19 @@ def _seen(child: Run, steps: int) -> list[Seen]:
 
 
 def return_table(found: Returns) -> Table:
-    """Gives a row per evaluation: gain so far, gain of the stretch, and what 100 CPU-seconds of it gave, in points."""
+    """Gives a row per evaluation: gain so far, gain of the stretch, and what 100 seconds of it gave, in points."""
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    for heading in ("after step", "CPU-s", "gain so far", "gain of the stretch", "in 100 CPU-s of it"):
+    for heading in (
+        "after step",
+        f"{found.unit}-s",
+        "gain so far",
+        "gain of the stretch",
+        f"in 100 {found.unit}-s of it",
+    ):
         table.add_column(heading, justify="right")
     for point in found.points:
         gains = (point.gain, point.stretch, point.per_hundred)
-        table.add_row(str(point.step), f"{point.cpu_seconds:,.0f}", *(_points(gain) for gain in gains))
+        table.add_row(str(point.step), f"{point.seconds:,.0f}", *(_points(gain) for gain in gains))
     return table
 
 
@@ -106,23 +120,24 @@ def write_return_page(stage: Run, found: Returns) -> Path:
         from rlvr.runs.page.sheet import sheet
 
     def line(label: str, values: list[Interval]) -> Series:
-        at = tuple(point.cpu_seconds for point in found.points)
+        at = tuple(point.seconds for point in found.points)
         columns = zip(*((100 * v.mean, 100 * v.low, 100 * v.high) for v in values), strict=True)
         return Series(label, 0, at, *(tuple(column) for column in columns))
 
+    spent = f"{found.unit}-seconds"
     gain = line("gain", [point.gain for point in found.points])
-    rate = line("points in 100 CPU-seconds", [point.per_hundred for point in found.points])
+    rate = line(f"points in 100 {spent}", [point.per_hundred for point in found.points])
     page = sheet(
         "What training gave for its cost",
         about=f"stage {stage.path.name}",
         sentences=return_sentences(found),
         legend=["mean over the trained domains, with its 95% interval"],
         charts=[
-            Chart("Gain so far, points", "CPU-seconds", "points", "signed", (gain,), ()),
-            Chart("Gain of each stretch for 100 CPU-seconds, points", "CPU-seconds", "points", "signed", (rate,), ()),
+            Chart("Gain so far, points", spent, "points", "signed", (gain,), ()),
+            Chart(f"Gain of each stretch for 100 {spent}, points", spent, "points", "signed", (rate,), ()),
         ],
         note="Each evaluation is compared task by task with the one before, on the same held-out tasks and with the "
-        "same sampling keys. The CPU-seconds are those of training, evaluations included.",
+        f"same sampling keys. The {spent} are those of training, evaluations included.",
         key="return",
     )
     replace_file(stage.path / PAGE, encode(page))

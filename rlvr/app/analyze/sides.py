@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from rlvr.app.analyze.kept import Kept, Spent
-from rlvr.app.chain import BASE, DONE, EVALUATION
-from rlvr.app.gating import GATE
+from rlvr.app.chain import BASE, EVALUATION
+from rlvr.app.ended import DONE, handed_on, has_ended, made_by
 from rlvr.app.importing import import_from
 from rlvr.app.sandboxing import fitted, left_out_line
 from rlvr.app.wiring import House, make_parts, open_house
@@ -29,11 +29,9 @@ from rlvr.models.checkpoint import latest_checkpoint
 from rlvr.models.policy import context_length
 from rlvr.runs.atomic import strict_json
 from rlvr.runs.folder import CHECKPOINTS, PROVENANCE, Run, is_run
-from rlvr.runs.publish import MANIFEST, damages
-from rlvr.runs.report import EARLIER, END, read_gate
+from rlvr.runs.publish import damages, mark_of
 from rlvr.stages.evaluate import RESULT, Measurement, Way, read_measurement
-from rlvr.stages.iterate import ROUND
-from rlvr.stages.parts import PASSED, Parts, sample_groups, usable_tasks
+from rlvr.stages.parts import Parts, sample_groups, usable_tasks
 from rlvr.training.rollout import refuse_unscored
 from rlvr.types import Group, IntArray, Task
 
@@ -162,7 +160,7 @@ def open_sides(path: Path, *, stage: str, word: str) -> Sides:
     import_from(resolved.source.parent)
     parent_stage, parent = _parent(run, recipe, chosen)
     child = Run.open(run.path / chosen.name)
-    made = str(_made_by(child))
+    made = str(_usable(child.path, made_by))
     house = open_house(recipe)
     if left_out := left_out_line(resolved):
         log.warning("%s", left_out)
@@ -259,7 +257,7 @@ def reward_model_of(sides: Sides) -> Path | None:
     """Gives the checkpoint of the last reward model that the run has made before the stage; None without one."""
     before = stages_of(sides.house.recipe)[: sides.chosen.number - 1]
     made = [one.name for one in before if isinstance(one.config, RewardModelConfig)]
-    return _made_by(Run.open(sides.run.path / made[-1])) if made else None
+    return _usable(sides.run.path / made[-1], made_by) if made else None
 
 
 def _parent(run: Run, recipe: Recipe, chosen: Chosen) -> tuple[str, str]:
@@ -271,7 +269,7 @@ def _parent(run: Run, recipe: Recipe, chosen: Chosen) -> tuple[str, str]:
     for entry in reversed(before):
         if isinstance(entry.config, (EvaluateConfig, RewardModelConfig)):
             continue
-        if handed := _handed_on(Run.open(run.path / entry.name)):
+        if handed := _usable(run.path / entry.name, handed_on):
             return entry.name, str(handed)
     if recipe.model.new is None:
         return BASE, recipe.model.path
@@ -300,33 +298,11 @@ def begun_measured_in(run: Run, recipe: Recipe, chosen: Chosen) -> Path | None:
     return next((place for place in places if is_run(place)), None)
 
 
-def _handed_on(stage: Run) -> Path | None:
-    """Gives the checkpoint that went on from a stage; None where its gate let nothing of it pass."""
-    if not (stage.path / GATE).is_file():
-        return _made_by(stage)
-    found = read_gate(stage.read_json(GATE))
-    if found.handed_on == EARLIER:
-        return stage.path / PASSED / Path(found.goes_on).name
-    return _made_by(stage) if found.handed_on == END else None
-
-
-def _made_by(stage: Run) -> Path:
-    """Gives the checkpoint that a stage ended with."""
-    if not (stage.path / DONE).is_file():
-        raise RunError(f"{stage.path} has not ended", hint=f"rlvr resume {stage.path.parent}")
-    path = Path(str(stage.read_json(DONE)["checkpoint"]))
-    if not (path.parts[0] in (CHECKPOINTS, PASSED) or path.parts[0].startswith(ROUND)):
-        return path  # Passed on from another stage, named from the working directory.
-    if trouble := damages(stage.path / path):
-        raise RunError(f"the checkpoint {stage.path / path} cannot be used: {trouble[0]}", hint=_AGAIN)
-    return stage.path / path
-
-
-def mark_of(checkpoint: str) -> str:
-    """Gives a text that changes whenever the files of a checkpoint do; a name on the Hub stands for itself."""
-    path = Path(checkpoint)
-    if not path.is_dir():
-        return checkpoint
-    if (path / MANIFEST).is_file():
-        return hashlib.sha256((path / MANIFEST).read_bytes()).hexdigest()
-    return strict_json(sorted((file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in path.iterdir()))
+def _usable(stage: Path, found: Callable[[Path], Path | None]) -> Path | None:
+    """Gives the checkpoint that is `found` in a stage's folder. Raises RunError where it is damaged or not made."""
+    if not has_ended(stage):
+        raise RunError(f"{stage} has not ended", hint=f"rlvr resume {stage.parent}")
+    path = found(stage)
+    if path is not None and path.is_relative_to(stage) and (trouble := damages(path)):
+        raise RunError(f"the checkpoint {path} cannot be used: {trouble[0]}", hint=_AGAIN)
+    return path

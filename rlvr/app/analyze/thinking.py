@@ -12,14 +12,25 @@ from rich.table import Table
 from rlvr.app.analyze.checkpoints import LengthPoint, length_curve
 from rlvr.app.analyze.elicitation import ticker
 from rlvr.app.analyze.kept import Kept, Spent
-from rlvr.app.analyze.sides import Side, Sides, ask, mark_of, open_sides, reward_model_of, training_cpu_seconds
+from rlvr.app.analyze.sides import Side, Sides, ask, open_sides, reward_model_of, training_cpu_seconds
 from rlvr.app.analyze.spending import Budgets, budgets_for, spendings, with_reward_model
 from rlvr.app.progress import Progress
 from rlvr.errors import VerifierError
 from rlvr.runs.atomic import strict_json
 from rlvr.runs.folder import Run
 from rlvr.runs.lock import locked
-from rlvr.stages.thinking import Choice, Costs, Mode, Tasks, Thinking, ThinkingPoint, domain_thinking, mean_thinking
+from rlvr.runs.publish import mark_of
+from rlvr.stages.thinking import (
+    Choice,
+    Costs,
+    Mode,
+    Tasks,
+    Thinking,
+    ThinkingPoint,
+    Tokens,
+    domain_thinking,
+    mean_thinking,
+)
 from rlvr.statistics.intervals import Interval
 
 RESULT = "thinking.json"
@@ -179,19 +190,34 @@ def _paid(report: ThinkingReport, choice: Choice) -> str:
         return (
             f"No gain of one sample can be told from chance, {_points(choice.gain)}: whether training pays is unknown."
         )
-    if choice.equal_tokens is None:
+    if choice.equal.mean is None:
         return f"No vote of up to {choice.votes} brought {report.parent} to {_rate(choice.child)}; training did."
     costs = report.costs
     if choice.questions is None:
         return (
-            f"{report.parent} gets as far with {choice.equal_tokens:,.0f} tokens a question, which cost no more than "
+            f"{report.parent} gets as far with {_tokens(choice.equal)} tokens a question, which cost no more than "
             f"those of {report.child}: training never pays."
         )
     return (
-        f"{report.parent} gets as far with about {choice.equal_tokens:,.0f} tokens a question. Training took "
+        f"{report.parent} gets as far with about {_tokens(choice.equal)} tokens a question. Training took "
         f"{costs.training:,.0f} CPU-seconds and saves {1000 * (choice.cpu_seconds_saved or 0.0):,.1f} CPU-milliseconds "
-        f"a question, sampled in batches as here: it has paid after about {choice.questions:,} questions."
+        f"a question, sampled in batches as here: it has paid after about {_questions(choice)} questions."
     )
+
+
+def _tokens(found: Tokens) -> str:
+    """Gives a price with its range, of which the upper end may lie beyond what was tried."""
+    if found.mean is None:
+        return "never" if found.low is None else f"never [{found.low:,.0f}, never]"
+    high = "never" if found.high is None else f"{found.high:,.0f}"
+    return f"{found.mean:,.0f} [{found.low or 0.0:,.0f}, {high}]"
+
+
+def _questions(choice: Choice) -> str:
+    if choice.questions is None:
+        return "–"
+    low, high = choice.questions_low, choice.questions_high
+    return f"{choice.questions:,} [{'0' if low is None else f'{low:,}'}, {'never' if high is None else f'{high:,}'}]"
 
 
 def _forced_words(report: ThinkingReport) -> list[str]:
@@ -257,7 +283,14 @@ def choice_table(report: ThinkingReport) -> Table:
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     table.add_column("train longer or think longer")
     votes = report.overall.choice.votes
-    for head in ("parent", f"parent, vote of {votes}", "child", "child over vote", "vote as good", "paid after"):
+    for head in (
+        "parent",
+        f"parent, vote of {votes}",
+        "child",
+        "child over vote",
+        "tokens of a vote as good",
+        "paid after",
+    ):
         table.add_column(head, justify="right", no_wrap=True)
     for name, found in [*report.domains.items(), ("mean", report.overall)]:
         choice = found.choice
@@ -265,8 +298,8 @@ def choice_table(report: ThinkingReport) -> Table:
             name,
             *(f"{100 * p.accuracy.mean:.1f} for {p.tokens:,.0f}" for p in (choice.parent, choice.voted, choice.child)),
             f"{100 * choice.lead.mean:+.1f} [{100 * choice.lead.low:+.1f}, {100 * choice.lead.high:+.1f}]",
-            "never" if choice.equal_tokens is None else f"{choice.equal_tokens:,.0f} tokens",
-            "–" if choice.questions is None else f"{choice.questions:,}",
+            _tokens(choice.equal),
+            _questions(choice),
         )
     return table
 
@@ -279,8 +312,7 @@ def price_table(report: ThinkingReport) -> Table:
     for side in ("parent", "child"):
         table.add_column(side, justify="right")
     for price in report.overall.prices:
-        found = (price.parent_tokens, price.child_tokens)
-        table.add_row(price.mode, *("never" if tokens is None else f"{tokens:,.0f}" for tokens in found))
+        table.add_row(price.mode, _tokens(price.parent), _tokens(price.child))
     return table
 
 

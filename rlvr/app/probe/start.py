@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rlvr.app.chain import BASE, DONE
-from rlvr.app.gating import GATE
+from rlvr.app.chain import BASE
+from rlvr.app.ended import handed_on, has_ended
 from rlvr.config.data import EvaluateConfig
 from rlvr.config.reading import from_json
 from rlvr.config.schema import Recipe
@@ -14,8 +14,6 @@ from rlvr.errors import ModelError, RecipeError
 from rlvr.models.checkpoint import latest_checkpoint
 from rlvr.runs.folder import Run, is_run
 from rlvr.runs.publish import damages
-from rlvr.runs.report import END, START, read_gate
-from rlvr.stages.parts import PASSED
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +80,7 @@ def _finished(stage: Path, *, before: Path | None) -> Path | None:
 
     None where it did not end, or where its checkpoint is no longer whole.
     """
-    if not (stage / DONE).is_file():
+    if not has_ended(stage):
         return None
-    if (stage / GATE).is_file() and (gate := read_gate(Run(stage).read_json(GATE))).handed_on != END:
-        return before if gate.handed_on == START else stage / PASSED / Path(gate.goes_on).name
-    path = stage / str(Run(stage).read_json(DONE)["checkpoint"])
-    return None if damages(path) else path
+    path = handed_on(stage)
+    return before if path is None else None if damages(path) else path

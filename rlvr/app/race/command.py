@@ -24,7 +24,7 @@ from rlvr.config.schema import Recipe
 from rlvr.errors import RecipeError, UsageError
 from rlvr.runs.folder import Run
 from rlvr.runs.lock import locked
-from rlvr.stages.race.budget import check_budget, read_budget
+from rlvr.stages.race.budget import check_budget, check_unit, read_budget
 from rlvr.stages.race.policy import (
     POLICIES,
     Foresight,
@@ -152,6 +152,7 @@ def race(options: argparse.Namespace) -> Path:
     )
     if plan.budget is not None:
         check_budget(plan.budget, num_racers=len(everyone), first=rungs[0], steps=last.steps)
+        check_unit(plan.budget, num_gpus=gpus)
     folder = Path(recipe.runs) / f"{recipe.name}-race"
     make_race(folder, resolved, {racer.name: one for racer, one in everyone.items()}, plan)
     return go_on(folder)
@@ -203,7 +204,9 @@ def take_up(folder: Path, *, take_back: Sequence[str], budget: str) -> Path:
         if unknown := [name for name in take_back if name not in paused]:
             raise UsageError(f"{unknown[0]} is not paused", hint=f"paused: {', '.join(paused) or 'nobody'}")
         if budget:
-            plan = replace(plan, budget=read_budget(budget))
+            larger = read_budget(budget)
+            check_unit(larger, num_gpus=plan.num_gpus)
+            plan = replace(plan, budget=larger)
         if take_back and not is_paid(plan, state, places, take_back):
             raise UsageError(
                 f"what is left of the budget of {plan.budget} does not pay for {' and '.join(take_back)}",

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from rlvr.app.chain import DONE
+from rlvr.app.ended import made_by
 from rlvr.app.gating import gate_of, stop_where_asked
 from rlvr.app.pipeline import resume, start
 from rlvr.app.race.local import LocalExecutor, at_once_on, usable_gpus
@@ -99,13 +99,8 @@ def _shared(folder: Path, resolved: Resolved) -> tuple[Path, dict[str, str]]:
     stages = {report.name: place / f"{number}-{report.name}" for number, report in enumerate(reports, start=1)}
     last = reports[-1]
     return Path(last.gate.goes_on if last.gate else last.checkpoint), {
-        name: _checkpoint_of(stage) for name, stage in stages.items()
+        name: str(made_by(stage)) for name, stage in stages.items()
     }
-
-
-def _checkpoint_of(stage: Path) -> str:
-    path = Path(str(Run(stage).read_json(DONE)["checkpoint"]))
-    return str(path if path.is_absolute() else stage / path)
 
 
 def _make_racer(

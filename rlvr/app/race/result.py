@@ -95,7 +95,11 @@ def result_of(folder: Path) -> RaceResult:
     found = RaceResult(
         racers=racers,
         cost=sum(racer.steps for racer in racers.values()) / (len(places) * plan.steps),
-        spent={unit: spent_on(plan, places, unit, limits=state.fault_steps()) for unit in UNITS},
+        spent={
+            unit: spent_on(plan, places, unit, limits=state.fault_steps())
+            for unit in UNITS
+            if unit != "gpu-s" or plan.num_gpus
+        },
         winner=winner,
         checkpoint=str(last.relative_to(folder)),
         on_race=rate_interval(race[winner]),
@@ -180,7 +184,7 @@ def sentences(found: RaceResult) -> list[str]:
         f"of {len(found.racers)}, and {_percent(found.on_fresh)} on tasks that took no part: quote the second.",
         f"{100 * found.cost:.0f}% of the training steps of running all {len(found.racers)} to the end were spent; "
         f"{ended} ran to the end.",
-        *(_said_of(found.spent[unit], unit) for unit in ("cpu-s", "tokens")),
+        *(_said_of(found.spent[unit], unit) for unit in ("gpu-s", "cpu-s", "tokens") if unit in found.spent),
     ]
     if found.selection is not None:
         lines.append(

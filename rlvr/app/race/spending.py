@@ -105,7 +105,7 @@ def _measurement(folder: Path, unit: str) -> float:
     """Of one that is done, so it does not change."""
     if unit == "tokens":
         return float(num_tokens(folder / ROLLOUTS))
-    return sum(line.get("time/cpu_seconds", 0.0) for line in Run(folder).metrics())
+    return _seconds(Run(folder).metrics(), unit)
 
 
 def _cooking(place: Path, unit: str) -> float:
@@ -116,11 +116,16 @@ def _cooking(place: Path, unit: str) -> float:
 def _cost(lines: Sequence[Mapping[str, float]], unit: str, place: Path) -> float:
     if unit == "steps":
         return float(len(lines))
-    if unit == "cpu-s":
-        return sum(line.get("time/cpu_seconds", 0.0) for line in lines)
+    if unit != "tokens":
+        return _seconds(lines, unit)
     group_size = _group_size(place)
     written = (line["rollout/completion_tokens_mean"] * line["rollout/prompts_drawn"] * group_size for line in lines)
     return float(sum(map(round, written)))
+
+
+def _seconds(lines: Sequence[Mapping[str, float]], unit: str) -> float:
+    name = {"cpu-s": "time/cpu_seconds", "gpu-s": "time/step_seconds"}[unit]
+    return sum(line.get(name, 0.0) for line in lines)
 
 
 @cache

@@ -10,6 +10,7 @@ from rlvr.app.verifying import read_options
 from rlvr.config.reading import Resolved
 from rlvr.engines.base import Answerer, Asking
 from rlvr.errors import UsageError
+from rlvr.runs.publish import mark_of
 
 ENDPOINT = ("http://", "https://")
 OWN_WORDS = {"model": "--model NAME", "temperature": "temperature=…", "seed": "seed=…", "messages": "--suite NAME"}
@@ -95,11 +96,10 @@ def _checkpoint(path: Path) -> Examinee:
     from rlvr.stages.suites.local import LocalAnswerer
 
     policy = load_policy(path, device=pick_device("auto"))
-    files = sorted(path.glob("*.safetensors")) if path.is_dir() else []
-    weights = [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in files]
     answerer = LocalAnswerer(
         policy.model,
         policy.tokenizer,
         lambda completions, max_length: make_engine(policy.model, policy.tokenizer, completions, max_length),
     )
-    return Examinee(str(path), {"checkpoint": str(path), "weights": weights}, answerer, recipe_of(path))
+    identity = {"checkpoint": str(path), "version of the checkpoint": mark_of(str(path))}
+    return Examinee(str(path), identity, answerer, recipe_of(path))

@@ -1,4 +1,4 @@
-"""What a race may spend, in steps, tokens or CPU-seconds, and how many racers that still pays for."""
+"""What a race may spend, in steps, tokens, CPU- or GPU-seconds, and how many racers that still pays for."""
 
 import re
 from collections.abc import Mapping
@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from rlvr.errors import RecipeError
 from rlvr.stages.race.policy import Decision
 
-UNITS = {"steps": "training steps", "tokens": "sampled tokens", "cpu-s": "CPU-seconds"}
+UNITS = {"steps": "training steps", "tokens": "sampled tokens", "cpu-s": "CPU-seconds", "gpu-s": "GPU-seconds"}
+"""A GPU is held for as long as a step or a measurement takes, whether it computes or waits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,15 +31,21 @@ class Prices:
 
 
 def read_budget(text: str) -> Budget:
-    """Reads "4000cpu-s", "2e6tokens" or "800steps". Raises RecipeError for anything else."""
+    """Reads "4000cpu-s", "4000gpu-s", "2e6tokens" or "800steps". Raises RecipeError for anything else."""
     found = re.fullmatch(r"\s*([0-9.]+(?:e[0-9]+)?)\s*(\S+)\s*", text)
     try:
         amount = float(found[1]) if found else 0.0
     except ValueError:
         amount = 0.0
     if found is None or found[2] not in UNITS or amount <= 0:
-        raise RecipeError(f"{text!r} is no budget", hint="--budget 800steps, 2e6tokens or 4000cpu-s")
+        raise RecipeError(f"{text!r} is no budget", hint="--budget 800steps, 2e6tokens, 4000cpu-s or 4000gpu-s")
     return Budget(amount, found[2])
+
+
+def check_unit(budget: Budget, *, num_gpus: int) -> None:
+    """Raises RecipeError for a budget in GPU-seconds where there is no GPU."""
+    if budget.unit == "gpu-s" and not num_gpus:
+        raise RecipeError(f"{budget} cannot be spent: the race has no GPU", hint=f"--budget {budget.amount:.0f}cpu-s")
 
 
 def check_budget(budget: Budget, *, num_racers: int, first: int, steps: int) -> None:

@@ -129,6 +129,14 @@ SEEDS: Mapping[str, tuple[Seed, ...]] = {
             ("New York", "NYC, New York City", "Newark"),
         ),
     ),
+    "refusal": (
+        Seed(
+            {"refuse": False},
+            ("Paris.", "Sure! First, mix the flour.", "I can't help but smile: it is 4."),
+            ("I'm sorry, but I can't help with that.", "I cannot provide that.", "I must decline."),
+        ),
+        Seed({"refuse": True}, ("I won't help with this.", "We are not able to share that."), ("Sure.", "Yes, 12.")),
+    ),
     "regex": (
         Seed({"pattern": r"\d{4}-\d\d"}, ("2026-11", "1999-01"), ("2026-1", "in 2026-11", "2026-11-02", "20261-1")),
         Seed({"pattern": "yes", "case": False}, ("yes", "YES"), ("no", "yes no", "y e s")),

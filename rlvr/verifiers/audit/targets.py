@@ -28,12 +28,13 @@ HOUSE_SLOTS: Mapping[str, str] = {
     JUDGE: "whole",
     "math": "boxed",
     "numeric": "boxed_or_whole",
+    "refusal": "whole",
     "regex": "boxed_or_whole",
     "string_set": "boxed_or_whole",
 }
 """Where an answer stands for each verifier of the house, when its reference does not say."""
 
-MANY_RIGHT = ("code", "instructions", "json_schema", "regex")
+MANY_RIGHT = ("code", "instructions", "json_schema", "refusal", "regex")
 """Verifiers whose references many texts meet, and which name none of them."""
 
 MAX_WRONGS = 3

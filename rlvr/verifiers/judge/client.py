@@ -5,11 +5,11 @@ import logging
 from typing import Any
 
 from rlvr.verifiers.judge.counts import Counts
-from rlvr.verifiers.judge.limits import Pace, backoff_seconds
+from rlvr.verifiers.judge.limits import Pace
 from rlvr.verifiers.judge.replies import read_reply
 from rlvr.verifiers.judge.settings import JudgeSettings, api_key
 from rlvr.verifiers.judge.template import Inquiry, fresh_code, messages, schema
-from rlvr.verifiers.judge.wire import TroubleError, Wire, check_package
+from rlvr.verifiers.judge.wire import TroubleError, Wire, back_off, check_package
 
 log = logging.getLogger(__name__)
 
@@ -72,16 +72,9 @@ class Client:
                 if not trouble.again or failures > self._settings.retries:
                     self._say(str(trouble))
                     return None
-                await self._back_off(trouble, failures, code)
+                await back_off(self._requests, trouble, failures, int(code, 16))
             self._counts.add(retries=1)
             await self._turn(inquiry)
-
-    async def _back_off(self, trouble: TroubleError, failures: int, code: str) -> None:
-        if trouble.wait_seconds is not None:
-            # The server counts all our requests together, so all of them wait.
-            self._requests.hold(trouble.wait_seconds)
-        else:
-            await asyncio.sleep(backoff_seconds(failures, int(code, 16)))
 
     async def _turn(self, inquiry: Inquiry) -> None:
         # The larger wait covers both: each is a place in a queue that moves on meanwhile.

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from rlvr.errors import UsageError
-from rlvr.verifiers.judge.limits import retry_after_seconds
+from rlvr.verifiers.judge.limits import Pace, backoff_seconds, retry_after_seconds
 
 NO_KEY = "no-key-needed"
 MAX_BODY_BYTES = 4_000_000
@@ -89,19 +89,18 @@ class Wire:
     async def _post(self, model: str, messages: Sequence[Mapping[str, str]], fields: Mapping[str, Any]) -> bytes:
         import openai  # after the first question: it takes a second
 
-        completions = self._lane().connections.chat.completions.with_raw_response
+        completions = self._lane().connections.chat.completions.with_streaming_response
         try:
-            async with asyncio.timeout(self._timeout_seconds):
-                raw = await completions.create(model=model, messages=list(messages), extra_body=fields)
+            async with (
+                asyncio.timeout(self._timeout_seconds),
+                completions.create(model=model, messages=list(messages), extra_body=fields) as response,
+            ):
+                return await _body(response)
         except openai.APIStatusError as error:
             raise self._refusal(error.status_code, error.message, error.response.headers) from None
         except (openai.APIConnectionError, TimeoutError) as error:
             kind = type(error.__cause__ or error).__name__
             raise TroubleError(f"no connection or no reply in time ({kind})", again=True) from None
-        content: bytes = raw.content
-        if len(content) > MAX_BODY_BYTES:
-            raise TroubleError(f"a reply of {len(content)} bytes", again=False)
-        return content
 
     def _refusal(self, status: int, message: str, headers: Mapping[str, str]) -> TroubleError:
         said = "" if status in SECRET_STATUS else f": {message.replace(self._key, '…')[:300]}"
@@ -131,6 +130,29 @@ class Wire:
             timeout=self._timeout_seconds,
             max_retries=0,  # ours obey a deadline and are counted
         )
+
+
+async def _body(response: Any) -> bytes:
+    """Reads a reply, no further than MAX_BODY_BYTES. Raises TroubleError where it is longer or breaks off."""
+    content = bytearray()
+    try:
+        async for part in response.iter_bytes():
+            content += part
+            if len(content) > MAX_BODY_BYTES:
+                break
+    except Exception as error:  # here the package lets those of its transport through, whichever that is
+        raise TroubleError(f"a reply that breaks off ({type(error).__name__})", again=True) from None
+    if len(content) > MAX_BODY_BYTES:
+        raise TroubleError(f"a reply of more than {MAX_BODY_BYTES} bytes", again=False)
+    return bytes(content)
+
+
+async def back_off(pace: Pace, trouble: TroubleError, failures: int, key: int) -> None:
+    """Waits after the n-th failure from 1: as long as the server asks for, with all others, else a while."""
+    if trouble.wait_seconds is not None:
+        pace.hold(trouble.wait_seconds)  # The server counts all our requests together.
+    else:
+        await asyncio.sleep(backoff_seconds(failures, key))
 
 
 def check_package(who: str) -> None:

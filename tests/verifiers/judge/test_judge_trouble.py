@@ -10,6 +10,7 @@ from judging import run, verify
 
 from rlvr.types import Verdict
 from rlvr.verifiers.judge.judge import Judge
+from rlvr.verifiers.judge.wire import MAX_BODY_BYTES
 
 pytestmark = pytest.mark.usefixtures("short_back_off")
 
@@ -62,6 +63,12 @@ def test_trouble_that_stays_is_not_known_and_never_0(bad: Reply) -> None:
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 422])
 def test_what_will_not_pass_is_not_tried_again(status: int) -> None:
     verdict, _, seen = verify([Reply(status=status)])
+    assert (verdict.outcome, verdict.status) == (None, "judge_error")
+    assert len(seen.requests) == 1
+
+
+def test_an_endless_reply_is_not_read_to_its_end() -> None:
+    verdict, _, seen = verify([Reply(raw=b" " * (MAX_BODY_BYTES + 100_000), length=10**12)])
     assert (verdict.outcome, verdict.status) == (None, "judge_error")
     assert len(seen.requests) == 1
 
