@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from raced import make_home, words
 from racing import keeps_its_promises, names_what_failed
-from tiny import write_base
 
 from rlvr.app.cli import main
 from rlvr.app.race import running
@@ -26,65 +26,12 @@ from rlvr.runs.folder import Run
 from rlvr.runs.report import read_report
 from rlvr.stages.race.executor import Ended, Job
 
-ROWS = """
-from rlvr.types import Demonstration, Task, Verdict
-
-def prompt(n):
-    return ({"role": "user", "content": f"w{5 + n % 20} w{6 + n % 9}"},)
-
-def tasks(split):
-    for n in range(20) if split == "train" else range(20, 60):
-        yield Task(f"{split}{n}", prompt(n), 9, "race_rows:verify", "rows", "words")
-
-def shown(split):
-    for n in range(8):
-        yield Demonstration(f"shown{n}", (*prompt(n), {"role": "assistant", "content": "w7 w9"}), "words")
-
-def verify(task, completion):
-    return Verdict(float("w9" in completion.text.split()), "ok")
-"""
-RECIPE = """
-name = "small"
-seed = 5
-threads = 1
-[model]
-path = "BASE"
-[evaluation]
-data = ["race_rows:tasks:evaluation"]
-samples = 2
-max_completion_tokens = 6
-[[stage]]
-kind = "sft"
-data = ["race_rows:shown:train"]
-sequences_per_update = 8
-[[stage]]
-kind = "rlvr"
-algorithm = "grpo"
-data = ["race_rows:tasks:train"]
-steps = 6
-prompts_per_step = 4
-group_size = 4
-max_completion_tokens = 6
-checkpoint_every = 2
-conditions = { tasks = 0 }
-optimizer = { learning_rate = 2e-2 }
-"""
-
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    folder = tmp_path_factory.mktemp("race")
-    write_base(folder / "base", scale=0.25)
-    (folder / "race_rows.py").write_text(ROWS)
-    (folder / "recipe.toml").write_text(RECIPE.replace("BASE", str(folder / "base")))
     before = Path.cwd()
-    yield folder
+    yield make_home(tmp_path_factory.mktemp("race"))
     os.chdir(before)
-
-
-def words(home: Path, name: str, *more: str) -> list[str]:
-    race = ["race", str(home / "recipe.toml"), "--seeds", "3", "--rungs", "0.34", "--keep", "2", "--jobs", "2"]
-    return [*race, *more, f"name={name}", f"runs={home}"]
 
 
 @pytest.fixture(scope="module")
@@ -141,7 +88,7 @@ def test_the_winner_is_judged_on_tasks_that_took_no_part_and_goes_on(finished: P
     assert found["selection"]["low"] < found["selection"]["mean"] < found["selection"]["high"]
     # of two that ended the lead over the other is twice that over the mean of both
     assert found["over_others"]["mean"] == pytest.approx(2 * leads[1])
-    assert not found["is_gated"]
+    assert (found["rejected"], found["gate"]) == ({}, [])
     assert [stage.name for stage in read_report(Run(winner))] == ["base", "rlvr", "rlvr-8"]
     assert (finished / "race.html").read_text().count("<svg") == 2
 

@@ -1,14 +1,9 @@
 """What a race's report says of the winner beside the others, worked by hand."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-from rlvr.app.race.result import _is_gated, _over_others, _selection
-from rlvr.app.race.standing import PLAN
-from rlvr.config.reading import read_recipe, resolved_json
-from rlvr.runs.folder import Run
+from rlvr.app.race.result import _over_others, _selection
 
 RECIPE = """
 name = "small"
@@ -48,11 +43,3 @@ def test_the_winner_is_set_against_the_mean_of_the_others_task_by_task() -> None
     assert found.mean == pytest.approx(1 / 3)
     # with a pair up and down by a half of a pseudo-task each and one that stayed: sum 1 of 5, 0.2
     assert (found.low + found.high) / 2 == pytest.approx(0.2)
-
-
-@pytest.mark.parametrize(("gate", "is_gated"), [("", False), ("[gate]\nmargin = 0.02\n", True)])
-def test_the_report_knows_whether_the_recipe_has_a_gate(gate: str, is_gated: bool, tmp_path: Path) -> None:
-    path = tmp_path / "recipe.toml"
-    path.write_text(RECIPE + gate)
-    Run(tmp_path).write_json(PLAN, {"racers": {"a": resolved_json(read_recipe(path, ()))}})
-    assert _is_gated(tmp_path, "a") == is_gated

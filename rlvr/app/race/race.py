@@ -12,9 +12,10 @@ from typing import Any
 from rlvr.app.ended import made_by
 from rlvr.app.gating import gate_of, stop_where_asked
 from rlvr.app.pipeline import resume, start
+from rlvr.app.race.crown import crown
 from rlvr.app.race.local import LocalExecutor, at_once_on, usable_gpus
-from rlvr.app.race.running import Course, Say, bring, run_rungs, steps_to_cook
-from rlvr.app.race.standing import PLAN, is_race, read_race, winner_of
+from rlvr.app.race.running import Course, Say, bring, run_rungs
+from rlvr.app.race.standing import PLAN, is_race, read_race
 from rlvr.app.race.state import RacePlan, Racer
 from rlvr.config.reading import Resolved, from_json, resolved_json
 from rlvr.config.rlvr import RlvrConfig
@@ -57,9 +58,9 @@ def run_race(folder: Path, say: Say) -> None:
     plan, state, places = read_race(folder)
     with locked(folder):
         begin, models = _shared(folder, from_json(content["recipe"]))
+        racers = {name: from_json(stored) for name, stored in content["racers"].items()}
         for number, racer in enumerate(plan.racers):
-            resolved = from_json(content["racers"][racer.name])
-            _make_racer(places[racer.name], racer, resolved, begin, models, is_first=number == 0)
+            _make_racer(places[racer.name], racer, racers[racer.name], begin, models, is_first=number == 0)
         gpus = usable_gpus() if plan.num_gpus else ()  # Others than when it was asked for, after a restart.
         at_once = at_once_on(len(gpus), asked=plan.at_once, counted=plan.num_gpus)
         executor = LocalExecutor(places, at_once=at_once, gpus=gpus)
@@ -67,12 +68,7 @@ def run_race(folder: Path, say: Say) -> None:
         try:
             run_rungs(course)
             bring(course, {name: Job(name, plan.steps, fresh=True) for name in state.running(plan)})
-            winner = winner_of(plan, state, places)
-            say(f"winner: {winner}, {executor.checkpoint(winner)}")
-            resume(places[winner])
-            if steps := steps_to_cook(course, winner):
-                _cook(places[winner], steps, say)
-                bring(course, {winner: Job(winner, plan.steps + steps, fresh=True)})
+            crown(course, racers)
         finally:
             for name in places:
                 executor.kill(name)
@@ -113,7 +109,7 @@ def _make_racer(
     last = resolved.recipe.stage[-1]
     assert isinstance(last, RlvrConfig), "checked when the race was asked for"
     named = last.scorer.reward_model
-    # Rungs compare racers that all came as far; what stops a single stage has no place there.
+    # Rungs compare racers that all came as far; what stops a single stage has no place there. A gate judges the winner.
     changes: dict[str, Any] = {
         "gate": None,
         "patience": 0,
@@ -136,12 +132,3 @@ def _make_racer(
 def _with(resolved: Resolved, changes: Mapping[str, Any]) -> Resolved:
     """Gives the recipe with these changes; where its values came from is known no more."""
     return Resolved(resolved.recipe.model_copy(update=dict(changes)), {}, resolved.source, resolved.left_out)
-
-
-def _cook(place: Path, steps: int, say: Say) -> None:
-    """Takes the winner so many steps further, as a stage that continues the race's."""
-    if len(from_json(Run(place).config()).recipe.stage) == 1:
-        say(f"{place.name} goes on for {steps} steps")
-        resume(place, more_steps=steps)
-    else:
-        resume(place)

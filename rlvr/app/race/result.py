@@ -9,14 +9,15 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from rlvr.app.gating import gate_of
-from rlvr.app.race.racer import checkpoint_of, place_name
+from rlvr.app.ended import handed_on, has_ended
+from rlvr.app.gating import gate_lines
+from rlvr.app.race.racer import place_name
 from rlvr.app.race.spending import Spent, spent_on
-from rlvr.app.race.standing import PLAN, metrics_of, rates_at, read_race, stage_folder, winner_of
+from rlvr.app.race.standing import metrics_of, rates_at, read_race, stage_folder, winner_of
 from rlvr.app.race.state import RacePlan, State
-from rlvr.config.reading import from_json
 from rlvr.runs.atomic import encode, replace_file
 from rlvr.runs.folder import Run, is_run
+from rlvr.runs.report import read_report
 from rlvr.stages.race.budget import UNITS
 from rlvr.stages.race.curves import FEWEST
 from rlvr.stages.race.policy import TaskRates
@@ -51,8 +52,8 @@ class RaceResult:
     `winner`, with its `checkpoint`, was chosen on the race's tasks, where it has `on_race`; `on_fresh` is its rate on
     tasks that took no part, `after_more` the same after the `cooked` steps more. `selection` is by how much the
     winner's lead over the mean of all that ended is smaller on the fresh tasks, `over_others` its lead there over the
-    mean of the others that ended, task by task; None where one ended. `is_gated` says that the recipe has a gate for
-    the stage that was raced, which did not judge the winner. `spread` is that
+    mean of the others that ended, task by task; None where one ended. `rejected` says why the gate rejected
+    those that had more, `gate` what it said of the winner, nothing without one. `spread` is that
     of all seeds at the step `spread_at`, before anyone was paused. `foretold` by rung is the correlation with the end
     over those that ran to it, None for fewer than 4.
     """
@@ -66,7 +67,8 @@ class RaceResult:
     on_fresh: Interval
     selection: Interval | None
     over_others: Interval | None
-    is_gated: bool
+    rejected: Mapping[str, str]
+    gate: tuple[str, ...]
     cooked: int
     after_more: Interval | None
     spread: Spread | None
@@ -90,8 +92,6 @@ def result_of(folder: Path) -> RaceResult:
     cooked = state.cooking.get(winner, 0)
     if cooked:
         more = rates_at({winner: places[winner]}, plan.steps + cooked, state.domains, fresh=True)[winner]
-    last = checkpoint_of(places[winner])
-    assert last is not None, "the winner has reached its end"
     found = RaceResult(
         racers=racers,
         cost=sum(racer.steps for racer in racers.values()) / (len(places) * plan.steps),
@@ -101,12 +101,13 @@ def result_of(folder: Path) -> RaceResult:
             if unit != "gpu-s" or plan.num_gpus
         },
         winner=winner,
-        checkpoint=str(last.relative_to(folder)),
+        checkpoint=str(_checkpoint(places[winner]).relative_to(folder)),
         on_race=rate_interval(race[winner]),
         on_fresh=rate_interval(fresh[winner]),
         selection=_selection(race, fresh, winner) if len(ended) > 1 else None,
         over_others=_over_others(fresh, winner) if len(ended) > 1 else None,
-        is_gated=_is_gated(folder, winner),
+        rejected=state.rejected,
+        gate=_gate_said(places[winner]),
         cooked=cooked,
         after_more=None if more is None else rate_interval(more),
         spread=_spread(plan, at_rungs[plan.rungs[0]]),
@@ -160,9 +161,18 @@ def _over_others(fresh: TaskRates, winner: str) -> Interval:
     return paired_difference_interval(others, fresh[winner])
 
 
-def _is_gated(folder: Path, winner: str) -> bool:
-    recipe = from_json(Run(folder).read_json(PLAN)["racers"][winner]).recipe
-    return gate_of(recipe, recipe.stage[-1]) is not None
+def _gate_said(place: Path) -> tuple[str, ...]:
+    """Gives what the gate said of the winner's stages."""
+    stages = [(stage.name, stage.gate) for stage in read_report(Run(place)) if stage.gate is not None]
+    return tuple(line for name, gate in stages for line in gate_lines(name, gate))
+
+
+def _checkpoint(place: Path) -> Path:
+    """Gives the winner's last checkpoint that its gate let pass."""
+    stages = sorted((path for path in place.glob("[12]-*") if has_ended(path)), reverse=True)
+    found = next((path for path in map(handed_on, stages) if path is not None), None)
+    assert found is not None, "the winner has passed"
+    return found
 
 
 def _spread(plan: RacePlan, rates: TaskRates) -> Spread | None:
@@ -196,8 +206,8 @@ def sentences(found: RaceResult) -> list[str]:
             f"On tasks that took no part it lies {_points(found.over_others)} points above the mean of the others that "
             "ran to the end, task by task."
         )
-    if found.is_gated:
-        lines.append("The recipe's gate did not judge the winner: what is raced has none, and may have lost elsewhere.")
+    lines += [f"{name} had more there and was rejected by the gate: {why}." for name, why in found.rejected.items()]
+    lines += found.gate
     if found.after_more is not None:
         lines.append(
             f"After {found.cooked} steps more it has {_percent(found.after_more)} on the tasks that took no part."
@@ -255,7 +265,8 @@ def _fate(name: str, racer: RacerResult, found: RaceResult) -> str:
     if racer.paused_at is not None:
         return f"paused at {racer.paused_at}"
     back = "taken back" if racer.is_taken_back else ""
-    return ", ".join(word for word in ("winner" if name == found.winner else "", back) if word)
+    place = "winner" if name == found.winner else "rejected by the gate" if name in found.rejected else ""
+    return ", ".join(word for word in (place, back) if word)
 
 
 def print_result(found: RaceResult, page: Path) -> None:

@@ -67,6 +67,7 @@ def rates_at(places: Mapping[str, Path], step: int, domains: Sequence[str], *, f
 
 
 def winner_of(plan: RacePlan, state: State, places: Mapping[str, Path]) -> str:
-    """The one of those that ran to the end with the highest rate there; of equals the first in the race."""
+    """The one of those that ran to the end with the highest rate there; of equals the first in the race. Those that
+    the gate rejected cannot win."""
     rates = rates_at({name: places[name] for name in state.running(plan)}, plan.steps, state.domains)
-    return max(rates, key=lambda name: float(rates[name].mean()))
+    return max((name for name in rates if name not in state.rejected), key=lambda name: float(rates[name].mean()))

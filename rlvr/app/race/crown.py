@@ -1,0 +1,73 @@
+"""The winner of a race: the best of those that ran to the end and pass the recipe's gate; it goes on for a while."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from rlvr.app.gating import gate_of
+from rlvr.app.pipeline import resume
+from rlvr.app.race.running import Course, bring, steps_to_cook
+from rlvr.app.race.standing import winner_of
+from rlvr.config.gate import GateConfig
+from rlvr.config.reading import Resolved, continued, from_json, resolved_json
+from rlvr.errors import TrainingError
+from rlvr.runs.folder import CONFIG, Run
+from rlvr.runs.lock import locked
+from rlvr.runs.report import StageReport, read_report
+from rlvr.stages.race.executor import Job
+
+
+def crown(course: Course, racers: Mapping[str, Resolved]) -> None:
+    """Finds the winner, which is measured in full and reported, and takes it further.
+
+    The gate of the raced stage, which had none while it raced, judges it against the checkpoint that all began with;
+    the next best takes the place of one that fails. Raises TrainingError where none passes.
+    """
+    while True:
+        if len(course.state.rejected) == len(course.state.running(course.plan)):
+            why = "; ".join(f"{name}: {reason}" for name, reason in course.state.rejected.items())
+            raise TrainingError(f"no racer passes the gate: {why}", hint="train with other settings, or wider margins")
+        winner = winner_of(course.plan, course.state, course.places)
+        recipe = racers[winner].recipe
+        gate, place = gate_of(recipe, recipe.stage[-1]), course.places[winner]
+        course.say(f"best: {winner}, {course.executor.checkpoint(winner)}")
+        report = _judged(place, gate, number=1)
+        if report.went_on:
+            break
+        course.state.rejected[winner] = "; ".join(report.gate.failures if report.gate else ())
+        course.store()
+    if steps := steps_to_cook(course, winner):
+        _cook(course, place, steps)
+        _judged(place, gate, number=2)
+        bring(course, {winner: Job(winner, course.plan.steps + steps, fresh=True)})
+
+
+def _judged(place: Path, gate: GateConfig | None, *, number: int) -> StageReport:
+    """Has a racer's run measured and reported, its stage of that number judged by the gate; gives that one's report."""
+    run = Run(place)
+    if gate is not None:
+        known = from_json(run.config())
+        _write(run, _with_gate(known, gate, number=number))
+    resume(place)
+    return read_report(run)[number]
+
+
+def _cook(course: Course, place: Path, steps: int) -> None:
+    """Takes the winner so many steps further, as a stage that continues the race's and is judged after its end."""
+    run = Run(place)
+    known = from_json(run.config())
+    if len(known.recipe.stage) == 1:
+        course.say(f"{place.name} goes on for {steps} steps")
+        _write(run, _with_gate(continued(known, steps), None, number=2))
+        resume(place)
+
+
+def _with_gate(known: Resolved, gate: GateConfig | None, *, number: int) -> Resolved:
+    stages = list(known.recipe.stage)
+    stages[number - 1] = stages[number - 1].model_copy(update={"gate": gate})
+    recipe = known.recipe.model_copy(update={"stage": tuple(stages)})
+    return Resolved(recipe, known.origins, known.source, known.left_out)
+
+
+def _write(run: Run, resolved: Resolved) -> None:
+    with locked(run.path):
+        run.write_json(CONFIG, resolved_json(resolved))
