@@ -63,6 +63,9 @@ PRESETS: dict[str, Algorithm] = {
             weight_max=5.0,
             aggregation="token_mean",
             filter="informative",
+            refill=True,
+            refill_limit=10,
+            overlong_buffer_share=0.2,
             updates_per_step=16,
         ),
         Algorithm(

@@ -38,9 +38,9 @@ kl_estimator          k3            -        -           -             -        
 kl_coefficient        0.04          -        -           -             -              0.001
 reference_every       -             -        -           -             -              400
 filter                -             -        informative -             informative    -
-refill                -             -        true        -             -              -
-refill_limit          -             -        10          -             -              -
-overlong_buffer_share -             -        0.2         -             -              -
+refill                -             -        true        -             true           -
+refill_limit          -             -        10          -             10             -
+overlong_buffer_share -             -        0.2         -             0.2            -
 updates_per_step      1             8        16          4             16             16
 """,
     """

@@ -96,11 +96,12 @@ def test_it_samples_to_the_end_token_and_marks_the_completion(example, tmp_path)
 
 
 def test_what_it_does_not_have_it_refuses(example):
-    for name in ("dapo", "ppo", "rloo", "reinforce_pp", "reinforce_pp_baseline", "tulu3", "r1_zero"):
+    for name in ("dapo", "cispo", "ppo", "rloo", "reinforce_pp", "reinforce_pp_baseline", "tulu3", "r1_zero"):
         with pytest.raises(SystemExit, match=f"{name} has more than this page"):
             example.refuse_more(resolve(name, updates_per_step=1))
-    for name in ("grpo", "dr_grpo", "gspo", "cispo"):
+    for name in ("grpo", "dr_grpo", "gspo"):
         example.refuse_more(resolve(name, updates_per_step=1))
+    example.refuse_more(resolve("cispo", updates_per_step=1, refill=False, overlong_buffer_share=0.0))
 
 
 def test_the_shipped_model_solves_some_of_its_tasks_and_takes_two_steps(example):
