@@ -3,8 +3,9 @@
     python benchmarks/laptop_rows.py --jobs 2
 
 All start from one DPO checkpoint. The learning rate is the laptop recipe's over the root of a row's updates per
-rollout, so that rows with many updates do not simply go further; a critic learns at 1e-3. DAPO draws no other groups in
-the place of those without a signal, so that its rollouts are as many as the others'. Writes docs/lab/laptop-rows.md.
+rollout, so that rows with many updates do not simply go further; a critic learns at 1e-3. DAPO and CISPO draw no other
+groups in the place of those without a signal, so that their rollouts are as many as the others'. Writes
+docs/lab/laptop-rows.md.
 """
 
 import argparse
@@ -31,16 +32,21 @@ def recipe() -> str:
     return text[: text.index("[[stage]]")] + text[text.index(LAST_STAGE) :]
 
 
-def trials() -> list[Trial]:
-    """Gives every preset with every seed."""
+def measured() -> list[str]:
+    """Gives the overrides that have a recipe with the laptop recipe's [evaluation] measured alike."""
     sources = read_recipe(RECIPE).recipe.evaluation
     assert sources is not None, "the laptop recipe measures"
-    measured = ['evaluation.prompts=["chat"]', "evaluation.low_temperature=0", f"evaluation.samples={SAMPLES}"]
+    words = ["evaluation.low_temperature=0", f"evaluation.samples={SAMPLES}"]
     for number, data in enumerate(sources.data, start=1):
-        measured.append(f"evaluation.data.{number}.limit={TASKS}")
+        words.append(f"evaluation.data.{number}.limit={TASKS}")
         if "seed" in data.options:
-            measured.append(f"evaluation.data.{number}.options.seed={TASK_SEED}")
-    found = []
+            words.append(f"evaluation.data.{number}.options.seed={TASK_SEED}")
+    return words
+
+
+def trials() -> list[Trial]:
+    """Gives every preset with every seed."""
+    how, found = ['evaluation.prompts=["chat"]', *measured()], []
     for name, row in PRESETS.items():
         words = [
             f'rlvr.algorithm="{name}"' if not row.refill else f'rlvr.algorithm={{preset="{name}", refill=false}}',
@@ -52,7 +58,7 @@ def trials() -> list[Trial]:
             words.append("rlvr.kl_groups=0")  # such a row measures its KL on every token anyway
         if row.needs_values:
             words.append(f"rlvr.critic.optimizer.learning_rate={CRITIC_RATE}")
-        found += [Trial(f"{name}-seed{seed}", (f"seed={seed}", *measured, *words)) for seed in SEEDS]
+        found += [Trial(f"{name}-seed{seed}", (f"seed={seed}", *how, *words)) for seed in SEEDS]
     return found
 
 
@@ -65,10 +71,10 @@ def page(found: Mapping[str, StageReport]) -> str:
         "",
         f"`python benchmarks/laptop_rows.py` made this page: {STEPS} rollouts of 64 prompts × 8 completions from one",
         f"DPO checkpoint, seeds {', '.join(map(str, SEEDS))}; {TASKS} held-out tasks per domain, {SAMPLES} samples.",
-        f"Learning rate {RATE:g} over the root of the updates per rollout; a critic's {CRITIC_RATE:g}. DAPO's refill",
-        "is off, so that all have the same rollouts. pass@1 and gains over the checkpoint are means over the trained",
-        "domains and the seeds, in per cent and points; an interval is that of the tasks alone. All rows share tasks",
-        "and checkpoint, so rows differ by less chance than that, and by that of the seeds, which stand beside it.",
+        f"Learning rate {RATE:g} over the root of the updates per rollout; a critic's {CRITIC_RATE:g}. The refill of",
+        "DAPO and CISPO is off, so that all have the same rollouts. pass@1 and gains over the checkpoint are means",
+        "over the trained domains and the seeds, in per cent and points; an interval is that of the tasks alone. All rows",
+        "share tasks and checkpoint, so they differ by less chance than that, and by that of the seeds beside it.",
         "Tokens are of a held-out completion, KL to the checkpoint in nats a token, CPU-s of the training.",
         "",
         f"| row | updates | pass@1 | mean gain | each seed | {' | '.join(trained)} | {' | '.join(COSTS)} |",
@@ -77,11 +83,13 @@ def page(found: Mapping[str, StageReport]) -> str:
     for name, row in PRESETS.items():
         stages = [found[f"{name}-seed{seed}"] for seed in SEEDS if f"{name}-seed{seed}" in found]
         if stages:
-            lines.append(_line(name, row.updates_per_step * row.epochs_per_step, stages, trained))
+            lines.append(line_of(name, row.updates_per_step * row.epochs_per_step, stages, trained))
     return "\n".join(lines) + "\n"
 
 
-def _line(name: str, updates: int, stages: Sequence[StageReport], trained: Sequence[str]) -> str:
+def line_of(name: str, updates: int, stages: Sequence[StageReport], trained: Sequence[str]) -> str:
+    """Gives a table's line: the means over the seeds of one row."""
+
     def gain(stage: StageReport, domain: str) -> float:
         found = stage.domains[domain].gain
         assert found is not None, "RLVR has a stage before it"

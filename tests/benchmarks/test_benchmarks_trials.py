@@ -16,13 +16,14 @@ from rlvr.runs.report import StageReport
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = ("trials", "laptop_rows", "laptop_length", "record_curves")
+OTHERS = ("laptop_recipes",)
 
 
 @pytest.fixture(autouse=True)
 def _benchmarks_can_be_imported(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.syspath_prepend(ROOT / "benchmarks")
     yield
-    for name in NAMES:
+    for name in NAMES + OTHERS:
         sys.modules.pop(name, None)
 
 
@@ -73,3 +74,29 @@ def test_the_page_of_rows_has_a_line_for_each_row_that_was_run() -> None:
     assert [line.split(" | ")[0] for line in table] == ["| row", "| grpo", "| ppo"]
     assert "+10.0 [+5.0, +15.0] | +10.0, +10.0, +10.0" in table[1]
     assert len({line.count("|") for line in table}) == 1
+
+
+def test_every_recipe_of_the_comparison_can_be_planned_and_has_as_many_rollouts(tmp_path: Path) -> None:
+    recipes: Any = importlib.import_module("laptop_recipes")
+    rollouts = {}
+    for name, way in recipes.ways().items():
+        path = tmp_path / f"{name}.toml"
+        path.write_text(way.recipe)
+        for trial in way.trials(name):
+            resolved = read_recipe(path, (f"model.path={ROOT / 'models' / 'laptop-base'}", *trial.words))
+            make_plan(resolved)
+        last = resolved.recipe.stage[-1]
+        rollouts[name] = last.steps * getattr(last, "rounds", 1) * last.prompts_per_step * last.group_size
+        assert resolved.recipe.evaluation is not None
+        assert [data.limit for data in resolved.recipe.evaluation.data] == [recipes.TASKS] * 6
+    assert rollouts == dict.fromkeys(("zero", "rlhf", "iterate"), recipes.STEPS * 64 * 8)
+
+
+def test_the_page_of_recipes_draws_the_proxy_beside_the_truth() -> None:
+    recipes: Any = importlib.import_module("laptop_recipes")
+    trials: Any = importlib.import_module("trials")
+    curve = {recipes.SCORE: [0.1, 0.9], recipes.SOLVED: [0.5, 0.4], recipes.AGREES: [0.7, None], recipes.KL: [0, 0.05]}
+    made = {f"rlhf-seed{seed}": trials.Outcome(stage(0.4), curve) for seed in recipes.SEEDS}
+    table = [line for line in recipes.page({"rlhf": made}).splitlines() if line.startswith("| ")]
+    assert table[1].startswith("| rlhf | 2 | 40.0")
+    assert table[3:] == ["| 1–10 | 0.10 | 50.0% | 70.0% | 0.000 |", "| 11–20 | 0.90 | 40.0% | – | 0.050 |"]
