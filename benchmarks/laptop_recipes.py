@@ -81,7 +81,7 @@ def page(found: Mapping[str, Mapping[str, Outcome]]) -> str:
         f"`python benchmarks/laptop_recipes.py` made this page: {STEPS} rollouts of 64 prompts × 8 completions, seeds",
         f"{', '.join(map(str, SEEDS))}; {TASKS} held-out tasks per domain, {SAMPLES} samples, as in laptop-rows.md.",
         'Gains are over what each starts from: zero over the base (both asked as "Q: …"), rlhf over its SFT model,',
-        f"iterate ({ROUNDS} rounds at most of {STEPS // ROUNDS} steps) over the DPO checkpoint of the rows. An interval",
+        f"iterate ({ROUNDS} rounds at most of {STEPS // ROUNDS} steps) over the rows' DPO checkpoint. An interval",
         "is that of the tasks alone; the seeds stand beside it.",
         "",
         f"| recipe | passes | pass@1 | mean gain | each seed | {' | '.join(trained)} | {' | '.join(COSTS)} |",

@@ -73,7 +73,7 @@ def page(found: Mapping[str, StageReport]) -> str:
         f"DPO checkpoint, seeds {', '.join(map(str, SEEDS))}; {TASKS} held-out tasks per domain, {SAMPLES} samples.",
         f"Learning rate {RATE:g} over the root of the updates per rollout; a critic's {CRITIC_RATE:g}. The refill of",
         "DAPO and CISPO is off, so that all have the same rollouts. pass@1 and gains over the checkpoint are means",
-        "over the trained domains and the seeds, in per cent and points; an interval is that of the tasks alone. All rows",
+        "over the trained domains and the seeds, in per cent and points; an interval is of the tasks alone. All rows",
         "share tasks and checkpoint, so they differ by less chance than that, and by that of the seeds beside it.",
         "Tokens are of a held-out completion, KL to the checkpoint in nats a token, CPU-s of the training.",
         "",
