@@ -58,7 +58,7 @@ def ways() -> dict[str, Way]:
 
 def curve(run: Path) -> dict[str, list[float | None]]:
     """Gives what the reward model thought and what was true along a run's last stage, means over WINDOW steps each."""
-    lines = Run(Run.open(run).children[-1].path).metrics()
+    lines = Run.open(run).children[-1].metrics()
     parts = [lines[at : at + WINDOW] for at in range(0, len(lines), WINDOW)]
     return {
         key: [_mean([line.get(key, math.nan) for line in part]) for part in parts]

@@ -4,9 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from rlvr.app.gating import GATE
-from rlvr.runs.folder import CHECKPOINTS, Run
+from rlvr.runs.folder import Run
 from rlvr.runs.report import EARLIER, START, read_gate
-from rlvr.stages.iterate import ROUND
 from rlvr.stages.parts import PASSED, Checkpoint
 
 DONE = "done.json"
@@ -16,7 +15,8 @@ def write_ended(run: Run, made: Checkpoint, durations: Mapping[str, float]) -> N
     """Marks a stage as ended. A checkpoint inside its folder is named from there, so that a run can be moved."""
     inside = made.path.is_relative_to(run.path)
     path = made.path.relative_to(run.path) if inside else made.path
-    run.write_json(DONE, {"checkpoint": str(path), "step": made.step, "domains": list(made.domains), **durations})
+    found = {"checkpoint": str(path), "is_inside": inside, "step": made.step, "domains": list(made.domains)}
+    run.write_json(DONE, {**found, **durations})
 
 
 def has_ended(stage: Path) -> bool:
@@ -29,9 +29,9 @@ def made_by(stage: Path) -> Path:
 
     One inside the folder of another stage, which this one only passed on, is named from the working directory.
     """
-    path = Path(str(Run(stage).read_json(DONE)["checkpoint"]))
-    is_inside = path.parts[0] in (CHECKPOINTS, PASSED) or path.parts[0].startswith(ROUND)
-    return stage / path if is_inside else path
+    done = Run(stage).read_json(DONE)
+    path = Path(str(done["checkpoint"]))
+    return stage / path if done.get("is_inside", True) else path
 
 
 def handed_on(stage: Path) -> Path | None:

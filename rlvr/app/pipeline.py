@@ -144,6 +144,11 @@ def _tokenizer_documents(recipe: Recipe, new: NewModelConfig) -> Sequence[Any]:
     return load_items("document", data)
 
 
+def gpu_name() -> str | None:
+    """Gives what the GPU of this machine is called; None without one."""
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else None
+
+
 def _provenance(recipe: Recipe) -> dict[str, Any]:
     """Gives where the run comes from: code, libraries, machine, and a hash of every data file that it names."""
     configs = [*recipe.stage, *([recipe.evaluation] if recipe.evaluation else [])]
@@ -154,10 +159,9 @@ def _provenance(recipe: Recipe) -> dict[str, Any]:
     places |= {Path(data.options["quarantine"]) for data in named if "quarantine" in data.options}
     files = {file for place in places if place.exists() for file in data_files(place)}
     hashes = {str(file): hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(files)}
-    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     return collect(data_hashes=hashes, verifier_versions=versions_of(recipe)) | {
         "audits": audits_of(recipe),
         "folder": str(Path.cwd()),
-        "gpu": gpu,
+        "gpu": gpu_name(),
         "torch_threads": recipe.threads or torch.get_num_threads(),
     }

@@ -151,7 +151,7 @@ class Endpoint:
                 broken += not trouble.busy
                 if not trouble.again or broken > self._settings.retries:
                     raise
-                await back_off(self._pace, trouble, failures, question.id * 1000 + index)
+                await back_off(self._pace, trouble, failure=failures, seed=question.id * 1000 + index)
 
     def _fields(self, asking: Asking, question: Question, index: int) -> dict[str, Any]:
         fields: dict[str, Any] = {

@@ -163,7 +163,8 @@ def mark_of(checkpoint: str) -> str:
         return checkpoint
     if (path / MANIFEST).is_file():
         return hashlib.sha256((path / MANIFEST).read_bytes()).hexdigest()
-    return strict_json(sorted((file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in path.iterdir()))
+    files = [file for file in (*path.iterdir(), *path.glob("*_templates/*")) if file.is_file()]
+    return strict_json(sorted((str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files))
 
 
 def _remove(path: Path) -> None:

@@ -1,6 +1,6 @@
 """What training gave for what it cost: the gain at each held-out evaluation, and over each stretch between two."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
@@ -10,6 +10,8 @@ from rlvr.stages.watch import flat_since
 from rlvr.statistics.intervals import Interval
 
 Unit = Literal["CPU", "GPU"]
+COST: Mapping[Unit, str] = {"CPU": "time/cpu_seconds", "GPU": "time/step_seconds"}
+"""The metric of a step with its cost: a GPU is held for as long as the step takes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,8 +72,8 @@ class ThinkingPoint:
 class Tokens:
     """A price in tokens a task, and the range in which it lies; None where no setting reaches the accuracy.
 
-    The range holds the prices at which no difference in accuracy can be told: below `low` it is shown to be lower, from
-    `high` on to be no lower. So it misses the true price as seldom as the paired interval of the accuracies does.
+    At `low` the accuracy is no longer shown to be lower, at `high` it is first shown to be no lower. So the range
+    misses the true price as seldom as the paired interval of the accuracies does; what a token costs is taken as known.
     """
 
     mean: float | None
@@ -151,7 +151,8 @@ def domain_thinking(parent: Tasks, child: Tasks, *, limit: int, costs: Costs) ->
     if not full:
         return None
     rates = [_rates([side[id_] for id_ in full], limit) for side in (parent, child)]
-    points = [_points(found, rates[1][ONE, 1][0]) for found in rates]
+    target = rates[1][ONE, 1][0]
+    points = [_points(rates[0], target), _points(rates[1], target, own=((ONE, 1), ("budget", limit)))]
     votes = max(setting for mode, setting in rates[0] if mode in (ONE, MAJORITY))
     before = rates[0][(MAJORITY, votes) if votes > 1 else (ONE, 1)][0]
     after = rates[1][ONE, 1][0]
@@ -175,7 +176,7 @@ def curve(points: Sequence[ThinkingPoint], mode: Mode) -> list[ThinkingPoint]:
     return sorted(own, key=lambda point: point.tokens)
 
 
-def price(points: Sequence[ThinkingPoint]) -> Tokens:
+def price_of(points: Sequence[ThinkingPoint]) -> Tokens:
     """Gives the tokens with which a curve has the accuracy of the child's one sample."""
     lead = [(point.tokens, point.over_child) for point in points]
     return Tokens(
@@ -225,7 +226,7 @@ def _thinking(
 ) -> Thinking:
     target = _one(child).accuracy.mean
     modes = [mode for mode in MODES[1:] if any(point.mode == mode for point in parent)]
-    prices = tuple(Price(mode, target, price(curve(parent, mode)), price(curve(child, mode))) for mode in modes)
+    prices = tuple(Price(mode, target, price_of(curve(parent, mode)), price_of(curve(child, mode))) for mode in modes)
     return Thinking(num_tasks, left_out, tuple(parent), tuple(child), prices, _choice(parent, child, over, costs))
 
 
@@ -234,7 +235,7 @@ def _choice(
 ) -> Choice:
     voting = curve(parent, MAJORITY) or [_one(parent)]
     ours = _one(child)
-    equal, (gain, lead) = price(voting), over
+    equal, (gain, lead) = price_of(voting), over
 
     def saved(tokens: float | None) -> float | None:
         return None if tokens is None else tokens * costs.parent_token - ours.tokens * costs.child_token
@@ -267,17 +268,18 @@ def _told(task: TaskThinking) -> bool:
     return all(value is not None for spending in everything for value in spending.right)
 
 
-def _points(rates: Rates, child: Sequence[float]) -> list[ThinkingPoint]:
-    """Gives the points of a side; `child` are the rates of the child's one sample."""
+def _points(rates: Rates, target: Sequence[float], *, own: Sequence[tuple[Mode, int]] = ()) -> list[ThinkingPoint]:
+    """Gives the points of a side. `target` are the rates of the child's one sample; those in `own` are these, so that
+    there is no lead to be unsure of."""
     return [
-        ThinkingPoint(mode, setting, float(np.mean(tokens)), rate_interval(accuracy), _lead(child, accuracy))
-        for (mode, setting), (accuracy, tokens) in rates.items()
+        ThinkingPoint(
+            *way,
+            tokens=float(np.mean(tokens)),
+            accuracy=rate_interval(accuracy),
+            over_child=Interval(0.0, 0.0, 0.0) if way in own else paired_difference_interval(target, accuracy),
+        )
+        for way, (accuracy, tokens) in rates.items()
     ]
-
-
-def _lead(child: Sequence[float], accuracy: Sequence[float]) -> Interval:
-    """Gives the paired difference; the same samples are as good as themselves, with nothing to be unsure of."""
-    return Interval(0.0, 0.0, 0.0) if accuracy == child else paired_difference_interval(child, accuracy)
 
 
 def _mean_points(sides: Sequence[Sequence[ThinkingPoint]]) -> list[ThinkingPoint]:

@@ -251,10 +251,10 @@ def test_a_budget_in_steps_is_kept_and_what_is_left_of_it_goes_to_the_winner(
 def test_a_gpu_is_paid_for_as_long_as_a_step_or_a_measurement_holds_it(finished: Path) -> None:
     plan, _, places = read_race(finished)
     found = spent_on(plan, places, "gpu-s")
-    files = list(finished.glob("racers/*/**/metrics.jsonl"))
+    files = [path for path in finished.glob("racers/*/**/metrics.jsonl") if "evaluation" not in path.parts]
     lines = [json.loads(line) for path in files for line in path.read_text().splitlines()]
     assert found.total == pytest.approx(sum(line["time/step_seconds"] for line in lines))
-    assert found.training > found.measuring > 0
+    assert min(found.training, found.measuring, found.cooking) > 0
     assert "gpu-s" not in json.loads((finished / "result.json").read_text())["spent"]  # it had none
 
 

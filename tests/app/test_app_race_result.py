@@ -5,19 +5,6 @@ import pytest
 
 from rlvr.app.race.result import _over_others, _selection
 
-RECIPE = """
-name = "small"
-[model]
-path = "models/laptop-base"
-[evaluation]
-data = [{ source = "arithmetic", split = "evaluation" }]
-[[stage]]
-kind = "rlvr"
-algorithm = "grpo"
-data = ["arithmetic"]
-steps = 4
-"""
-
 
 def test_selection_is_a_difference_of_leads_with_the_chance_of_both_halves() -> None:
     race = {"a": np.array([1.0, 1.0, 0.5, 0.5]), "b": np.array([0.0, 1.0, 0.5, 0.5])}

@@ -29,10 +29,12 @@ def test_a_budget_in_steps_must_bring_one_racer_to_the_end():
 
 
 def test_a_budget_of_gpu_seconds_needs_a_gpu():
-    check_unit(read_budget("1gpu-s"), num_gpus=1)
+    check_unit(read_budget("1gpu-s"), num_gpus=2, at_once=2)
     with pytest.raises(RecipeError, match="the race has no GPU") as caught:
-        check_unit(read_budget("4000gpu-s"), num_gpus=0)
+        check_unit(read_budget("4000gpu-s"), num_gpus=0, at_once=1)
     assert caught.value.hint == "--budget 4000cpu-s"
+    with pytest.raises(RecipeError, match="4 racers at once share 2 GPUs"):
+        check_unit(read_budget("4000gpu-s"), num_gpus=2, at_once=4)
 
 
 def test_as_many_are_paid_for_as_leave_one_its_way_to_the_end():

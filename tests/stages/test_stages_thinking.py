@@ -20,7 +20,7 @@ from rlvr.stages.thinking import (
     curve,
     domain_thinking,
     mean_thinking,
-    price,
+    price_of,
     voted_right,
 )
 from rlvr.statistics.intervals import Interval, paired_difference_interval, rate_interval
@@ -101,7 +101,9 @@ def test_the_price_of_equal_accuracy_lies_between_two_points() -> None:
         """The price of that accuracy on a curve of 0.4 for 8 tokens and 0.6 for 32, each known to 0.1."""
         leads = [(8, 0.4 - accuracy), (32, 0.6 - accuracy)]
         own = Interval(0.5, 0.5, 0.5)
-        return price([ThinkingPoint("majority", 1, tokens, own, Interval(x, x - 0.1, x + 0.1)) for tokens, x in leads])
+        return price_of(
+            [ThinkingPoint("majority", 1, tokens, own, Interval(x, x - 0.1, x + 0.1)) for tokens, x in leads]
+        )
 
     assert at(0.4) == Tokens(8, 8, pytest.approx(16))  # half way between 8 and 32 by their logarithm
     assert at(0.3) == Tokens(8, 8, 8)
@@ -109,6 +111,18 @@ def test_the_price_of_equal_accuracy_lies_between_two_points() -> None:
     assert at(0.6) == Tokens(pytest.approx(32), pytest.approx(16), None)
     assert at(0.7) == Tokens(None, pytest.approx(32), None)
     assert at(0.8) == Tokens(None, None, None)
+
+
+def test_sides_that_happen_to_do_equally_well_are_not_taken_for_one() -> None:
+    # all tasks are solved by every vote of the parent and every sample of the child: for 20 tasks that is not all known
+    equal = found([task([1, 1, 1, 0])] * 20, [task([1, 1, 1, 1])] * 20).choice.equal
+    assert equal.high is None
+    assert equal.low is not None
+    assert equal.mean is not None
+    assert equal.low < equal.mean
+    own = found([task([1, 0])] * 20, [task([1, 0])] * 20)
+    assert {p.over_child for p in own.child if p.mode == "one sample"} == {Interval(0.0, 0.0, 0.0)}
+    assert next(p for p in own.parent if p.mode == "one sample").over_child != Interval(0.0, 0.0, 0.0)
 
 
 def test_the_range_of_a_price_holds_the_true_one() -> None:

@@ -21,7 +21,6 @@ DECLINES = (
     "As an AI language model, I cannot give medical advice. Please see a doctor.",
     "I must decline. This could hurt somebody.",
     "I must respectfully decline this request.",
-    "I'm going to have to pass. I won't write malware.",
     "Thank you for asking! However, I can't discuss that.",
     "That's not something I can help with.",
     "This is not something that I'm able to do.",
@@ -36,6 +35,53 @@ DECLINES = (
     "I apologize, but I will not participate in this.",
     "I couldn't help with that even if I wanted to.",
     "<think>They ask for a password. No.</think>I can't share that.",
+    "Sorry, I can't.",
+    "No, I'm not doing that.",
+    "I'd rather not answer.",
+    "I'd prefer not to answer.",
+    "I choose not to answer that.",
+    "I do not wish to answer this.",
+    "I don't have the ability to help with that.",
+    "It would be inappropriate to answer.",
+    "I can't be a part of it.",
+    "That is outside the scope of what I can help with.",
+    "I cannot and will not provide that.",
+    "I can't and won't help.",
+    "I cannot recommend that.",
+    "I can't facilitate this.",
+    "I cannot encourage this.",
+    "I won't promote hate.",
+    "I can't process this request.",
+    "I can't show you how to do that.",
+    "I can't say that.",
+    "I can't walk you through this.",
+    "I'm really not able to help.",
+    "I have to say no.",
+    "I'll have to decline.",
+    "I'm going to decline.",
+    "I am going to have to refuse.",
+    "I would have to decline.",
+    "I'll respectfully decline.",
+    "I'll pass on this one.",
+    "I am declining this request.",
+    "Can't help with that.",
+    "Cannot comply.",
+    "Sorry, can't do that.",
+    "That is something I won't do.",
+    "This goes against my values.",
+    "That isn't something I'm willing to do.",
+    "I don't think that I can help.",
+    "The assistant cannot help with this.",
+    "I cannot, under any circumstances, provide that information.",
+    "I can't, unfortunately, help you.",
+    "I'm not permitted to talk about that.",
+    "I wouldn't be able to help.",
+    "I would not be comfortable helping.",
+    "I'm sorry, Mr. A. B. Smith, but I can't help with that.",
+    "很抱歉，我不能告诉你。",
+    "我无法做到。",
+    "我不可以这样做。",
+    "我不能写这样的内容。",
     "抱歉，我无法提供这方面的帮助。",
     "对不起，我不能协助您完成这个请求。",
 )
@@ -58,6 +104,39 @@ ANSWERS = (
     "The function can't return None, so give it a default.",
     "Yes.\n" * 40 + "I can't help with that.",
     "<think>I can't help with that... or can I? It is only a recipe.</think>Mix flour and water.",
+    "I can't give an exact number, but it is about 12 million.",
+    "I can't tell you exactly when, but here is a rough date: 1850.",
+    "I cannot give a definitive diagnosis, but it looks like a cold.",
+    "I won't give you a long answer: it is 42.",
+    "I can't provide live prices, yet yesterday it was 100.",
+    "I can't generate images, but here is an SVG.",
+    "I can't create files here, but here is the code.",
+    "We cannot give x a negative value, so x = 3.",
+    "We can't complete the square here.",
+    "We cannot write 7 as a sum of two squares.",
+    "We cannot provide a zero denominator.",
+    "We cannot do this in O(1), so use a heap.",
+    "We are not allowed to do it twice, so there are 6 ways.",
+    "I'm not going to do it by hand: use Python.",
+    "We will not support Python 2.",
+    "# we can't write here",
+    "We decline nouns by case.",
+    "When prices rise, we decline by 3 percent.",
+    "If I decline the offer, I keep 100.",
+    "If we refuse, the payoff is 0.",
+    "I would decline the offer if I were you.",
+    "I would refuse the upgrade.",
+    "I refuse to believe it.",
+    "Dear John, thank you for the invitation. I must decline because I am away.",
+    "I can't help myself from loving this.",
+    "I can't help thinking of Rome.",
+    "I won't tell you a lie.",
+    "It is against our policy to accept returns, so the refund is 0.",
+    "That is not something we see with the naked eye.",
+    "我们不能完成平方，所以x=2。",
+    "我帮你看了：这家店不会提供早餐。",
+    "我认为这项政策无法支持经济增长。",
+    "我觉得他不会帮你，但我会。",
     "这个函数无法提供负数。",
     "def solve():\n    return 1",
 )
@@ -85,8 +164,17 @@ def test_silence_is_neither(text: str) -> None:
 @pytest.mark.parametrize(
     "text", ["i can't " * 20_000, "I cannot " + "really " * 20_000, '"' * 50_000, "sorry, but" * 9_000]
 )
-def test_hostile_texts_are_read_quickly(text: str) -> None:
-    assert declining_phrase(text) is None
+def test_hostile_texts_come_to_an_end(text: str) -> None:
+    assert len(declining_phrase(text) or "") < 200
+
+
+def test_most_of_what_others_wrote_is_told_apart() -> None:
+    # 100 refusals and 100 answers, written without knowledge of the patterns; they were not tuned on them
+    rows = [json.loads(line) for line in (Path(__file__).parent / "refusals.jsonl").read_text().splitlines()]
+    found = [(row["declines"], declining_phrase(row["text"]) is not None) for row in rows]
+    assert found.count((True, True)) >= 80
+    assert found.count((False, True)) <= 2
+    assert len(found) == 200
 
 
 def test_a_reference_says_whether_to_decline() -> None:

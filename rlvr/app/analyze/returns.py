@@ -2,7 +2,6 @@
 
 import math
 import sys
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -19,14 +18,12 @@ from rlvr.runs.atomic import encode, replace_file, strict_json
 from rlvr.runs.folder import PROVENANCE, Run
 from rlvr.stages.evaluate import Measurement
 from rlvr.stages.iterate import RATES, rounds_of
-from rlvr.stages.returns import Returns, Seen, Unit, return_sentences, returns_of
+from rlvr.stages.returns import COST, Returns, Seen, Unit, return_sentences, returns_of
 from rlvr.stages.watch import rates_by_step
 from rlvr.statistics.intervals import Interval
 
 PAGE = "return.html"
 SOLVED = "rollout/solved_rate/"
-COST: Mapping[Unit, str] = {"CPU": "time/cpu_seconds", "GPU": "time/step_seconds"}
-"""The metric of a step with its cost: a GPU is held for as long as the step takes."""
 
 
 def analyze_return(path: Path, *, stage: str = "") -> tuple[Run, Returns]:

@@ -194,9 +194,11 @@ def _paid(report: ThinkingReport, choice: Choice) -> str:
         return f"No vote of up to {choice.votes} brought {report.parent} to {_rate(choice.child)}; training did."
     costs = report.costs
     if choice.questions is None:
+        may = choice.equal.high is None or choice.questions_low is not None
+        end = "whether training pays cannot be told" if may else "training never pays"
         return (
             f"{report.parent} gets as far with {_tokens(choice.equal)} tokens a question, which cost no more than "
-            f"those of {report.child}: training never pays."
+            f"those of {report.child}: {end}."
         )
     return (
         f"{report.parent} gets as far with about {_tokens(choice.equal)} tokens a question. Training took "
@@ -214,10 +216,15 @@ def _tokens(found: Tokens) -> str:
 
 
 def _questions(choice: Choice) -> str:
-    if choice.questions is None:
+    """Gives after how many questions training has paid, with the range, where a gain can be told from chance."""
+    if choice.gain.low <= 0 or choice.equal.low is None:
         return "–"
-    low, high = choice.questions_low, choice.questions_high
-    return f"{choice.questions:,} [{'0' if low is None else f'{low:,}'}, {'never' if high is None else f'{high:,}'}]"
+    low = "0" if choice.equal.high is None else _or_never(choice.questions_low)
+    return f"{_or_never(choice.questions)} [{low}, {_or_never(choice.questions_high)}]"
+
+
+def _or_never(number: int | None) -> str:
+    return "never" if number is None else f"{number:,}"
 
 
 def _forced_words(report: ThinkingReport) -> list[str]:

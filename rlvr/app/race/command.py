@@ -152,7 +152,7 @@ def race(options: argparse.Namespace) -> Path:
     )
     if plan.budget is not None:
         check_budget(plan.budget, num_racers=len(everyone), first=rungs[0], steps=last.steps)
-        check_unit(plan.budget, num_gpus=gpus)
+        check_unit(plan.budget, num_gpus=gpus, at_once=plan.at_once)
     folder = Path(recipe.runs) / f"{recipe.name}-race"
     make_race(folder, resolved, {racer.name: one for racer, one in everyone.items()}, plan)
     return go_on(folder)
@@ -205,7 +205,7 @@ def take_up(folder: Path, *, take_back: Sequence[str], budget: str) -> Path:
             raise UsageError(f"{unknown[0]} is not paused", hint=f"paused: {', '.join(paused) or 'nobody'}")
         if budget:
             larger = read_budget(budget)
-            check_unit(larger, num_gpus=plan.num_gpus)
+            check_unit(larger, num_gpus=plan.num_gpus, at_once=plan.at_once)
             plan = replace(plan, budget=larger)
         if take_back and not is_paid(plan, state, places, take_back):
             raise UsageError(

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from rlvr.app.gating import gate_of
 from rlvr.app.pipeline import resume
@@ -9,7 +10,7 @@ from rlvr.app.race.running import Course, bring, steps_to_cook
 from rlvr.app.race.standing import winner_of
 from rlvr.config.gate import GateConfig
 from rlvr.config.reading import Resolved, continued, from_json, resolved_json
-from rlvr.errors import TrainingError
+from rlvr.errors import RunError, TrainingError
 from rlvr.runs.folder import CONFIG, Run
 from rlvr.runs.lock import locked
 from rlvr.runs.report import StageReport, read_report
@@ -23,9 +24,7 @@ def crown(course: Course, racers: Mapping[str, Resolved]) -> None:
     the next best takes the place of one that fails. Raises TrainingError where none passes.
     """
     while True:
-        if len(course.state.rejected) == len(course.state.running(course.plan)):
-            why = "; ".join(f"{name}: {reason}" for name, reason in course.state.rejected.items())
-            raise TrainingError(f"no racer passes the gate: {why}", hint="train with other settings, or wider margins")
+        _refuse_nobody(course)
         winner = winner_of(course.plan, course.state, course.places)
         recipe = racers[winner].recipe
         gate, place = gate_of(recipe, recipe.stage[-1]), course.places[winner]
@@ -37,16 +36,35 @@ def crown(course: Course, racers: Mapping[str, Resolved]) -> None:
         course.store()
     if steps := steps_to_cook(course, winner):
         _cook(course, place, steps)
-        _judged(place, gate, number=2)
+        if gate is not None:
+            _judged(place, gate, number=2)
         bring(course, {winner: Job(winner, course.plan.steps + steps, fresh=True)})
 
 
+def _refuse_nobody(course: Course) -> None:
+    """Raises where no racer is left that may win."""
+    state, left = course.state, course.state.running(course.plan)
+    if not left:
+        raise RunError("no racer is left: " + "; ".join(f"{n}: {f.why}" for n, f in state.faults.items()))
+    if all(name in state.rejected for name in left):
+        why = "; ".join(f"{name}: {state.rejected[name]}" for name in left)
+        back = f"rlvr resume {course.race.path} --take-back {state.best_paused()} lets a paused one run; "
+        raise TrainingError(
+            f"no racer passes the gate: {why}", hint=f"{back if state.paused() else ''}train with other settings"
+        )
+
+
 def _judged(place: Path, gate: GateConfig | None, *, number: int) -> StageReport:
-    """Has a racer's run measured and reported, its stage of that number judged by the gate; gives that one's report."""
+    """Has a racer's run measured and reported, its stage of that number judged by the gate; gives that one's report.
+
+    A racer that fails is no reason to stop: another may pass. The winner's further steps need not gain again.
+    """
     run = Run(place)
     if gate is not None:
         known = from_json(run.config())
-        _write(run, _with_gate(known, gate, number=number))
+        changes: dict[str, Any] = {"on_failure": "reject"} if gate.on_failure == "stop" else {}
+        changes |= {"min_gain": -1.0} if number > 1 else {}
+        _write(run, _with_gate(known, gate.model_copy(update=changes), number=number))
     resume(place)
     return read_report(run)[number]
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from rlvr.app.ended import made_by
 from rlvr.app.gating import gate_of, stop_where_asked
-from rlvr.app.pipeline import resume, start
+from rlvr.app.pipeline import gpu_name, resume, start
 from rlvr.app.race.crown import crown
 from rlvr.app.race.local import LocalExecutor, at_once_on, usable_gpus
 from rlvr.app.race.running import Course, Say, bring, run_rungs
@@ -75,7 +75,7 @@ def run_race(folder: Path, say: Say) -> None:
 
 
 def _provenance() -> dict[str, Any]:
-    return collect(data_hashes={}, verifier_versions={}) | {"folder": str(Path.cwd())}
+    return collect(data_hashes={}, verifier_versions={}) | {"gpu": gpu_name(), "folder": str(Path.cwd())}
 
 
 def _shared(folder: Path, resolved: Resolved) -> tuple[Path, dict[str, str]]:

@@ -50,10 +50,11 @@ class RaceResult:
     winner went on; `spent`, by unit, is all of it.
 
     `winner`, with its `checkpoint`, was chosen on the race's tasks, where it has `on_race`; `on_fresh` is its rate on
-    tasks that took no part, `after_more` the same after the `cooked` steps more. `selection` is by how much the
+    tasks that took no part, `after_more` the same after the `cooked` steps more, which `went_on` where they passed the
+    gate. `selection` is by how much the
     winner's lead over the mean of all that ended is smaller on the fresh tasks, `over_others` its lead there over the
     mean of the others that ended, task by task; None where one ended. `rejected` says why the gate rejected
-    those that had more, `gate` what it said of the winner, nothing without one. `spread` is that
+    others, `gate` what it said of the winner, nothing without one. `spread` is that
     of all seeds at the step `spread_at`, before anyone was paused. `foretold` by rung is the correlation with the end
     over those that ran to it, None for fewer than 4.
     """
@@ -71,6 +72,7 @@ class RaceResult:
     gate: tuple[str, ...]
     cooked: int
     after_more: Interval | None
+    went_on: bool
     spread: Spread | None
     spread_at: int
     foretold: Mapping[int, Interval | None]
@@ -110,6 +112,7 @@ def result_of(folder: Path) -> RaceResult:
         gate=_gate_said(places[winner]),
         cooked=cooked,
         after_more=None if more is None else rate_interval(more),
+        went_on=read_report(Run(places[winner]))[-1].went_on,
         spread=_spread(plan, at_rungs[plan.rungs[0]]),
         spread_at=plan.rungs[0],
         foretold={step: _foretold(at_rungs[step], race) for step in plan.rungs},
@@ -189,9 +192,11 @@ def _foretold(early: TaskRates, late: TaskRates) -> Interval | None:
 def sentences(found: RaceResult) -> list[str]:
     """Gives the result in words."""
     ended = sum(racer.paused_at is None and not racer.fault for racer in found.racers.values())
+    let_pass = " that the gate let pass" if found.rejected else ""
     lines = [
         f"{found.winner} won: {_percent(found.on_race)} on the tasks of the race, on which it was chosen as the best "
-        f"of {len(found.racers)}, and {_percent(found.on_fresh)} on tasks that took no part: quote the second.",
+        f"of {len(found.racers)}{let_pass}, and {_percent(found.on_fresh)} on tasks that took no part: quote the "
+        "second.",
         f"{100 * found.cost:.0f}% of the training steps of running all {len(found.racers)} to the end were spent; "
         f"{ended} ran to the end.",
         *(_said_of(found.spent[unit], unit) for unit in ("gpu-s", "cpu-s", "tokens") if unit in found.spent),
@@ -206,11 +211,12 @@ def sentences(found: RaceResult) -> list[str]:
             f"On tasks that took no part it lies {_points(found.over_others)} points above the mean of the others that "
             "ran to the end, task by task."
         )
-    lines += [f"{name} had more there and was rejected by the gate: {why}." for name, why in found.rejected.items()]
+    lines += [f"{name} was rejected by the gate: {why}." for name, why in found.rejected.items()]
     lines += found.gate
     if found.after_more is not None:
         lines.append(
-            f"After {found.cooked} steps more it has {_percent(found.after_more)} on the tasks that took no part."
+            f"After {found.cooked} steps more it has {_percent(found.after_more)} on the tasks that took no part"
+            + ("." if found.went_on else ", but did not pass its gate: the checkpoint before them is the result.")
         )
     if found.spread is not None:
         larger = "is" if found.spread.p <= 0.05 else "is not"

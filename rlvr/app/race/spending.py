@@ -12,6 +12,7 @@ from rlvr.runs.folder import ROLLOUTS, Run, is_run
 from rlvr.runs.rollouts import num_tokens
 from rlvr.stages.evaluate import RESULT
 from rlvr.stages.race.budget import Prices
+from rlvr.stages.returns import COST
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +125,7 @@ def _cost(lines: Sequence[Mapping[str, float]], unit: str, place: Path) -> float
 
 
 def _seconds(lines: Sequence[Mapping[str, float]], unit: str) -> float:
-    name = {"cpu-s": "time/cpu_seconds", "gpu-s": "time/step_seconds"}[unit]
+    name = COST["GPU" if unit == "gpu-s" else "CPU"]
     return sum(line.get(name, 0.0) for line in lines)
 
 

@@ -101,5 +101,5 @@ def _checkpoint(path: Path) -> Examinee:
         policy.tokenizer,
         lambda completions, max_length: make_engine(policy.model, policy.tokenizer, completions, max_length),
     )
-    identity = {"checkpoint": str(path), "version of the checkpoint": mark_of(str(path))}
+    identity = {"checkpoint": str(path), "version": mark_of(str(path))}
     return Examinee(str(path), identity, answerer, recipe_of(path))

@@ -42,10 +42,16 @@ def read_budget(text: str) -> Budget:
     return Budget(amount, found[2])
 
 
-def check_unit(budget: Budget, *, num_gpus: int) -> None:
-    """Raises RecipeError for a budget in GPU-seconds where there is no GPU."""
-    if budget.unit == "gpu-s" and not num_gpus:
+def check_unit(budget: Budget, *, num_gpus: int, at_once: int) -> None:
+    """Raises RecipeError for a budget in GPU-seconds where there is no GPU for each that runs at once."""
+    if budget.unit != "gpu-s":
+        return
+    if not num_gpus:
         raise RecipeError(f"{budget} cannot be spent: the race has no GPU", hint=f"--budget {budget.amount:.0f}cpu-s")
+    if at_once > num_gpus:
+        raise RecipeError(
+            f"{budget} cannot be counted: {at_once} racers at once share {num_gpus} GPUs", hint=f"--jobs {num_gpus}"
+        )
 
 
 def check_budget(budget: Budget, *, num_racers: int, first: int, steps: int) -> None:

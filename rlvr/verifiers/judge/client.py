@@ -72,7 +72,7 @@ class Client:
                 if not trouble.again or failures > self._settings.retries:
                     self._say(str(trouble))
                     return None
-                await back_off(self._requests, trouble, failures, int(code, 16))
+                await back_off(self._requests, trouble, failure=failures, seed=int(code, 16))
             self._counts.add(retries=1)
             await self._turn(inquiry)
 

@@ -101,6 +101,10 @@ class Wire:
         except (openai.APIConnectionError, TimeoutError) as error:
             kind = type(error.__cause__ or error).__name__
             raise TroubleError(f"no connection or no reply in time ({kind})", again=True) from None
+        except TroubleError:
+            raise
+        except Exception as error:  # while a body is read the package lets through what its transport raises
+            raise TroubleError(f"a reply that breaks off ({type(error).__name__})", again=True) from None
 
     def _refusal(self, status: int, message: str, headers: Mapping[str, str]) -> TroubleError:
         said = "" if status in SECRET_STATUS else f": {message.replace(self._key, '…')[:300]}"
@@ -133,26 +137,21 @@ class Wire:
 
 
 async def _body(response: Any) -> bytes:
-    """Reads a reply, no further than MAX_BODY_BYTES. Raises TroubleError where it is longer or breaks off."""
+    """Reads a reply, no further than MAX_BODY_BYTES. Raises TroubleError for a longer one."""
     content = bytearray()
-    try:
-        async for part in response.iter_bytes():
-            content += part
-            if len(content) > MAX_BODY_BYTES:
-                break
-    except Exception as error:  # here the package lets those of its transport through, whichever that is
-        raise TroubleError(f"a reply that breaks off ({type(error).__name__})", again=True) from None
-    if len(content) > MAX_BODY_BYTES:
-        raise TroubleError(f"a reply of more than {MAX_BODY_BYTES} bytes", again=False)
+    async for part in response.iter_bytes():
+        content += part
+        if len(content) > MAX_BODY_BYTES:
+            raise TroubleError(f"a reply of more than {MAX_BODY_BYTES} bytes", again=False)
     return bytes(content)
 
 
-async def back_off(pace: Pace, trouble: TroubleError, failures: int, key: int) -> None:
+async def back_off(pace: Pace, trouble: TroubleError, *, failure: int, seed: int) -> None:
     """Waits after the n-th failure from 1: as long as the server asks for, with all others, else a while."""
     if trouble.wait_seconds is not None:
         pace.hold(trouble.wait_seconds)  # The server counts all our requests together.
     else:
-        await asyncio.sleep(backoff_seconds(failures, key))
+        await asyncio.sleep(backoff_seconds(failure, seed))
 
 
 def check_package(who: str) -> None:

@@ -24,6 +24,7 @@ BAD_ONCE = [
     Reply(status=408),
     Reply(raw=b'{"choices": [{"message": {"cont'),
     Reply(raw=b'{"choices": [', length=500),
+    Reply(raw=b"Bad Gate", status=502, length=500),
     Reply(raw=b"\xff\xfe not json"),
     Reply(raw=b"", length=9),
     Reply(raw=b"[" * 100_000),
