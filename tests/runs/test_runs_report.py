@@ -123,6 +123,7 @@ def test_the_report_has_the_published_shape_with_the_base_first(tmp_path):
         "checkpoint": "checkpoints/step-000100",
         "cpu_seconds": 12345.6,
         "seconds": 6000.0,
+        "gpu_seconds": 0.0,
         "kl": 0.0213,
         "perplexity": 5.5,
         "no_signal_rate": 0.4,
