@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from laptop_rows import COSTS, SAMPLES, SEEDS, STEPS, TASKS, line_of, measured
+from laptop_rows import SAMPLES, SEEDS, STEPS, TASKS, head_of, line_of, measured
 from laptop_rows import recipe as rows_recipe
 from trials import ROOT, Outcome, Trial, run_all
 
@@ -84,8 +84,7 @@ def page(found: Mapping[str, Mapping[str, Outcome]]) -> str:
         f"iterate ({ROUNDS} rounds at most of {STEPS // ROUNDS} steps) over the rows' DPO checkpoint. An interval",
         "is that of the tasks alone; the seeds stand beside it.",
         "",
-        f"| recipe | passes | pass@1 | mean gain | each seed | {' | '.join(trained)} | {' | '.join(COSTS)} |",
-        f"|{'---|' * (10 + len(trained))}",
+        *head_of("recipe | passes", trained),
     ]
     known = ways()
     lines += [

@@ -77,14 +77,19 @@ def page(found: Mapping[str, StageReport]) -> str:
         "share tasks and checkpoint, so they differ by less chance than that, and by that of the seeds beside it.",
         "Tokens are of a held-out completion, KL to the checkpoint in nats a token, CPU-s of the training.",
         "",
-        f"| row | updates | pass@1 | mean gain | each seed | {' | '.join(trained)} | {' | '.join(COSTS)} |",
-        f"|{'---|' * (10 + len(trained))}",
+        *head_of("row | updates", trained),
     ]
     for name, row in PRESETS.items():
         stages = [found[f"{name}-seed{seed}"] for seed in SEEDS if f"{name}-seed{seed}" in found]
         if stages:
             lines.append(line_of(name, row.updates_per_step * row.epochs_per_step, stages, trained))
     return "\n".join(lines) + "\n"
+
+
+def head_of(first: str, trained: Sequence[str]) -> tuple[str, str]:
+    """Gives a table's head, of which `first` names the first two columns; `line_of` gives its lines."""
+    names = f"| {first} | pass@1 | mean gain | each seed | {' | '.join(trained)} | {' | '.join(COSTS)} |"
+    return names, f"|{'---|' * (10 + len(trained))}"
 
 
 def line_of(name: str, updates: int, stages: Sequence[StageReport], trained: Sequence[str]) -> str:

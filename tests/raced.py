@@ -1,5 +1,8 @@
 """A race of three seeds on a tiny model that is rewarded for saying w9."""
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tiny import write_base
@@ -49,12 +52,16 @@ optimizer = { learning_rate = 2e-2 }
 """
 
 
-def make_home(folder: Path, *, more: str = "") -> Path:
-    """A folder with a tiny base, rows and the recipe of a race, with `more` at its end."""
+@contextmanager
+def race_home(folder: Path, *, more: str = "") -> Iterator[Path]:
+    """A folder with a tiny base, rows and the recipe of a race, with `more` at its end; races go where they lie, and
+    afterwards all is where it was."""
+    before = Path.cwd()
     write_base(folder / "base", scale=0.25)
     (folder / "race_rows.py").write_text(ROWS)
     (folder / "recipe.toml").write_text(RECIPE.replace("BASE", str(folder / "base")) + more)
-    return folder
+    yield folder
+    os.chdir(before)
 
 
 def words(home: Path, name: str, *more: str) -> list[str]:

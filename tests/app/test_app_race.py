@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from raced import make_home, words
+from raced import race_home, words
 from racing import keeps_its_promises, names_what_failed
 
 from rlvr.app.cli import main
@@ -29,9 +29,8 @@ from rlvr.stages.race.executor import Ended, Job
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    before = Path.cwd()
-    yield make_home(tmp_path_factory.mktemp("race"))
-    os.chdir(before)
+    with race_home(tmp_path_factory.mktemp("race")) as folder:
+        yield folder
 
 
 @pytest.fixture(scope="module")

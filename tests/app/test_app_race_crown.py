@@ -1,14 +1,13 @@
 """The gate in a race: it judges the best racer at the end, and the next best takes the place of one that fails."""
 
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from raced import make_home, words
+from raced import race_home, words
 
 from rlvr.app.cli import main
 
@@ -18,9 +17,8 @@ GATE = "gate = { margin = 0.49, min_gain = -0.4 }\n"
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    before = Path.cwd()
-    yield make_home(tmp_path_factory.mktemp("crown"), more=GATE)
-    os.chdir(before)
+    with race_home(tmp_path_factory.mktemp("crown"), more=GATE) as folder:
+        yield folder
 
 
 @pytest.fixture(scope="module")

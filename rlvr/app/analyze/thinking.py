@@ -211,8 +211,7 @@ def _tokens(found: Tokens) -> str:
     """Gives a price with its range, of which the upper end may lie beyond what was tried."""
     if found.mean is None:
         return "never" if found.low is None else f"never [{found.low:,.0f}, never]"
-    high = "never" if found.high is None else f"{found.high:,.0f}"
-    return f"{found.mean:,.0f} [{found.low or 0.0:,.0f}, {high}]"
+    return f"{found.mean:,.0f} [{found.low or 0.0:,.0f}, {_or_never(found.high)}]"
 
 
 def _questions(choice: Choice) -> str:
@@ -223,8 +222,8 @@ def _questions(choice: Choice) -> str:
     return f"{_or_never(choice.questions)} [{low}, {_or_never(choice.questions_high)}]"
 
 
-def _or_never(number: int | None) -> str:
-    return "never" if number is None else f"{number:,}"
+def _or_never(number: float | None) -> str:
+    return "never" if number is None else f"{number:,.0f}"
 
 
 def _forced_words(report: ThinkingReport) -> list[str]:

@@ -10,7 +10,7 @@ from rlvr.app.race.running import Course, bring, steps_to_cook
 from rlvr.app.race.standing import winner_of
 from rlvr.config.gate import GateConfig
 from rlvr.config.reading import Resolved, continued, from_json, resolved_json
-from rlvr.errors import RunError, TrainingError
+from rlvr.errors import TrainingError
 from rlvr.runs.folder import CONFIG, Run
 from rlvr.runs.lock import locked
 from rlvr.runs.report import StageReport, read_report
@@ -43,9 +43,7 @@ def crown(course: Course, racers: Mapping[str, Resolved]) -> None:
 
 def _refuse_nobody(course: Course) -> None:
     """Raises where no racer is left that may win."""
-    state, left = course.state, course.state.running(course.plan)
-    if not left:
-        raise RunError("no racer is left: " + "; ".join(f"{n}: {f.why}" for n, f in state.faults.items()))
+    state, left = course.state, course.left()
     if all(name in state.rejected for name in left):
         why = "; ".join(f"{name}: {state.rejected[name]}" for name in left)
         back = f"rlvr resume {course.race.path} --take-back {state.best_paused()} lets a paused one run; "

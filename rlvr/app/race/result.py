@@ -17,7 +17,7 @@ from rlvr.app.race.standing import metrics_of, rates_at, read_race, stage_folder
 from rlvr.app.race.state import RacePlan, State
 from rlvr.runs.atomic import encode, replace_file
 from rlvr.runs.folder import Run, is_run
-from rlvr.runs.report import read_report
+from rlvr.runs.report import StageReport, read_report
 from rlvr.stages.race.budget import UNITS
 from rlvr.stages.race.curves import FEWEST
 from rlvr.stages.race.policy import TaskRates
@@ -88,6 +88,7 @@ def result_of(folder: Path) -> RaceResult:
     ended = {name: places[name] for name in state.running(plan)}
     race, fresh = (rates_at(ended, plan.steps, state.domains, fresh=is_fresh) for is_fresh in (False, True))
     winner = winner_of(plan, state, places)
+    reports = read_report(Run(places[winner]))
     scores = {**at_rungs, plan.steps: race}
     racers = {name: _racer(name, plan, state, places[name], scores) for name in places}
     more = None
@@ -109,10 +110,10 @@ def result_of(folder: Path) -> RaceResult:
         selection=_selection(race, fresh, winner) if len(ended) > 1 else None,
         over_others=_over_others(fresh, winner) if len(ended) > 1 else None,
         rejected=state.rejected,
-        gate=_gate_said(places[winner]),
+        gate=_gate_said(reports),
         cooked=cooked,
         after_more=None if more is None else rate_interval(more),
-        went_on=read_report(Run(places[winner]))[-1].went_on,
+        went_on=reports[-1].went_on,
         spread=_spread(plan, at_rungs[plan.rungs[0]]),
         spread_at=plan.rungs[0],
         foretold={step: _foretold(at_rungs[step], race) for step in plan.rungs},
@@ -164,9 +165,9 @@ def _over_others(fresh: TaskRates, winner: str) -> Interval:
     return paired_difference_interval(others, fresh[winner])
 
 
-def _gate_said(place: Path) -> tuple[str, ...]:
+def _gate_said(reports: Sequence[StageReport]) -> tuple[str, ...]:
     """Gives what the gate said of the winner's stages."""
-    stages = [(stage.name, stage.gate) for stage in read_report(Run(place)) if stage.gate is not None]
+    stages = [(stage.name, stage.gate) for stage in reports if stage.gate is not None]
     return tuple(line for name, gate in stages for line in gate_lines(name, gate))
 
 

@@ -41,6 +41,13 @@ class Course:
     executor: Executor
     say: Say
 
+    def left(self) -> list[str]:
+        """Gives who goes on. Raises RunError where nobody does."""
+        left = self.state.running(self.plan)
+        if not left:
+            raise RunError("no racer is left: " + "; ".join(f"{n}: {f.why}" for n, f in self.state.faults.items()))
+        return left
+
     def store(self) -> None:
         """Writes how the race stands."""
         self.race.write_json(DECISIONS, asdict(self.state))
@@ -55,9 +62,7 @@ def run_rungs(course: Course) -> None:
         bring(course, {name: Job(name, step) for name in state.running(plan)})
         while _replaced(course):
             bring(course, {name: Job(name, step) for name in state.running(plan)})
-        running = {name: course.places[name] for name in state.running(plan)}
-        if not running:
-            raise RunError("no racer is left: " + "; ".join(f"{n}: {f.why}" for n, f in state.faults.items()))
+        running = {name: course.places[name] for name in course.left()}
         state.domains = state.domains or _trained(running, step)
         if number < len(plan.rungs):
             _decide(course, running, number, step)
