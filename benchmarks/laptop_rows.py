@@ -17,13 +17,21 @@ from trials import LAST_STAGE, RECIPE, ROOT, Trial, run_all
 
 from rlvr.algorithms.presets import PRESETS
 from rlvr.config.reading import read_recipe
+from rlvr.config.rlvr import RlvrConfig
 from rlvr.runs.report import StageReport
 from rlvr.statistics.intervals import mean_of
 
 SEEDS = (1, 2, 3)
 STEPS, TASKS, SAMPLES, TASK_SEED = 60, 128, 8, 90210
 COSTS = ("tokens", "KL", "CPU-s", "facts", "stories")
-RATE, CRITIC_RATE = 8.5e-4, 1e-3
+CRITIC_RATE = 1e-3
+
+
+def learning_rate() -> float:
+    """Gives the learning rate of the laptop recipe's RLVR."""
+    stage = read_recipe(RECIPE).recipe.stage[-1]
+    assert isinstance(stage, RlvrConfig), "the laptop recipe ends with RLVR"
+    return stage.optimizer.learning_rate
 
 
 def recipe() -> str:
@@ -46,13 +54,13 @@ def measured() -> list[str]:
 
 def trials() -> list[Trial]:
     """Gives every preset with every seed."""
-    how, found = ['evaluation.prompts=["chat"]', *measured()], []
+    how, found, rate = ['evaluation.prompts=["chat"]', *measured()], [], learning_rate()
     for name, row in PRESETS.items():
         words = [
             f'rlvr.algorithm="{name}"' if not row.refill else f'rlvr.algorithm={{preset="{name}", refill=false}}',
             f"rlvr.steps={STEPS}",
             "rlvr.conditions.tasks=0",
-            f"rlvr.optimizer.learning_rate={RATE / math.sqrt(row.updates_per_step * row.epochs_per_step):.3g}",
+            f"rlvr.optimizer.learning_rate={rate / math.sqrt(row.updates_per_step * row.epochs_per_step):.3g}",
         ]
         if row.needs_reference:
             words.append("rlvr.kl_groups=0")  # such a row measures its KL on every token anyway
@@ -71,11 +79,11 @@ def page(found: Mapping[str, StageReport]) -> str:
         "",
         f"`python benchmarks/laptop_rows.py` made this page: {STEPS} rollouts of 64 prompts × 8 completions from one",
         f"DPO checkpoint, seeds {', '.join(map(str, SEEDS))}; {TASKS} held-out tasks per domain, {SAMPLES} samples.",
-        f"Learning rate {RATE:g} over the root of the updates per rollout; a critic's {CRITIC_RATE:g}. The refill of",
-        "DAPO and CISPO is off, so that all have the same rollouts. pass@1 and gains over the checkpoint are means",
-        "over the trained domains and the seeds, in per cent and points; an interval is of the tasks alone. All rows",
-        "share tasks and checkpoint, so they differ by less chance than that, and by that of the seeds beside it.",
-        "Tokens are of a held-out completion, KL to the checkpoint in nats a token, CPU-s of the training.",
+        f"Learning rate {learning_rate():g} over the root of the updates per rollout; a critic's {CRITIC_RATE:g}.",
+        "The refill of DAPO and CISPO is off, so that all have the same rollouts. pass@1 and gains over the checkpoint",
+        "are means over the trained domains and the seeds, in per cent and points; an interval is of the tasks alone.",
+        "All rows share tasks and checkpoint, so they differ by less chance than that, and by that of the seeds beside",
+        "it. Tokens are of a held-out completion, KL to the checkpoint in nats a token, CPU-s of the training.",
         "",
         *head_of("row | updates", trained),
     ]

@@ -54,6 +54,16 @@ def test_the_working_is_the_line_with_each_word_counted() -> None:
     assert re.search(r"[a-z]\d+, [a-z]", draft), "the comma stands behind the number, and one blank after it"
 
 
+def test_a_line_that_is_filled_with_a_word_twice_in_a_row_is_wrong_unless_that_was_asked() -> None:
+    exercise = next(one for one in first_of("train", 3000) if "of at least 4 words" in one.question)
+    assert outcome(exercise, exercise.answer) == 1.0
+    words = exercise.answer.split()
+    assert outcome(exercise, " ".join([*words[:1], *words])) == 0.0
+    asked = [one for one in first_of("train", 3000) if one.reference["constraints"][-1]["kwargs"]["but"]]
+    assert all("twice" in one.question or "3 times" in one.question for one in asked)
+    assert 10 < len(asked) < 1000
+
+
 def test_the_line_of_another_exercise_is_seldom_right() -> None:
     found = [exercise for exercise in first_of("train", 3000) if exercise.rung > 2][:500]
     others = [outcome(exercise, other.answer) for exercise, other in itertools.pairwise(found)]
@@ -70,7 +80,7 @@ def test_no_order_and_no_question_is_on_both_sides() -> None:
 def test_the_key_is_the_constraints_whatever_the_wording() -> None:
     found = first_of("train", 1500, rungs=(1, 1))
     for exercise in found:
-        assert json.loads(exercise.key) == exercise.reference["constraints"]
+        assert json.loads(exercise.key) == exercise.reference["constraints"][:-1]
     wordings: dict[str, set[str]] = {}
     for exercise in found:
         wordings.setdefault(exercise.key, set()).add(exercise.question)
@@ -89,7 +99,7 @@ def test_the_lines_have_2_to_16_words_and_longer_ones_on_higher_rungs() -> None:
 @pytest.mark.parametrize(("rung", "asked"), [(1, 2), (2, 2), (3, 3), (4, 3), (5, 4), (6, 4)])
 def test_a_rung_asks_for_so_many_things(rung: int, asked: int) -> None:
     found = first_of("train", 100, rungs=(rung, rung))
-    assert {len(exercise.reference["constraints"]) for exercise in found} == {asked}
+    assert {len(exercise.reference["constraints"][:-1]) for exercise in found} == {asked}
     assert {exercise.rung for exercise in found} == {rung}
 
 

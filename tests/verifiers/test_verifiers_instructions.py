@@ -242,6 +242,7 @@ SAMPLES = {
     arguments.COUNT: 3,
     arguments.PERCENTAGE: 30.0,
     arguments.PLACE: 2,
+    arguments.ANY_TEXTS: [],
     arguments.RELATION: "at least",
     arguments.TEXT: "(a+)+$ lamp a",
     arguments.TEXTS: ["a", "(a+)+$"],

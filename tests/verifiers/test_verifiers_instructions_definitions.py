@@ -212,6 +212,9 @@ CASES: list[tuple[str, dict[str, Any], str, str]] = [
     ("words:prime_lengths", {}, "an owl, seven", "an owl sees"),
     ("words:repeats", {"small_n": 1}, "one owl", "owl, Owl"),
     ("words:start_verb", {}, "Build a nest", "The nest"),
+    ("words:no_doubled", {"but": []}, "an owl, a lamp, an owl", "an owl, Owl"),
+    ("words:no_doubled", {"but": ["Owl"]}, "an owl, owl, lamp", "the the owl"),
+    ("words:no_doubled", {"but": []}, "owls owl", "the brown br\u043ewn owl"),
     ("words:start_verb", {}, "Optimise the nest", "Precise nests"),
     ("words:start_verb", {}, "_Rinsed_ rice", "Quiet rice"),
     ("words:vowel", {}, "a red owl", "a red owl is"),
@@ -236,7 +239,7 @@ def test_every_constraint_has_a_case_here_or_in_the_other_file() -> None:
         "punctuation:no_comma", "startend:end_checker", "startend:start_checker",
     }  # fmt: skip
     assert {case[0] for case in CASES} | elsewhere == set(CONSTRAINTS)
-    assert len(CONSTRAINTS) == 25 + 29 + 58 + 3
+    assert len(CONSTRAINTS) == 25 + 29 + 58 + 4
 
 
 OWL = ("keywords:forbidden_words", {"forbidden_words": ["peace"]})

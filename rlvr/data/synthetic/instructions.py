@@ -2,7 +2,8 @@
 
 Rung r (1 to 6) asks for 1 + ceil(r/2) things: always a number of words, between r + 1 and 2r + 4 or close to it, and 1
 to 3 of: words to use, the first word, the last word, a word to leave out, a word exactly so many times and, from rung
-3, lower case and a comma or none. Each is asked in one of several wordings and in any order.
+3, lower case and a comma or none. Each is asked in one of several wordings and in any order. What nobody has to be
+told is checked too: no word stands twice in a row, which would only fill the line, unless it is asked for so often.
 """
 
 import json
@@ -139,11 +140,17 @@ def _exercise(dice: Dice, rung: int) -> Exercise:
         lines=(_draft(line),),
         answer=line,
         frame="line",
-        reference={"constraints": constraints},
+        reference={"constraints": [*constraints, _not_doubled(asked)]},
         verifier="instructions",
         rung=rung,
         key=_canonical(constraints),
     )
+
+
+def _not_doubled(asked: list[_Asked]) -> Constraint:
+    """Gives what no order says; a word that is asked for several times may follow itself."""
+    times = [one.constraint["kwargs"] for one in asked if one.kind == "times"]
+    return {"id": "words:no_doubled", "kwargs": {"but": [one["keyword"] for one in times if one["frequency"] > 1]}}
 
 
 def _draft(line: str) -> str:

@@ -30,6 +30,10 @@ def _is_texts(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and all(_is_text(one) for one in value)
 
 
+def _is_any_texts(value: Any) -> bool:
+    return value == [] or _is_texts(value)
+
+
 def _is_count(value: Any) -> bool:
     number = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
     return number and not isinstance(value, bool) and value >= 0
@@ -67,5 +71,6 @@ TEXT = Argument(_is_text, "a text that is not empty", visible)
 WHOLE_TEXT = Argument(_is_text, "a text that is not empty", _as_it_is)
 """A text whose characters are counted by index: the check itself makes it visible."""
 TEXTS = Argument(_is_texts, "a list of texts", _visible_texts)
+ANY_TEXTS = Argument(_is_any_texts, "a list of texts, which may be empty", _visible_texts)
 WORD = Argument(_is_word, "one word", visible)
 CHARACTER = Argument(_is_character, "one character", visible)

@@ -8,7 +8,7 @@ letters of other alphabets (`text.folded`).
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
-from rlvr.verifiers.instructions.arguments import CHARACTER, COUNT, PLACE, RELATION, TEXT, TEXTS
+from rlvr.verifiers.instructions.arguments import ANY_TEXTS, CHARACTER, COUNT, PLACE, RELATION, TEXT, TEXTS
 from rlvr.verifiers.instructions.constraint import Constraint, compared
 from rlvr.verifiers.instructions.text import count_word, folded, occurrences, sentences, words
 
@@ -31,6 +31,13 @@ def frequency(text: str, *, keyword: str, frequency: int, relation: str) -> bool
 def word_exactly(text: str, *, keyword: str, frequency: int) -> bool:
     """Gives whether the keyword occurs exactly so often as a word; "owl" is not in "owls"."""
     return count_word(text, keyword) == frequency
+
+
+def no_doubled(text: str, *, but: Sequence[str]) -> bool:
+    """Gives whether no word comes twice in a row, whatever the case and what signs stand between, but for these words."""
+    allowed = {word.lower() for word in but}
+    found = words(folded(text).lower())
+    return not any(before == after and after not in allowed for before, after in pairwise(found))
 
 
 def word_once(text: str, *, keyword: str) -> bool:
@@ -151,7 +158,8 @@ KEYWORDS: Mapping[str, Constraint] = {
     "punctuation:punctuation_dot": Constraint(punctuation_dot),
     "punctuation:punctuation_exclamation": Constraint(punctuation_exclamation),
     "words:keywords_specific_position": _POSITION,
+    "words:no_doubled": Constraint(no_doubled, {"but": ANY_TEXTS}),
     "words:words_position": Constraint(words_position, {"keyword": TEXT}),
 }
 """IFEval: keywords:existence, forbidden_words, frequency, letter_frequency, punctuation:no_comma. IFBench:
-count:keywords_multiple and words:*. Ours: count:word_exactly. IFTrain: the others."""
+count:keywords_multiple and the other words:*. Ours: count:word_exactly and words:no_doubled. IFTrain: the others."""
