@@ -33,6 +33,16 @@ def share(text: str) -> float:
     return _number(text, low=0.0, high=1.0, words="from 0 to 1")
 
 
+def error_rate(text: str) -> float:
+    """Gives a chance of being wrong, from 0.0001 to 0.49."""
+    return _number(text, low=0.0001, high=0.49, words="from 0.0001 to 0.49")
+
+
+def margin(text: str) -> float:
+    """Gives a difference of rates, from 0.01 to 0.9."""
+    return _number(text, low=0.01, high=0.9, words="from 0.01 to 0.9")
+
+
 def seconds(text: str) -> float:
     """Gives a number of seconds, from 0.1 to a day."""
     return _number(text, low=0.1, high=86_400.0, words="of seconds from 0.1 to 86400")
@@ -336,13 +346,11 @@ def add_race(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--policy", default="halving", metavar="NAME", help="halving or safe (default: halving)")
     parser.add_argument("--rungs", metavar="A,B", help="shares of the steps (default: the policy's)")
     parser.add_argument("--keep", default="", metavar="N,M", help="halving: how many go on after each rung")
-    parser.add_argument(
-        "--error", type=float, default=0.0, metavar="P", help="safe: how often it may err (default: 0.1)"
-    )
+    parser.add_argument("--error", type=error_rate, metavar="P", help="safe: how often it may err (default: 0.1)")
     said = "safe: a lack at a rung is A times it at the end, off by S; or one per rung, with degrees of freedom A,S,D;…"
     parser.add_argument("--foresight", default="", metavar="A,S", help=said)
     parser.add_argument(
-        "--margin", type=float, default=0.0, metavar="M", help="safe: refuse fewer tasks than show a lag of M (0.05)"
+        "--margin", type=margin, metavar="M", help="safe: refuse fewer tasks than show a lag of M (0.05)"
     )
     parser.add_argument("--jobs", type=positive, default=0, metavar="N", help="racers at once (default: by the cores)")
     parser.add_argument(

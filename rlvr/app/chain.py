@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +112,7 @@ class Chain:
             earlier=self.judged,
             trained=sorted(domains),
             measure_again=lambda path: measured(path, f"{EVALUATION}-{path.name}"),
-            win_rate=lambda: _win_rate(self, house, run),
+            win_rate=None if not house.recipe.judge else partial(_win_rate, self, house, run),
         )
         for line in gate_lines(name, passage.report):
             progress.note(line)
@@ -147,8 +148,10 @@ def begin_chain(house: House, run: Run, progress: Progress, base: Path) -> Chain
     child, evaluation = run.child(BASE), house.recipe.evaluation
     found = _measured(house, child, evaluation, checkpoint=base, parent=None)
     known = [("base", found)]
-    gates = [gate for stage in house.recipe.stage if (gate := gate_of(house.recipe, stage))]
-    if gates and evaluation and (line := sensitivity_line(gates[0], found, evaluation.samples)):
+    gates = dict.fromkeys(gate for stage in house.recipe.stage if (gate := gate_of(house.recipe, stage)))
+    samples = evaluation.samples if evaluation else 1
+    lines = (sensitivity_line(gate, found, samples, judged=bool(house.recipe.judge)) for gate in gates)
+    for line in filter(None, lines):
         progress.note(line)
     return Chain(
         current=base,
@@ -160,12 +163,10 @@ def begin_chain(house: House, run: Run, progress: Progress, base: Path) -> Chain
     )
 
 
-def _win_rate(chain: Chain, house: House, run: Run) -> Interval | None:
-    """Gives how often the judge prefers the stage's answers to its parent's; None where there is no judge."""
-    judge = house.recipe.judge
-    if not judge:
-        return None
-    return preferred_rate(settings_from(judge), run, chain.measured_in, run.path / EVALUATION)
+def _win_rate(chain: Chain, house: House, run: Run, confidence: float) -> Interval | None:
+    """Gives how often the judge prefers the stage's answers to its parent's; None where that cannot be told."""
+    judge, after = settings_from(house.recipe.judge), run.path / EVALUATION
+    return preferred_rate(judge, run, chain.measured_in, after, confidence=confidence)
 
 
 def _trained(chain: Chain, house: House, run: Run, progress: Progress, stage: Any) -> Path:

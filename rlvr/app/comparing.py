@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,9 @@ from rlvr.config.reading import from_json
 from rlvr.config.schema import Recipe
 from rlvr.errors import RunError
 from rlvr.runs.atomic import encode, strict_json, write_output
-from rlvr.runs.folder import Run, is_run
-from rlvr.stages.evaluate import RESULT, Measurement, read_measurement
+from rlvr.runs.folder import ROLLOUTS, Run, is_run, rollout_name
+from rlvr.runs.rollouts import read_rollouts
+from rlvr.stages.evaluate import RESULT, Measurement, read_measurement, ways_of
 from rlvr.statistics.intervals import Interval, paired_difference_interval, paired_differences
 from rlvr.statistics.noninferiority import tasks_needed
 from rlvr.statistics.paired import bootstrap_interval, holm, permutation_test, sign_test
@@ -35,9 +36,13 @@ NOT_COMPARED = ("name", "runs", "replace", "evaluation")
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One side: what was measured, of which stage and how, and the recipe of its run. `name` is RUN/STAGE."""
+    """One side: what was measured, of which stage and how, where that lies, and the recipe of its run.
+
+    `name` is RUN/STAGE.
+    """
 
     name: str
+    place: Path
     found: Measurement
     evaluation: EvaluateConfig
     recipe: Recipe
@@ -94,6 +99,8 @@ def compare(first: Path, second: Path) -> tuple[Comparison, tuple[Measured, Meas
     Raises RunError where one was not measured, or where they were asked other tasks.
     """
     a, b = _open(first), _open(second)
+    if a.name == b.name:
+        a, b = replace(a, name=str(first)), replace(b, name=str(second))
     _refuse_other_tasks(a, b)
     common = [name for name in a.found.sampled if name in b.found.sampled]
     pairs = {name: _paired(a.found.sampled[name], b.found.sampled[name]) for name in common}
@@ -156,7 +163,7 @@ def _open(path: Path) -> Measured:
     if evaluation is None:
         raise RunError(f"{stage} was measured in a way that its recipe does not say", hint="another version made it")
     name = around.path.name if stage == around.path else f"{around.path.name}/{stage.name}"
-    return Measured(name, read_measurement(Run(place)), evaluation, recipe)
+    return Measured(name, place, read_measurement(Run(place)), evaluation, recipe)
 
 
 def _place(stage: Path) -> Path | None:
@@ -164,7 +171,7 @@ def _place(stage: Path) -> Path | None:
 
 
 def _refuse_other_tasks(a: Measured, b: Measured) -> None:
-    """Raises RunError where a source was read in two ways: its tasks would have the same names and be others."""
+    """Raises RunError where tasks have one name and are others: a source was read in two ways, a file has changed."""
     ours, theirs = _asked(a), _asked(b)
     for place in ours.keys() & theirs.keys():
         if not any(options in theirs[place] for options in ours[place]):
@@ -173,6 +180,23 @@ def _refuse_other_tasks(a: Measured, b: Measured) -> None:
                 "are other tasks",
                 hint="give both recipes one [evaluation], and train again; a run is measured as its recipe says",
             )
+
+    before, after = _contents(a), _contents(b)
+    if other := [name for name in before.keys() & after.keys() if before[name] != after[name]]:
+        raise RunError(
+            f"{len(other)} tasks, such as {min(other)}, have one name in {a.name} and {b.name}, and other questions or "
+            "answers",
+            hint="measure both on one version of the data",
+        )
+
+
+def _contents(side: Measured) -> dict[str, tuple[str, str]]:
+    """Gives each task's question and reference as they were asked; empty where the answers are not kept."""
+    path = side.place / ROLLOUTS / rollout_name(ways_of(side.evaluation)[0].split, 0)
+    if not path.is_file():
+        return {}
+    rows = read_rollouts(path, columns=("task_id", "messages", "reference"))
+    return {row["task_id"]: (row["messages"], row["reference"]) for row in rows.to_pylist()}
 
 
 def _asked(side: Measured) -> dict[tuple[str, str, str], list[dict[str, Any]]]:
@@ -323,6 +347,8 @@ def write_comparison_page(found: Comparison, sides: tuple[Measured, Measured], p
     for name in found.domains:
         lines = []
         for colour, side in enumerate(sides):
+            if name not in side.found.domains:  # Nothing could be said of its greedy answers.
+                continue
             rates = side.found.domains[name].pass_at_k
             columns = zip(*((float(k), r.mean, r.low, r.high) for k, r in rates.items()), strict=True)
             lines.append(Series(side.name, colour, *(tuple(column) for column in columns)))

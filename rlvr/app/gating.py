@@ -11,12 +11,18 @@ from rlvr.errors import TrainingError
 from rlvr.runs.folder import Run
 from rlvr.runs.report import EARLIER, END, START, GateCheck, GateReport, StageReport, read_gate
 from rlvr.stages.evaluate import Measurement
-from rlvr.stages.gate import NOT_TOLD, WIN_RATE, checks_of, failures
+from rlvr.stages.gate import NOT_TOLD, WIN_RATE, checks_of, confidence_of, failures, num_figures
 from rlvr.stages.watch import last_passed, step_of, stopped_lines
 from rlvr.statistics.intervals import Interval
 from rlvr.statistics.noninferiority import tasks_for_gate
 
 GATE = "gate.json"
+SHUFFLED = 0.1
+"""Such a share of the tasks turns from solved to unsolved or back in a stage that loses nothing, at most: assumed
+before a stage; afterwards its gate goes by what it did."""
+
+WinRate = Callable[[float], Interval | None]
+"""Gives the judge's win rate with an interval of this confidence, None where it cannot be told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +52,14 @@ def pass_gate(
     earlier: Sequence[tuple[str, Measurement]],
     trained: Sequence[str],
     measure_again: Callable[[Path], Measurement],
-    win_rate: Callable[[], Interval | None],
+    win_rate: WinRate | None,
 ) -> Passage:
     """Judges a stage once per run folder. What goes on is the first that passes of: the checkpoint `made`, the last
     before it that lost nothing while the stage trained, and `begin`, from which it started.
 
     `measure_again` gives the measurement of another checkpoint of the stage; `win_rate` that of `made` over its parent,
-    at matched length, None where no judge is asked. One that only the judge rejects has no earlier checkpoint to fall
-    back on, because those were not shown to it.
+    at matched length, None where no judge is asked. One that the judge rejects has no earlier checkpoint to fall back
+    on, because those were not shown to it.
     """
     kept = None if is_same(made, begin) else last_passed(run, before=step_of(made))
     if (run.path / GATE).is_file():
@@ -88,16 +94,17 @@ def _judged(
     found: Measurement,
     kept: Path | None,
     measure_again: Callable[[Path], Measurement],
-    win_rate: Callable[[], Interval | None],
+    win_rate: WinRate | None,
 ) -> GateReport:
     if is_same(made, begin):  # It was stopped, and nothing of it was good.
         return GateReport(tuple(stopped), (), START, str(begin))
-    ours = checks(found, win_rate())
+    wins = None if win_rate is None else win_rate(confidence_of(gate, found, judged=True))
+    ours = checks(found, wins)
     lost = failures(gate, ours)
     reasons = (*stopped, *lost)
     if not lost or gate.on_failure == "warn":
         return GateReport(reasons, ours, END, str(made))
-    by_judge = all(line.startswith(WIN_RATE) for line in lost)
+    by_judge = any(line.startswith(WIN_RATE) for line in lost)
     if kept is not None and not by_judge and not failures(gate, checks(measure_again(kept), None)):
         return GateReport(reasons, ours, EARLIER, str(kept))
     return GateReport(reasons, ours, START, str(begin))
@@ -108,22 +115,22 @@ def is_same(one: Path, other: Path) -> bool:
     return one.resolve() == other.resolve()
 
 
-def sensitivity_line(gate: GateConfig, found: Measurement, samples: int) -> str:
+def sensitivity_line(gate: GateConfig, found: Measurement, samples: int, *, judged: bool) -> str:
     """Says how many tasks a domain should have for the gate's margin, and how few it has; empty where all have enough.
 
-    From the spread that two evaluations of one checkpoint have by the chance of sampling alone.
+    What a stage will do is not known yet: it is one that turns over SHUFFLED of the tasks, and rates are taken to be
+    one half, where the chance of sampling is largest.
     """
-    short = []
-    for domain, rates in found.sampled.items():
-        noise = sum(2 * rate * (1 - rate) / samples for rate in rates.values()) / len(rates)
-        needed = tasks_for_gate(gate.margin, deviation=noise**0.5, error=gate.error, num_figures=len(found.sampled))
-        if needed > len(rates):
-            short.append(f"{domain} {len(rates):,} of {needed:,}")
+    variance = 2 * 0.25 / samples + SHUFFLED
+    figures = num_figures(gate, found, judged=judged)
+    needed = tasks_for_gate(gate.margin, deviation=variance**0.5, error=gate.error, num_figures=figures)
+    short = [f"{domain} {len(rates):,}" for domain, rates in found.sampled.items() if len(rates) < needed]
     if not short:
         return ""
     return (
-        f"gate: to tell a loss of twice the margin of {100 * gate.margin:g} points there are too few tasks (so many of "
-        f"those it takes): {', '.join(short)}; larger losses are told all the same"
+        f"gate: to tell a loss of twice the margin of {100 * gate.margin:g} points where a stage turns over up to "
+        f"{SHUFFLED:.0%} of the tasks takes {needed:,} tasks in each domain; there are fewer: {', '.join(short)}; "
+        "larger losses are told all the same"
     )
 
 

@@ -286,17 +286,24 @@ def _check_domains(recipe: Recipe) -> None:
     Said of the whole recipe: data that needs a sandbox has its domain where there is none, too.
     """
     for stage in recipe.stage:
-        named = stage.algorithm.cells.get("domains") if isinstance(stage, RlvrConfig | IterateConfig) else None
-        known = [_domains_of(entry) for entry in stage.data] if named else []
-        if not named or any(domains is None for domains in known):
+        if not isinstance(stage, RlvrConfig | IterateConfig):
             continue
-        there = set[str]().union(*filter(None, known))
+        named = stage.algorithm.cells.get("domains") or {}
+        there = domains_of(stage) if named else set()
+        if not there:
+            continue
         if other := sorted(set(named) - there):
             close = nearest(other[0], there)
             raise RecipeError(
                 f"algorithm.domains names {other[0]!r}, of which the stage {stage.name or stage.kind} has no task",
                 hint=f"did you mean {close}?" if close else f"its domains are {', '.join(sorted(there))}",
             )
+
+
+def domains_of(stage: RlvrConfig | IterateConfig) -> set[str]:
+    """Gives the domains that a stage trains on; empty where that cannot be told quickly."""
+    known = [_domains_of(entry) for entry in stage.data]
+    return set() if None in known else set[str]().union(*filter(None, known))
 
 
 def _domains_of(entry: DataConfig) -> set[str] | None:

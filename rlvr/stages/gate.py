@@ -36,9 +36,7 @@ def checks_of(
     gain in the domains `trained`, the KL and `win_rate` are. A domain is judged on the tasks that both were asked in
     the same way. The error is shared among all figures, so that it is the chance for any of them.
     """
-    names = [*found.sampled, *found.answered]
-    extra = (bool(found.text.tokens), config.max_kl > 0, win_rate is not None, config.min_gain > -1)
-    confidence = 1 - 2 * config.error / max(1, len(names) + sum(extra))
+    confidence = confidence_of(config, found, judged=win_rate is not None)
     parent, before = earlier[-1]
     checks = [
         *worst_checks(
@@ -57,6 +55,17 @@ def checks_of(
         verdict = KEPT if gain.low > config.min_gain else LOST if gain.high < config.min_gain else NOT_TOLD
         checks.append(GateCheck(GAIN, parent, lack, -config.min_gain, verdict, None))
     return tuple(checks)
+
+
+def confidence_of(config: GateConfig, found: Measurement, *, judged: bool) -> float:
+    """Gives the confidence of each figure's interval; `judged` where the judge's win rate is one of them."""
+    return 1 - 2 * config.error / max(1, num_figures(config, found, judged=judged))
+
+
+def num_figures(config: GateConfig, found: Measurement, *, judged: bool) -> int:
+    """Gives how many figures share the error of a gate."""
+    extra = (bool(found.text.tokens), config.max_kl > 0, judged, config.min_gain > -1)
+    return len(found.sampled) + len(found.answered) + sum(extra)
 
 
 def domain_checks(

@@ -29,7 +29,9 @@ Answers = Mapping[str, tuple[Task, Completion]]
 """By task id."""
 
 
-def preferred_rate(judge: JudgeSettings, run: Run, before: Path, after: Path) -> Interval | None:
+def preferred_rate(
+    judge: JudgeSettings, run: Run, before: Path, after: Path, *, confidence: float = 0.95
+) -> Interval | None:
     """Gives the win rate at matched length of the greedy answers in the evaluation folder `after` over `before`.
 
     Judged once per stage's folder. Of tasks with a rubric; None where there are fewer than FEWEST of them, or where
@@ -54,7 +56,7 @@ def preferred_rate(judge: JudgeSettings, run: Run, before: Path, after: Path) ->
         )
     names, won = list(answered), list(answered.values())
     ours, theirs = zip(*(stored["characters"][name] for name in names), strict=True)
-    matched = matched_win_rate(names, won, ours, theirs)
+    matched = matched_win_rate(names, won, ours, theirs, confidence=confidence)
     log.info("win rate against the parent: %.3f over %d tasks", win_rate(names, won).mean, len(won))
     if matched is None:
         log.warning("no win rate at matched length: there are not longer and shorter answers of about the same length")

@@ -9,7 +9,7 @@ MATCHED_RATIO = 1.25
 """Two texts are about as long where the longer has at most so many times the characters of the shorter."""
 
 
-def win_rate(tasks: Sequence[str], wins: Sequence[float]) -> Interval:
+def win_rate(tasks: Sequence[str], wins: Sequence[float], *, confidence: float = 0.95) -> Interval:
     """Gives the mean of wins (1, 0.5 for a tie, 0) over tasks; `tasks` names that of each pair, the unit of chance.
 
     Raises ValueError for no pair, and for a win outside [0, 1].
@@ -17,7 +17,7 @@ def win_rate(tasks: Sequence[str], wins: Sequence[float]) -> Interval:
     by_task: dict[str, list[float]] = {}
     for task, win in zip(tasks, wins, strict=True):
         by_task.setdefault(task, []).append(win)
-    return rate_interval([sum(won) / len(won) for won in by_task.values()])
+    return rate_interval([sum(won) / len(won) for won in by_task.values()], confidence=confidence)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,12 @@ class MatchedRate:
 
 
 def matched_win_rate(
-    tasks: Sequence[str], wins: Sequence[float], ours: Sequence[int], theirs: Sequence[int]
+    tasks: Sequence[str],
+    wins: Sequence[float],
+    ours: Sequence[int],
+    theirs: Sequence[int],
+    *,
+    confidence: float = 0.95,
 ) -> MatchedRate | None:
     """Gives the win rate over pairs whose lengths match, those where ours is the longer counting as much as the others.
 
@@ -44,6 +49,6 @@ def matched_win_rate(
             sides[a > b].append(place)
     if not all(sides):
         return None
-    rates = [win_rate([tasks[i] for i in side], [wins[i] for i in side]) for side in sides]
+    rates = [win_rate([tasks[i] for i in side], [wins[i] for i in side], confidence=confidence) for side in sides]
     pairs = [*sides[0], *sides[1]]
     return MatchedRate(mean_of(rates), len(pairs), len({tasks[i] for i in pairs}))

@@ -1,18 +1,19 @@
 """`rlvr compare`: pairs by task, counts its comparisons, and refuses what cannot be compared."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from pages import domain
+from pages import domain, group
 
 from rlvr.app.cli import main
 from rlvr.app.comparing import PLOT_WIDTH, Comparison, DomainChange, drawn, sentences
 from rlvr.config.reading import read_recipe, resolved_json
 from rlvr.runs.folder import Run
+from rlvr.runs.rollouts import write_rollouts
 from rlvr.stages.evaluate import Measurement, Rates
 from rlvr.statistics.intervals import Interval, paired_difference_interval
 from rlvr.statistics.paired import bootstrap_interval, permutation_test
@@ -142,6 +143,29 @@ def test_other_tasks_are_refused(
     b = write_run(tmp_path / "b", measured(sampled), words=words)
     assert main(["compare", str(a), str(b)]) != 0
     assert said in capsys.readouterr().err
+
+
+def test_a_file_that_has_changed_between_two_runs_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = [write_run(tmp_path / name, measured({"d": {"t0": 0.5}})) for name in "abc"]
+    for run, answer in zip(runs, ("1", "1", "2"), strict=True):
+        asked = group("d", 0, right=[True], text="4")
+        asked = replace(asked, task=replace(asked.task, id="t0", reference=answer))
+        path = run / "0-base" / "evaluation" / "rollouts" / "evaluate-000000.parquet"
+        write_rollouts(path, [asked], step=0, split="evaluate")
+    same = compared(capsys, runs[0], runs[1])
+    assert [same["first"], same["second"]] == [str(run) for run in runs[:2]]
+    assert main(["compare", str(runs[0]), str(runs[2])]) != 0
+    assert "1 tasks, such as t0, have one name" in capsys.readouterr().err
+
+
+def test_a_domain_without_a_greedy_answer_is_not_drawn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = measured({"d": rates(1, 0.3), "silent": rates(2, 0.3)})
+    silent = replace(found, domains={"d": domain(0.5)})
+    a, b = (write_run(tmp_path / name, side) for name, side in (("a", found), ("b", silent)))
+    compared(capsys, a, b, "--page", tmp_path / "page.html")
+    assert (tmp_path / "page.html").read_text().count("<svg") == 2
 
 
 def test_a_source_that_is_read_twice_is_compared_with_itself(

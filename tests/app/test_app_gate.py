@@ -4,16 +4,21 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from tiny import write_base
 
 from rlvr.app.cli import main
-from rlvr.app.gating import GATE
+from rlvr.app.gating import GATE, pass_gate, sensitivity_line
 from rlvr.app.pipeline import resume, start
+from rlvr.config.gate import GateConfig
 from rlvr.config.reading import read_recipe
 from rlvr.errors import RecipeError, TrainingError
 from rlvr.runs.folder import Run
-from rlvr.runs.report import read_report
+from rlvr.runs.report import EARLIER, START, read_report
+from rlvr.stages.evaluate import Measurement, Rates
+from rlvr.stages.gate import checks_of, failures
+from rlvr.statistics.intervals import Interval
 
 ROWS = """
 from rlvr.types import Demonstration, Document, Task, Verdict
@@ -167,8 +172,72 @@ def test_the_run_says_before_training_that_its_tasks_are_few(
 ) -> None:
     assert main(["train", str(prepared(tmp_path)), f"runs={tmp_path}"]) == 0
     error = capsys.readouterr().err
-    assert "to tell a loss of twice the margin of 2 points there are too few tasks" in error
-    assert "words 60 of" in error
+    assert "to tell a loss of twice the margin of 2 points where a stage turns over up to 10% of the tasks" in error
+    assert "there are fewer: words 60;" in error
+
+
+@pytest.mark.parametrize("samples", [1, 16])
+def test_on_as_many_tasks_as_the_run_asks_for_a_loss_of_twice_the_margin_is_caught(samples: int) -> None:
+    few, gate = {f"t{i}": 0.5 for i in range(4)}, GateConfig(margin=0.05, unsure="fail")
+
+    def measured(rates: list[float]) -> Measurement:
+        named = {"d": {f"t{i}": rate for i, rate in enumerate(rates)}}
+        return Measurement({}, (Rates("chat", 1.0, named),), None, None, answered=named)
+
+    line = sensitivity_line(gate, measured(list(few.values())), samples, judged=False)
+    tasks, rng = int(line.split("takes ")[1].split(" ")[0].replace(",", "")), np.random.default_rng(samples)
+    caught = harmless = 0
+    for _ in range(200):
+        # a tenth of the tasks turns over; of the others a tenth is lost, which is twice the margin
+        before = rng.choice([0.3, 0.5, 0.7], size=tasks)
+        turned = np.where(rng.random(tasks) < 0.1, 1 - before, before)
+        lost = np.clip(turned - 0.1, 0, 1)
+        old, same, worse = (rng.binomial(samples, rate) / samples for rate in (before, turned, lost))
+        earlier = [("base", measured(list(old)))]
+        harmless += not failures(gate, checks_of(gate, measured(list(same)), earlier, trained=()))
+        caught += bool(failures(gate, checks_of(gate, measured(list(worse)), earlier, trained=())))
+    assert caught >= 190
+    assert harmless >= 190
+
+
+def test_enough_tasks_are_not_spoken_of() -> None:
+    many = {"d": {f"t{i}": 0.5 for i in range(9000)}}
+    found = Measurement({}, (Rates("chat", 1.0, many),), None, None, answered=many)
+    assert sensitivity_line(GateConfig(), found, 16, judged=False) == ""
+    assert "d 9,000" in sensitivity_line(GateConfig(margin=0.01), found, 16, judged=False)
+
+
+def test_what_the_judge_rejects_goes_on_as_nothing_that_it_did_not_see(tmp_path: Path) -> None:
+    """Also where another figure is lost besides: an earlier checkpoint keeps that one, and was not shown to the judge."""
+    names = [f"t{i}" for i in range(2000)]
+    before, lost = (
+        Measurement({}, (Rates("chat", 1.0, {"d": dict.fromkeys(names, r)}),), None, None) for r in (0.6, 0.2)
+    )
+    for wins, went_on in ((None, EARLIER), (Interval(0.2, 0.15, 0.25), START)):
+        asked: list[float] = []
+        run = Run.create(tmp_path / went_on, config={}, provenance={})
+        for step in (1, 2):
+            (run.checkpoints / f"step-{step:06d}").mkdir(parents=True)
+
+        def judge(confidence: float, wins: Interval | None = wins, asked: list[float] = asked) -> Interval | None:
+            asked.append(confidence)
+            return wins
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("rlvr.app.gating.last_passed", lambda run, before: run.checkpoints / "step-000001")
+            passage = pass_gate(
+                GateConfig(),
+                run,
+                made=run.checkpoints / "step-000002",
+                found=lost,
+                begin=tmp_path / "begin",
+                earlier=[("base", before)],
+                trained=("d",),
+                measure_again=lambda path: before,
+                win_rate=judge,
+            )
+        assert passage.report.handed_on == went_on
+        assert asked == [pytest.approx(1 - 2 * 0.05 / 2)]
 
 
 def test_stop_ends_the_run_and_names_the_last_that_passed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

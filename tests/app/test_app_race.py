@@ -99,7 +99,7 @@ def test_a_race_that_ended_is_only_reported_again(finished: Path, capsys: pytest
     said = capsys.readouterr().err.replace("\n", " ")
     assert f"{before['winner']} won" in said
     assert "on tasks that took no part: quote the second" in said
-    assert "Correlation of step 2 with the end: not known of 2 that ran to the end; rlvr race --simulate" in said
+    assert "Correlation of step 2 with the end: not known, as only 2 came so far; rlvr race --simulate" in said
     is_larger = before["spread"]["p"] <= 0.05
     assert f"The spread of seeds at step 2 {'is' if is_larger else 'is not'} larger than the noise" in said
     assert main(["resume", str(finished), "steps=+2"]) != 0
@@ -340,6 +340,9 @@ def test_a_half_is_a_matter_of_the_name() -> None:
             ["--policy", "safe", "--keep", "", "--foresight", "1,0.01", "--margin", "0.05"],
             "tasks of the race show a lag",
         ),
+        (["--policy", "safe", "--keep", "", "--margin", "0.004"], "expected a number from 0.01 to 0.9"),
+        (["--policy", "safe", "--keep", "", "--margin", "nan"], "expected a number from 0.01 to 0.9"),
+        (["--policy", "safe", "--keep", "", "--error", "0"], "expected a number from 0.0001 to 0.49"),
         (["--rungs", ""], "without rungs"),
         (["--budget", "12hours"], "is no budget"),
         (["--budget", "9steps"], "10 do"),
@@ -364,6 +367,15 @@ def test_what_cannot_be_raced_is_refused(
     assert main([*words(home, "refused"), *more]) != 0
     assert said in capsys.readouterr().err
     assert not (home / "refused-race").exists()
+
+
+def test_a_race_whose_recipe_requires_what_does_not_hold_ends_before_anyone_trains(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    required = "rlvr.conditions={tasks = 4, required = true, max_truncated_rate = 0.0}"
+    assert main([*words(home, "unfit"), required]) != 0
+    assert "the conditions for RLVR do not hold" in capsys.readouterr().err
+    assert [len(metrics_of(home / "unfit-race" / "racers" / f"seed-{seed}")) for seed in (5, 6, 7)] == [0, 0, 0]
 
 
 def test_alternatives_race_too(home: Path) -> None:

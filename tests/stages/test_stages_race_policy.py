@@ -198,6 +198,10 @@ def test_a_racer_that_gets_all_right_has_no_signal_and_no_fault():
     # half of the groups all right, half all wrong: the rungs decide on it
     assert fault([{**line, "rollout/all_right_rate": 0.5} for line in easy]) == ""
     assert "none was all right for 20 steps, at step 60" in fault([{**e, "rollout/all_right_rate": 0.0} for e in easy])
+    # a step without a signal measures no entropy
+    silent = [{key: line[key] for key in line if key != "train/entropy"} for line in easy]
+    assert fault([*lines(), *({**line, "step": 60 + line["step"]} for line in silent)]) == ""
+    assert fault(silent) == ""
 
 
 def test_a_fault_that_just_begins_is_none():

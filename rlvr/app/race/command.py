@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from rlvr.app.plan import make_plan
+from rlvr.app.plan import domains_of, make_plan
 from rlvr.app.race.local import usable_gpus
 from rlvr.app.race.race import make_race, run_race
 from rlvr.app.race.racer import RACE, half
@@ -18,6 +18,7 @@ from rlvr.app.race.standing import DECISIONS, PLAN, read_race
 from rlvr.app.race.state import RacePlan, Racer
 from rlvr.app.sandboxing import fitted
 from rlvr.app.wiring import load_items
+from rlvr.config.data import EvaluateConfig
 from rlvr.config.reading import Resolved, read_recipe
 from rlvr.config.rlvr import RlvrConfig
 from rlvr.config.schema import Recipe
@@ -49,14 +50,14 @@ def policy_of(options: argparse.Namespace, *, num_racers: int) -> Policy:
     if name not in POLICIES:
         raise UsageError(f"there is no policy {name!r}", hint=f"known: {', '.join(POLICIES)}")
     of_other = {"halving": ("error", "foresight", "margin"), "safe": ("keep",)}[name]
-    if given := [f"--{option}" for option in of_other if getattr(options, option)]:
+    if given := [f"--{option}" for option in of_other if getattr(options, option) not in (None, "")]:
         raise UsageError(f"{given[0]} is not of the policy {name}", hint=f"leave it out, or --policy {OTHER[name]}")
     if name == "safe" and not options.foresight and not options.simulate:
         raise UsageError(
             "safe needs to know how far a rung tells the end, or it pauses nobody",
             hint="--foresight SLOPE,DEVIATION from races before, such as 0.8,0.02; or --policy halving",
         )
-    found = halving(num_racers) if name == "halving" else safe(*([options.error] if options.error else []))
+    found = halving(num_racers) if name == "halving" else safe() if options.error is None else safe(options.error)
     if options.rungs is not None:
         shares = _numbers(options.rungs, "--rungs") if options.rungs else ()
         halved = tuple(max(1, num_racers // 2 ** (place + 1)) for place in range(len(shares)))
@@ -134,7 +135,7 @@ def race(options: argparse.Namespace) -> Path:
         raise RecipeError(f"the last stage is {last.name or last.kind}; a race is of kind rlvr", hint='kind = "rlvr"')
     rule = policy_of(options, num_racers=len(everyone))
     rungs = check(rule, num_racers=len(everyone), steps=last.steps)
-    _say_what_can_be_seen(options, rule, recipe, num_racers=len(everyone))
+    _say_what_can_be_seen(options, rule, recipe.evaluation, domains_of(last), num_racers=len(everyone))
     gpus = len(usable_gpus()) if recipe.model.device in ("auto", "cuda") else 0
     by_cores = max(1, usable_cores() // (recipe.threads or usable_cores()))
     cook = COOK if options.cook is None else options.cook
@@ -158,17 +159,25 @@ def race(options: argparse.Namespace) -> Path:
     return go_on(folder)
 
 
-def _say_what_can_be_seen(options: argparse.Namespace, rule: Policy, recipe: Recipe, *, num_racers: int) -> None:
-    """Says how far a racer must lag to be paused by "safe". Raises RecipeError where --margin asks for more."""
-    if rule.rule != "safe" or recipe.evaluation is None:
+def _say_what_can_be_seen(
+    options: argparse.Namespace, rule: Policy, evaluation: EvaluateConfig | None, trained: set[str], *, num_racers: int
+) -> None:
+    """Says how far a racer must lag to be paused by "safe", which goes by the domains that are trained.
+
+    Raises RecipeError where --margin asks for more.
+    """
+    if rule.rule != "safe" or evaluation is None:
         return
-    num_tasks = len(half(load_items("task", recipe.evaluation.data), RACE))
+    tasks = load_items("task", evaluation.data)
+    decisive = [task for task in tasks if task.domain in trained] or tasks
+    num_tasks = len(half(decisive, RACE))
     lead = smallest_lead(rule, num_racers=num_racers, num_tasks=num_tasks)
-    if options.margin and lead > options.margin:
+    if options.margin is not None and lead > options.margin:
         needed = 2 * tasks_for_lead(rule, options.margin, num_racers=num_racers)
         raise RecipeError(
             f"the {num_tasks} tasks of the race show a lag of {100 * lead:.1f} points, not {100 * options.margin:g}",
-            hint=f"about {needed:,} tasks in [evaluation], fewer racers or rungs, or a larger --margin",
+            hint=f"about {needed:,} tasks of the trained domains in [evaluation], fewer racers or rungs, "
+            "or a larger --margin",
         )
     said = f"safe pauses nobody who lags by less than {100 * lead:.1f} points on the {num_tasks} tasks of the race"
     print(said, file=sys.stderr)

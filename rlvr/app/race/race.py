@@ -113,11 +113,12 @@ def _make_racer(
     changes: dict[str, Any] = {
         "gate": None,
         "patience": 0,
+        "kl_groups": max(1, last.kl_groups),  # A KL that blows up is a fault, so it is measured.
         "scorer": last.scorer.model_copy(update={"reward_model": models.get(named, named)}),
         "critic": last.critic.model_copy(update={"path": models.get(last.critic.path, last.critic.path)}),
     }
     if not is_first:
-        changes["conditions"] = last.conditions.model_copy(update={"tasks": 0})
+        changes["conditions"] = last.conditions.model_copy(update={"tasks": 0, "required": False})
     alone = {
         "name": racer.name,
         "runs": str(place.parent),

@@ -45,6 +45,16 @@ class RacerResult:
 
 
 @dataclass(frozen=True, slots=True)
+class Told:
+    """How far the scores at a rung tell those at `step`, the latest at which at least 4 racers of the rung were still
+    measured, or the end where there is none: the correlation over these `num_racers`; None where it is not known."""
+
+    step: int
+    num_racers: int
+    correlation: Interval | None
+
+
+@dataclass(frozen=True, slots=True)
 class RaceResult:
     """A race that ended. `cost` is the share of the training steps of running all to the end that was spent before the
     winner went on; `spent`, by unit, is all of it.
@@ -55,8 +65,7 @@ class RaceResult:
     winner's lead over the mean of all that ended is smaller on the fresh tasks, `over_others` its lead there over the
     mean of the others that ended, task by task; None where one ended. `rejected` says why the gate rejected
     others, `gate` what it said of the winner, nothing without one. `spread` is that
-    of all seeds at the step `spread_at`, before anyone was paused. `foretold` by rung is the correlation with the end
-    over those that ran to it, None for fewer than 4.
+    of all seeds at the step `spread_at`, before anyone was paused. `foretold` says by rung what it told.
     """
 
     racers: Mapping[str, RacerResult]
@@ -75,7 +84,7 @@ class RaceResult:
     went_on: bool
     spread: Spread | None
     spread_at: int
-    foretold: Mapping[int, Interval | None]
+    foretold: Mapping[int, Told]
 
 
 def result_of(folder: Path) -> RaceResult:
@@ -116,7 +125,7 @@ def result_of(folder: Path) -> RaceResult:
         went_on=reports[-1].went_on,
         spread=_spread(plan, at_rungs[plan.rungs[0]]),
         spread_at=plan.rungs[0],
-        foretold={step: _foretold(at_rungs[step], race) for step in plan.rungs},
+        foretold={step: _foretold(step, {**at_rungs, plan.steps: race}) for step in plan.rungs},
     )
     Run(folder).write_json(RESULT, asdict(found))
     return found
@@ -185,9 +194,11 @@ def _spread(plan: RacePlan, rates: TaskRates) -> Spread | None:
     return spread_of(np.stack([rates[name] for name in alike])) if len(alike) > 1 else None
 
 
-def _foretold(early: TaskRates, late: TaskRates) -> Interval | None:
-    both = [name for name in late if name in early]
-    return correlation([early[name].mean() for name in both], [late[name].mean() for name in both])
+def _foretold(rung: int, scores: Mapping[int, TaskRates]) -> Told:
+    common = {step: [name for name in scores[step] if name in scores[rung]] for step in scores if step > rung}
+    step = max((step for step, both in common.items() if len(both) >= FEWEST), default=max(scores))
+    early, late = ([scores[at][name].mean() for name in common[step]] for at in (rung, step))
+    return Told(step, len(common[step]), correlation(early, late))
 
 
 def sentences(found: RaceResult) -> list[str]:
@@ -226,14 +237,25 @@ def sentences(found: RaceResult) -> list[str]:
             f"deviate by {100 * found.spread.means:.1f} points, the noise alone by {100 * found.spread.noise:.1f} "
             f"(p {found.spread.p:.2g})."
         )
-    for step, told in found.foretold.items():
-        said = "not known, as the means do not vary" if ended >= FEWEST else f"not known of {ended} that ran to the end"
-        said += f"; rlvr race --simulate --curves gives it for at least {FEWEST} recorded curves"
-        if told is not None:
-            said = f"{told.mean:.2f} [{told.low:.2f}, {told.high:.2f}]"
-            said += f" over the {ended} that ran to the end, which were kept for being high and so tell less"
-        lines.append(f"Correlation of step {step} with the end: {said}.")
-    return lines
+    return [*lines, *(_said_of_rung(step, told, found) for step, told in found.foretold.items())]
+
+
+def _said_of_rung(rung: int, told: Told, found: RaceResult) -> str:
+    """Says how far a rung told a later step."""
+    is_end = not any(step > told.step for racer in found.racers.values() for step in racer.scores)
+    what = f"Correlation of step {rung} with {'the end' if is_end else f'step {told.step}'}"
+    known = told.correlation
+    if known is None:
+        why = "the means do not vary" if told.num_racers >= FEWEST else f"only {told.num_racers} came so far"
+        return (
+            f"{what}: not known, as {why}; rlvr race --simulate --curves gives it for {FEWEST} recorded curves or more."
+        )
+    few = told.num_racers < len(found.racers)
+    chosen = ", which were kept for being high and so tell less" if few else ""
+    return (
+        f"{what}: {known.mean:.2f} [{known.low:.2f}, {known.high:.2f}] over the {told.num_racers} that came so far"
+        f"{chosen}."
+    )
 
 
 def _said_of(spent: Spent, unit: str) -> str:

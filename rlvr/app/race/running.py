@@ -9,11 +9,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from rlvr.app.race.local import log_of
+from rlvr.app.race.racer import stage_of
 from rlvr.app.race.spending import is_paid, left_of
 from rlvr.app.race.standing import DECISIONS, measured_at, metrics_of, rates_at
 from rlvr.app.race.state import Fault, RacePlan, State
+from rlvr.config.reading import from_json
+from rlvr.config.rlvr import RlvrConfig
 from rlvr.errors import RunError
 from rlvr.runs.folder import Run
+from rlvr.stages.conditions import problem_lines, read_conditions
 from rlvr.stages.race.budget import Budget, cut, num_paid
 from rlvr.stages.race.executor import Ended, Executor, Job
 from rlvr.stages.race.policy import decide, first_fault
@@ -202,6 +206,8 @@ def _take(course: Course, ended: Ended, missing: dict[str, Job], tries: dict[str
         return
     if not ended.problem and _is_done(places[name], ended.job):
         del missing[name]
+    elif ended.is_final and _lacks_conditions(places[name]):
+        raise RunError(ended.problem, hint="the recipe asks for it (conditions.required); all racers begin alike")
     elif ended.is_final:
         course.state.faults[name] = Fault(len(metrics_of(places[name])), ended.problem)
     elif tries[name] < TRIES:
@@ -212,6 +218,13 @@ def _take(course: Course, ended: Ended, missing: dict[str, Job], tries: dict[str
             f"{name} failed {TRIES} times: {ended.problem or 'it ended without a measurement'}",
             hint=f"its words stand in {log_of(places[name])}; rlvr resume goes on with the race",
         )
+
+
+def _lacks_conditions(place: Path) -> bool:
+    """Whether a racer ended because the conditions for RL do not hold, which its recipe requires."""
+    stage = from_json(Run(place).config()).recipe.stage[0]
+    assert isinstance(stage, RlvrConfig), "a racer's first stage is of kind rlvr"
+    return stage.conditions.required and bool(problem_lines(read_conditions(stage_of(Run(place), stage))))
 
 
 def _find_faults(course: Course, jobs: Mapping[str, Job], sound: dict[str, int]) -> None:

@@ -213,9 +213,9 @@ def fault(lines: Sequence[Mapping[str, float]], *, kl_limit: float = 5.0, blow_u
         return f"train/grad_norm is {last['train/grad_norm']:.3g} {at}, {blow_up:g} times its median and more"
     if len(window) == FAULT_STEPS and all(_is_hopeless(line) for line in window):
         return f"no group had a signal and none was all right for {FAULT_STEPS} steps, {at}"
-    begun = _entropy(lines[:FAULT_STEPS])
-    if len(lines) >= 2 * FAULT_STEPS and begun > 0 and _entropy(window) < begun / 100:
-        return f"train/entropy fell from {begun:.3g} to {_entropy(window):.3g} {at}"
+    begun, now = _entropy(lines[:FAULT_STEPS]), _entropy(window)
+    if len(lines) >= 2 * FAULT_STEPS and begun > 0 and now < begun / 100:
+        return f"train/entropy fell from {begun:.3g} to {now:.3g} {at}"
     return ""
 
 
@@ -237,4 +237,6 @@ def first_fault(lines: Sequence[Mapping[str, float]], *, known: int = 0) -> tupl
 
 
 def _entropy(lines: Sequence[Mapping[str, float]]) -> float:
-    return float(np.mean([line.get("train/entropy", 0.0) for line in lines]))
+    """Gives the mean entropy of the steps that have one, NaN where none has: a step without a signal measures none."""
+    known = [line["train/entropy"] for line in lines if "train/entropy" in line]
+    return float(np.mean(known)) if known else math.nan

@@ -34,7 +34,7 @@ def word_exactly(text: str, *, keyword: str, frequency: int) -> bool:
 
 
 def no_doubled(text: str, *, but: Sequence[str]) -> bool:
-    """Gives whether no word comes twice in a row, whatever the case and what signs stand between, but for these words."""
+    """Gives whether no word comes twice in a row, whatever the case and the signs between, but for these words."""
     allowed = {word.lower() for word in but}
     found = words(folded(text).lower())
     return not any(before == after and after not in allowed for before, after in pairwise(found))
