@@ -2,27 +2,35 @@
 
     python benchmarks/laptop_recipes.py --jobs 2
 
-As many rollouts, and measured on the same tasks, as the rows of laptop_rows.py. Of the recipe from the base only the
-RLVR stage is run, of iterative RLVR three rounds from the rows' DPO checkpoint. Writes docs/lab/laptop-recipes.md.
+As many rollouts, and measured on the same tasks, as the rows of laptop_rows.py. Each has its control: iterative RLVR
+the same steps without rounds, RLHF the same PPO with the verifier in the reward model's place. Of the recipe from the
+base only the RLVR stage is run, of iterative RLVR only the rounds, from the rows' DPO checkpoint. Writes
+docs/lab/laptop-recipes.md.
 """
 
 import argparse
 import math
 import statistics
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from laptop_rows import SAMPLES, SEEDS, STEPS, TASKS, head_of, line_of, measured
-from laptop_rows import recipe as rows_recipe
 from trials import ROOT, Outcome, Trial, run_all
 
 from rlvr.runs.folder import Run
+from rlvr.runs.report import StageReport
 
 ROUNDS, WINDOW = 3, 10
 BASE = ROOT / "models" / "laptop-base"
-SCORE, SOLVED, AGREES, KL = "rollout/score_mean", "rollout/outcome_mean", "rollout/score_agreement_rate", "train/kl"
+COST = "time/cpu_seconds"
+FIGURES = SCORE, SOLVED, AGREES, KL = (
+    "rollout/score_mean",
+    "rollout/outcome_mean",
+    "rollout/score_agreement_rate",
+    "train/kl",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,28 +50,30 @@ class Way:
 
 def ways() -> dict[str, Way]:
     """Gives every recipe by its name."""
-    zero, rlhf = ((ROOT / "recipes" / f"laptop-{name}.toml").read_text(encoding="utf-8") for name in ("zero", "rlhf"))
-    first = zero.index("[[stage]]")
-    rows = rows_recipe().replace('kind = "rlvr"', f'kind = "iterate"\nrounds = {ROUNDS}', 1)
-    alike, chat = f"rlvr.steps={STEPS}", 'evaluation.prompts=["chat"]'
-    plain = 'evaluation.prompts=["Q: {problem}\\nA:"]'
+    zero, rlhf, iterate = (
+        (ROOT / "recipes" / f"laptop-{name}.toml").read_text(encoding="utf-8") for name in ("zero", "rlhf", "iterate")
+    )
+    zero = zero[: zero.index("# Pairs that differ")]
+    iterate = iterate[: iterate.index("[[stage]]")] + iterate[iterate.rindex("[[stage]]") :]
+    at_once = iterate.replace(f'kind = "iterate"\nrounds = {ROUNDS}\ncandidates = 1024', 'kind = "rlvr"')
+    alike, chat = (f"rlvr.steps={STEPS}", "rlvr.conditions.tasks=0"), 'evaluation.prompts=["chat"]'
+    plain, eight = 'evaluation.prompts=["Q: {problem}\\nA:"]', "rlvr.group_size=8"
     return {
-        "zero": Way(
-            zero[: zero.index("# Pairs that differ", first)], (alike, "rlvr.conditions.tasks=0", plain), BASE, 1
-        ),
-        "rlhf": Way(rlhf, (alike, "rlvr.group_size=8", chat), BASE, 2),
-        "iterate": Way(rows, (f"iterate.steps={STEPS // ROUNDS}", chat), None, 1),
+        "zero": Way(zero, (*alike, plain), BASE, 1),
+        "one round": Way(at_once, (*alike, chat), None, 1),
+        "iterate": Way(iterate, (f"iterate.steps={STEPS // ROUNDS}", chat), None, 1),
+        "PPO, verifier": Way(rlhf.replace('scorer = { reward_model = "taste" }\n', ""), (*alike, eight, chat), BASE, 2),
+        "rlhf": Way(rlhf, (*alike, eight, chat), BASE, 2),
     }
 
 
-def curve(run: Path) -> dict[str, list[float | None]]:
-    """Gives what the reward model thought and what was true along a run's last stage, means over WINDOW steps each."""
+def curve(run: Path) -> dict[str, Any]:
+    """Gives what a run's last stage took to train, in CPU-seconds, and along it what the reward model thought and what
+    was true, means over WINDOW steps each."""
     lines = Run.open(run).children[-1].metrics()
     parts = [lines[at : at + WINDOW] for at in range(0, len(lines), WINDOW)]
-    return {
-        key: [_mean([line.get(key, math.nan) for line in part]) for part in parts]
-        for key in (SCORE, SOLVED, AGREES, KL)
-    }
+    found = {key: [_mean([line.get(key, math.nan) for line in part]) for part in parts] for key in FIGURES}
+    return {COST: math.fsum(line[COST] for line in lines), **found}
 
 
 def _mean(values: list[float]) -> float | None:
@@ -80,20 +90,28 @@ def page(found: Mapping[str, Mapping[str, Outcome]]) -> str:
         "",
         f"`python benchmarks/laptop_recipes.py` made this page: {STEPS} rollouts of 64 prompts × 8 completions, seeds",
         f"{', '.join(map(str, SEEDS))}; {TASKS} held-out tasks per domain, {SAMPLES} samples, as in laptop-rows.md.",
-        'Gains are over what each starts from: zero over the base (both asked as "Q: …"), rlhf over its SFT model,',
-        f"iterate ({ROUNDS} rounds at most of {STEPS // ROUNDS} steps) over the rows' DPO checkpoint. An interval",
-        "is that of the tasks alone; the seeds stand beside it.",
+        'Gains are over what each starts from: zero over the base (both asked as "Q: …"); iterate',
+        f"({ROUNDS} rounds at most of {STEPS // ROUNDS} steps) and the same steps in one round over the rows' DPO",
+        "checkpoint; rlhf, and the same PPO with the verifier in the reward model's place, over an SFT model of that",
+        "seed. CPU-s are those of the training steps; the candidates of iterate, 8 samples each a round, and its",
+        "evaluations, by which it stops, come on top, and for the two with PPO the reward model, from which the critic",
+        "starts. An interval is that of the tasks alone; the seeds stand beside it.",
         "",
         *head_of("recipe | passes", trained),
     ]
     known = ways()
     lines += [
-        line_of(name, known[name].updates, [outcome.stage for outcome in made.values()], trained)
+        line_of(name, known[name].updates, [_trained_for(outcome) for outcome in made.values()], trained)
         for name, made in found.items()
     ]
     if "rlhf" in found:
         lines += _proxy(found["rlhf"])
     return "\n".join(lines) + "\n"
+
+
+def _trained_for(outcome: Outcome) -> StageReport:
+    """Gives the report with the cost of the training steps alone."""
+    return replace(outcome.stage, cpu_seconds=outcome.more[COST])
 
 
 def _proxy(made: Mapping[str, Outcome]) -> list[str]:
@@ -128,7 +146,14 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2, help="how many runs at once (default: %(default)s)")
     given = parser.parse_args()
     found = {
-        name: run_all(f"recipes/{name}", way.recipe, way.trials(name), at_once=given.jobs, more=curve, start=way.start)
+        name: run_all(
+            f"recipes/{name.replace(', ', '-').replace(' ', '-')}",
+            way.recipe,
+            way.trials(name),
+            at_once=given.jobs,
+            more=curve,
+            start=way.start,
+        )
         for name, way in ways().items()
     }
     path = ROOT / "docs" / "lab" / "laptop-recipes.md"

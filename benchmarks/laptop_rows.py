@@ -3,8 +3,10 @@
     python benchmarks/laptop_rows.py --jobs 2
 
 All start from one DPO checkpoint. The learning rate is the laptop recipe's over the root of a row's updates per
-rollout, so that rows with many updates do not simply go further; a critic learns at 1e-3. DAPO and CISPO draw no other
-groups in the place of those without a signal, so that their rollouts are as many as the others'. Writes
+rollout, so that rows with many updates do not simply go further; a critic learns at 1e-3. Adam's epsilon is so small
+that the size of a row's loss does not count. DAPO and CISPO draw no other groups in the place of those without a
+signal, so that their rollouts are as many as the others'. tulu3's critic starts from zero, not from a reward model as
+in its paper, and its rewards are 10: its value clip, which would keep it low for half of the steps, is off. Writes
 docs/lab/laptop-rows.md.
 """
 
@@ -56,8 +58,14 @@ def trials() -> list[Trial]:
     """Gives every preset with every seed."""
     how, found, rate = ['evaluation.prompts=["chat"]', *measured()], [], learning_rate()
     for name, row in PRESETS.items():
+        cells = [
+            f'preset="{name}"',
+            *(["refill=false"] if row.refill else []),
+            *(["value_clip=0"] if name == "tulu3" else []),
+        ]
         words = [
-            f'rlvr.algorithm="{name}"' if not row.refill else f'rlvr.algorithm={{preset="{name}", refill=false}}',
+            f"rlvr.algorithm={{{', '.join(cells)}}}",
+            "rlvr.optimizer.epsilon=1e-12",
             f"rlvr.steps={STEPS}",
             "rlvr.conditions.tasks=0",
             f"rlvr.optimizer.learning_rate={rate / math.sqrt(row.updates_per_step * row.epochs_per_step):.3g}",
@@ -80,6 +88,8 @@ def page(found: Mapping[str, StageReport]) -> str:
         f"`python benchmarks/laptop_rows.py` made this page: {STEPS} rollouts of 64 prompts × 8 completions from one",
         f"DPO checkpoint, seeds {', '.join(map(str, SEEDS))}; {TASKS} held-out tasks per domain, {SAMPLES} samples.",
         f"Learning rate {learning_rate():g} over the root of the updates per rollout; a critic's {CRITIC_RATE:g}.",
+        "Adam's ε is 1e-12, so that the size of a loss does not count. tulu3's value clip is off, because its critic",
+        "starts from zero here and not from a reward model.",
         "The refill of DAPO and CISPO is off, so that all have the same rollouts. pass@1 and gains over the checkpoint",
         "are means over the trained domains and the seeds, in per cent and points; an interval is of the tasks alone.",
         "All rows share tasks and checkpoint, so they differ by less chance than that, and by that of the seeds beside",

@@ -1,6 +1,7 @@
 """Trials: many short RLVR runs from one DPO checkpoint of the laptop recipe, their reports kept as JSON.
 
-What is kept is not made again, unless the recipe's text, the trial's words or the parent's weights have changed.
+What is kept is not made again, unless the recipe, its algorithm's cells, the trial's words or the parent's weights have
+changed.
 """
 
 import hashlib
@@ -17,8 +18,10 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from rlvr.algorithms.presets import resolve
 from rlvr.app.export import weights_hash
 from rlvr.config.reading import read_recipe, resolved_json
+from rlvr.config.rlvr import REINFORCED
 from rlvr.runs.atomic import replace_file
 from rlvr.runs.folder import Run, is_run
 from rlvr.runs.report import StageReport, read_report
@@ -87,29 +90,38 @@ def run_all(
 ) -> dict[str, Outcome]:
     """Gives each trial's outcome by name, so many at once; figures lie in docs/lab/TOPIC. `more` reads its run.
 
-    All begin at the checkpoint `start`, or at `parent`.
+    All begin at the checkpoint `start`, or at `parent`. One that fails is said to, and missing in what is given.
     """
     start, kept = start or parent(), ROOT / "docs" / "lab" / topic
+    weights = weights_hash(start)
     path = RUNS / f"{topic}.toml"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(recipe)
-    known = {"recipe": hashlib.sha256(recipe.encode()).hexdigest(), "parent": weights_hash(start)}
-    missing = [trial for trial in trials if read(kept, trial, known) is None]
+    known = {trial.name: {"recipe": identity(path, trial), "parent": weights} for trial in trials}
+    missing = [trial for trial in trials if read(kept, trial, known[trial.name]) is None]
     began = time.monotonic()
     with ThreadPoolExecutor(at_once) as threads:
         waiting = {
-            threads.submit(_make, path, trial, start, kept / f"{trial.name}.json", known, more): trial
+            threads.submit(_make, path, trial, start, kept / f"{trial.name}.json", known[trial.name], more): trial
             for trial in missing
         }
         for number, done in enumerate(as_completed(waiting), start=1):
             if error := done.exception():
-                threads.shutdown(wait=False, cancel_futures=True)
-                raise error
+                print(f"{waiting[done].name} failed: {error}", flush=True)
             minutes = (time.monotonic() - began) / 60
             left = minutes / number * (len(missing) - number)
             print(f"{number}/{len(missing)}  {waiting[done].name}  {left:.0f} min left", flush=True)
-    found = {trial.name: read(kept, trial, known) for trial in trials}
+    found = {trial.name: read(kept, trial, known[trial.name]) for trial in trials}
     return {name: outcome for name, outcome in found.items() if outcome is not None}
+
+
+def identity(path: Path, trial: Trial) -> str:
+    """Gives a hash of all that a trial's recipe says, defaults and the cells of its algorithms included."""
+    recipe = read_recipe(path, trial.words).recipe
+    stages = [stage for stage in recipe.stage if isinstance(stage, REINFORCED)]
+    rows = [asdict(resolve(stage.algorithm.preset, **stage.algorithm.cells)) for stage in stages]
+    said = json.dumps([recipe.model_dump(mode="json"), rows], sort_keys=True, default=str)
+    return hashlib.sha256(said.encode()).hexdigest()
 
 
 def _make(

@@ -238,7 +238,7 @@ SOURCES: dict[str, Source] = {
             "kl_place": "paper",
             "kl_estimator": "paper: GRPO's",
             "kl_coefficient": "paper (later version)",
-            "reference_every": "paper (later version)",
+            "reference_every": "paper (later version): every 400 updates, which are 25 rollouts",
             "updates_per_step": "paper (later version): 8192 completions in 16 minibatches",
         },
         differs=(_STD, _UNSCORED),

@@ -150,7 +150,7 @@ PRESETS: dict[str, Algorithm] = {
             kl_place="loss",
             kl_estimator="k3",
             kl_coefficient=0.001,
-            reference_every=400,
+            reference_every=25,
             updates_per_step=16,
         ),
     )

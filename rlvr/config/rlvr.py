@@ -194,7 +194,10 @@ class IterateConfig(_Reinforced):
     kind: Literal["iterate"]
     rounds: int = Field(3, ge=1, description="Rounds at most.")
     candidates: int = Field(
-        256, ge=0, description="Tasks drawn before a round, of which those solved now and then are kept; 0: all tasks."
+        256,
+        ge=0,
+        description="Tasks drawn before a round; of those solved now and then the nearest to every second time are "
+        "kept, as many as the round draws; 0: all tasks.",
     )
     candidate_samples: int = Field(8, ge=2, description="Completions of each of them.")
     keep_optimizer: bool = Field(

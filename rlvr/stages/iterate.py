@@ -209,8 +209,16 @@ def _measured(parts: Parts, config: IterateConfig, run: Run, path: Path) -> Rate
     return rates
 
 
+def frontier(groups: Sequence[Group], limit: int) -> list[str]:
+    """Gives the ids of at most so many tasks that are solved now and then, those nearest to every second time first:
+    there a group tells most."""
+    mixed = [group for group in groups if group.informative]
+    mixed.sort(key=lambda group: (abs(group.num_solved / group.num_scored - 0.5), group.draw_index))
+    return [group.task.id for group in mixed[:limit]]
+
+
 def _within_reach(parts: Parts, config: IterateConfig, once: RlvrConfig, run: Run) -> frozenset[str]:
-    """Gives the ids of the candidates that some samples solve and some do not, sampled once a round."""
+    """Gives the ids of the candidates that are learned from, sampled once a round: no more than it draws prompts."""
     if (run.path / CANDIDATES).is_file():
         return frozenset(run.read_json(CANDIDATES)["chosen"])
     by_source = tasks_by_source(parts, once)
@@ -235,7 +243,7 @@ def _within_reach(parts: Parts, config: IterateConfig, once: RlvrConfig, run: Ru
         record.rollouts(groups, split="candidates")
         refuse_unscored(groups, config.max_unscored_rate)
         record.metrics(_counts(groups))
-    chosen = sorted(group.task.id for group in groups if group.informative)
+    chosen = sorted(frontier(groups, config.steps * config.prompts_per_step))
     run.write_json(CANDIDATES, {"chosen": chosen, "candidates": len(groups)})
     return frozenset(chosen)
 

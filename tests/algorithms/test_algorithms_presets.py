@@ -36,7 +36,7 @@ aggregation           sequence_mean constant token_mean  sequence_mean token_mea
 kl_place              loss          none     none        none          none           loss
 kl_estimator          k3            -        -           -             -              k3
 kl_coefficient        0.04          -        -           -             -              0.001
-reference_every       -             -        -           -             -              400
+reference_every       -             -        -           -             -              25
 filter                -             -        informative -             informative    -
 refill                -             -        true        -             true           -
 refill_limit          -             -        10          -             10             -

@@ -208,7 +208,7 @@ def test_enough_tasks_are_not_spoken_of() -> None:
 
 
 def test_what_the_judge_rejects_goes_on_as_nothing_that_it_did_not_see(tmp_path: Path) -> None:
-    """Also where another figure is lost besides: an earlier checkpoint keeps that one, and was not shown to the judge."""
+    """Also where another figure is lost besides: an earlier checkpoint keeps that one, which no judge has seen."""
     names = [f"t{i}" for i in range(2000)]
     before, lost = (
         Measurement({}, (Rates("chat", 1.0, {"d": dict.fromkeys(names, r)}),), None, None) for r in (0.6, 0.2)

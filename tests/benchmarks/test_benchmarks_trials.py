@@ -3,12 +3,14 @@
 import importlib
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pages import domain
 
+from rlvr.algorithms.presets import PRESETS
 from rlvr.app.plan import make_plan
 from rlvr.config.reading import read_recipe
 from rlvr.config.rlvr import RlvrConfig
@@ -67,6 +69,20 @@ def test_what_is_kept_is_read_again_for_the_same_trial_only(tmp_path: Path, monk
     assert trials.read(tmp_path / "kept", trials.Trial("b", ("seed=1",)), known) is None
 
 
+def test_a_trial_is_another_one_when_its_recipe_its_words_or_its_preset_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trials: Any = importlib.import_module("trials")
+    rows: Any = importlib.import_module("laptop_rows")
+    path = tmp_path / "r.toml"
+    path.write_text(rows.recipe())
+    one, other = (trials.Trial("a", (f"seed={seed}", 'rlvr.algorithm="r1_zero"')) for seed in (1, 2))
+    first = trials.identity(path, one)
+    assert trials.identity(path, one) == first != trials.identity(path, other)
+    monkeypatch.setitem(PRESETS, "r1_zero", replace(PRESETS["r1_zero"], kl_coefficient=0.5))
+    assert trials.identity(path, one) != first
+
+
 def test_the_page_of_rows_has_a_line_for_each_row_that_was_run() -> None:
     rows: Any = importlib.import_module("laptop_rows")
     page = rows.page({f"{name}-seed{seed}": stage(0.5) for name in ("grpo", "ppo") for seed in rows.SEEDS})
@@ -89,14 +105,22 @@ def test_every_recipe_of_the_comparison_can_be_planned_and_has_as_many_rollouts(
         rollouts[name] = last.steps * getattr(last, "rounds", 1) * last.prompts_per_step * last.group_size
         assert resolved.recipe.evaluation is not None
         assert [data.limit for data in resolved.recipe.evaluation.data] == [recipes.TASKS] * 6
-    assert rollouts == dict.fromkeys(("zero", "rlhf", "iterate"), recipes.STEPS * 64 * 8)
+    assert list(rollouts) == ["zero", "one round", "iterate", "PPO, verifier", "rlhf"]
+    assert set(rollouts.values()) == {recipes.STEPS * 64 * 8}
 
 
 def test_the_page_of_recipes_draws_the_proxy_beside_the_truth() -> None:
     recipes: Any = importlib.import_module("laptop_recipes")
     trials: Any = importlib.import_module("trials")
-    curve = {recipes.SCORE: [0.1, 0.9], recipes.SOLVED: [0.5, 0.4], recipes.AGREES: [0.7, None], recipes.KL: [0, 0.05]}
+    curve = {
+        recipes.COST: 7.0,
+        recipes.SCORE: [0.1, 0.9],
+        recipes.SOLVED: [0.5, 0.4],
+        recipes.AGREES: [0.7, None],
+        recipes.KL: [0, 0.05],
+    }
     made = {f"rlhf-seed{seed}": trials.Outcome(stage(0.4), curve) for seed in recipes.SEEDS}
     table = [line for line in recipes.page({"rlhf": made}).splitlines() if line.startswith("| ")]
     assert table[1].startswith("| rlhf | 2 | 40.0")
+    assert "| 7 |" in table[1]
     assert table[3:] == ["| 1–10 | 0.10 | 50.0% | 70.0% | 0.000 |", "| 11–20 | 0.90 | 40.0% | – | 0.050 |"]
