@@ -16,15 +16,20 @@ STAGED, NUM_WORST = 0.02, 5
 LADDER, LONGER, HARDER_FROM = "arithmetic", 10.0, 5
 """The domain whose right working grows at least tenfold over its rungs, and the rung from which it has to pay."""
 CONTROL_SHARE, CONTROL_BASE = 0.25, "base1"
+BROKEN = 0.05
+"""A control that surely loses more has not learnt nothing, but broken."""
 NOT_MEASURED = "not measured"
 
 Claim = tuple[bool, str]
 """Whether it holds, and the claim with its figures."""
 
 
-def claims(true: Sequence[Finished], control: Sequence[Finished]) -> Iterator[Claim]:
-    """Gives each thing that the recipe promises, from the runs proper and those with shuffled rewards."""
-    yield _mean_gain(true)
+def claims(true: Sequence[Finished], control: Sequence[Finished], worked: Sequence[Finished] = ()) -> Iterator[Claim]:
+    """Gives each thing that the recipe promises, from the runs proper and those with shuffled rewards.
+
+    `worked` are runs whose demonstrations all show their working: what is left of the gain then is said with it.
+    """
+    yield _mean_gain(true, worked)
     yield _clear_domains(true)
     yield _untouched(true)
     yield _stories(true)
@@ -50,10 +55,12 @@ def _sampled(domain: DomainReport) -> list[float]:
     return [readout.accuracy.mean for readout in domain.readouts if readout.temperature == 1]
 
 
-def _mean_gain(runs: Sequence[Finished]) -> Claim:
+def _mean_gain(runs: Sequence[Finished], worked: Sequence[Finished]) -> Claim:
     means = {run.name: run.mean_gain.mean for run in runs}
     text = f"pass@1 over the RL domains rises by at least {100 * MEAN_GAIN:.0f} points on average, in every run"
-    return min(means.values()) >= MEAN_GAIN, f"{text}: {_named(means)}"
+    left = _named({run.name: run.mean_gain.mean for run in worked})
+    rest = f" (where all demonstrations show their working, so that RL need not find it: {left})" if worked else ""
+    return min(means.values()) >= MEAN_GAIN, f"{text}: {_named(means)}{rest}"
 
 
 def _clear_domains(runs: Sequence[Finished]) -> Claim:
@@ -75,8 +82,8 @@ def _untouched(runs: Sequence[Finished]) -> Claim:
     moved: dict[str, float | None] = {}
     for run in runs:
         gains = [run.stage(CHILD).domains[name].gain for name in run.untouched]
-        known = [abs(gain.mean) for gain in gains if gain is not None]
-        moved[run.name] = max(known) if known and len(known) == len(gains) else None
+        known = [gain.mean for gain in gains if gain is not None]
+        moved[run.name] = max(known, key=abs) if known and len(known) == len(gains) else None
     text = f"domains never trained on move by at most {100 * KEPT_POINTS:.0f} points from DPO to RLVR"
     return _at_most(moved, KEPT_POINTS), f"{text}: {_named(moved)}"
 
@@ -102,7 +109,9 @@ def _control(true: Sequence[Finished], control: Sequence[Finished]) -> Claim:
     highest = max((bound for bound in bounds.values() if bound is not None), default=None)
     means = _named({run.name: run.mean_gain.mean for run in control})
     holds = limit is not None and highest is not None and highest < limit
-    return holds, f"{text}{_named(bounds)}; the gains themselves: {means}"
+    broken = [run.name for run in control if run.mean_gain.high < -BROKEN]
+    said = f"; by such losses {', '.join(broken)} broke rather than learnt nothing" if broken else ""
+    return holds, f"{text}{_named(bounds)}; the gains themselves: {means}{said}"
 
 
 def _staged(runs: Sequence[Finished]) -> Claim:
@@ -138,26 +147,30 @@ def _ladder(runs: Sequence[Finished]) -> Claim:
     """Right working on the highest rung against the lowest, and right with working against without, paired by task."""
     rungs = sorted({rung for run in runs for rung in run.work.get(LADDER, {})})
     lengths = {rung: [n for run in runs for n in each(run.work[LADDER][rung].working)] for rung in rungs}
-    pays = {run.name: _pays(run) for run in runs}
+    pays = {run.name: _pays([run], HARDER_FROM) for run in runs}
+    by_rung = {rung: _pays(runs, rung, rung) for rung in rungs}
+    top = max((rung for rung, found in by_rung.items() if found is not None and found.low > 0), default=0)
     text = (
-        f"{LADDER} is a ladder: right working is at least {LONGER:.0f} times as long on its highest rung as on its "
-        f"lowest, and from rung {HARDER_FROM} on an answer with working is more often right than one without, on the "
-        "same tasks, in every run: "
+        f"{LADDER} is a ladder: right working is at least {LONGER:.0f} times as long on the highest rung on which it "
+        f"is shown to pay as on the lowest rung, and over all rungs from {HARDER_FROM} on an answer with working is "
+        "more often right than one without, on the same tasks, in every run: "
     )
-    if not rungs or not lengths[rungs[0]] or not lengths[rungs[-1]]:
+    if not top or not lengths[rungs[0]] or not lengths[top]:
         return False, text + NOT_MEASURED
-    short, long = (statistics.median(lengths[rung]) for rung in (rungs[0], rungs[-1]))
+    short, long = (statistics.median(lengths[rung]) for rung in (rungs[0], top))
+    harder = "" if top == rungs[-1] else f" (not shown on rung {rungs[-1]})"
     figures = (
-        f"{short:.0f} tokens on rung {rungs[0]}, {long:.0f} on rung {rungs[-1]}; lower ends of what working pays, in "
-        f"points: {_named({name: found and found.low for name, found in pays.items()})}"
+        f"{short:.0f} tokens on rung {rungs[0]}, {long:.0f} on rung {top}{harder}; lower ends of what working pays, in "
+        f"points: {_named({name: None if found is None else found.low for name, found in pays.items()})}"
     )
     holds = all(found is not None and found.low > 0 for found in pays.values())
     return long >= LONGER * short and holds, text + figures
 
 
-def _pays(run: Finished) -> Interval | None:
-    """Gives right with working minus right without, over the harder tasks that have samples of both kinds."""
-    pairs = [pair for rung, work in run.work.get(LADDER, {}).items() if rung >= HARDER_FROM for pair in work.paired]
+def _pays(runs: Sequence[Finished], low: int, high: int | float = math.inf) -> Interval | None:
+    """Gives right with working minus right without, over the tasks of these rungs that have samples of both kinds."""
+    work = [work for run in runs for rung, work in run.work.get(LADDER, {}).items() if low <= rung <= high]
+    pairs = [pair for one in work for pair in one.paired]
     if not pairs:
         return None
     return paired_difference_interval([without for _, without in pairs], [shown for shown, _ in pairs])

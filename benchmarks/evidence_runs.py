@@ -1,12 +1,11 @@
 """A finished run of the evidence: its report, and what only its measurements and samples tell."""
 
-import math
-import re
 import statistics
+import subprocess
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 from transformers import AutoTokenizer
@@ -26,10 +25,11 @@ PARENT, CHILD = "dpo", "rlvr"
 HARD_FROM = {"arithmetic": 9, "chain_sum": 9, "functions": 5}
 """By domain the first rung that no written text has, neither corpus nor demonstrations; a model's own samples may."""
 
-LINES = "instructions"
-"""The domain whose answers are lines of text."""
-
-_WORD = re.compile(r"\w+")
+ROOT = Path(__file__).parent.parent
+COMPUTATION = tuple(
+    f"rlvr/{room}" for room in ("algorithms", "data", "engines", "models", "stages", "training", "verifiers")
+)
+"""What decides what a run finds, beside its recipe."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +61,7 @@ class Finished:
     """One run of the protocol: "base1-seed2", "shuffled-seed1", …, its RLVR steps, its report, its rungs by domain.
 
     `staged` has by stage and domain its greedy chat accuracy minus its best ancestor's greedy one under any prompt.
-    `repeated` has by stage the share of right lines written to order in which a word stands twice in a row. `origin`
-    says where it comes from: when it was started, with which commit, on which processor.
+    `origin` says where it comes from: when it was started, with which commit, on which processor.
     """
 
     name: str
@@ -71,7 +70,6 @@ class Finished:
     staged: Mapping[str, Mapping[str, float]]
     hard: Mapping[str, Hard]
     work: Mapping[str, Mapping[int, Work]]
-    repeated: Mapping[str, float]
     origin: Mapping[str, str]
 
     @property
@@ -133,7 +131,6 @@ def read_finished(name: str, run: Run) -> Finished:
         staged=staged_changes(measured),
         hard=hard_rungs(measured, rungs),
         work=work_by_rung(samples_of(places[PARENT]), rungs, think_ids(stages[0].checkpoint)),
-        repeated={stage: repeated_share(samples_of(places[stage])) for stage in (PARENT, CHILD)},
         origin=origin_of(run),
     )
 
@@ -145,6 +142,13 @@ def origin_of(run: Run) -> dict[str, str]:
     changes = f" with {code['diff_bytes']} bytes of changes" if code.get("diff_bytes") else ""
     commit = f"{str(code.get('commit'))[:10]}{changes}" if code else "no checkout"
     return {"started": known["started"], "commit": commit, "processor": known["cpu"]["model"]}
+
+
+def changed_since(commit: str) -> int | None:
+    """Gives how many files of COMPUTATION differ from that commit; None where it is not known here."""
+    command = ["git", "diff", "--name-only", commit.split(" ")[0], "--", *COMPUTATION]
+    found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    return None if found.returncode else len(found.stdout.splitlines())
 
 
 def staged_changes(measured: Sequence[tuple[str, Measurement]]) -> dict[str, dict[str, float]]:
@@ -210,15 +214,6 @@ def samples_of(evaluation: Run) -> list[dict[str, Any]]:
 
 def _right(row: Mapping[str, Any]) -> bool:
     return bool(row["outcome"] >= row["threshold"])
-
-
-def repeated_share(samples: Sequence[Mapping[str, Any]], domain: str = LINES) -> float:
-    """Gives the share of a domain's right answers in which a word stands twice in a row; NaN where none is right."""
-    answers = [
-        row["text"].rpartition("</think>")[2].lower() for row in samples if row["domain"] == domain and _right(row)
-    ]
-    words = [_WORD.findall(answer) for answer in answers]
-    return statistics.mean(any(a == b for a, b in pairwise(found)) for found in words) if words else math.nan
 
 
 def work_by_rung(

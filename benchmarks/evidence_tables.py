@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from evidence_claims import CONTROL_BASE, NOT_MEASURED, best_greedy, best_sampled, claims
-from evidence_runs import CHILD, HARD_FROM, PARENT, Finished, each
+from evidence_runs import CHILD, HARD_FROM, PARENT, Finished, changed_since, each
 
 from rlvr.runs.report import Beyond, StageReport
 from rlvr.statistics.intervals import Interval
@@ -27,9 +27,6 @@ DEMONSTRATIONS_NOTES = """Some of SFT's demonstrations only say the answer, so a
 samples does, while greedy answers stay as good as the base's best
 (docs/lab/2026-11-23-laptop-gain-against-honesty.md); much of RLVR's gain in pass@1 is that it goes. In the run named
 working all demonstrations show their working; nothing else is changed."""
-
-REPEATED_NOTES = """Share of the right answers, in per cent. The verifier reads constraints, not sense: what it does not
-forbid may grow."""
 
 
 def marks(name: str) -> tuple[str, str]:
@@ -60,7 +57,7 @@ def results_table(runs: Sequence[Finished]) -> str:
         rows.append(f"| {domain} | {' | '.join(cells)} |")
     perplexities = [_spread([run.stage(name).perplexity for run in true], "{:.3f}") for name in names]
     rows.append(f"| story perplexity | {' | '.join(perplexities)} | | |")
-    return "\n".join([*rows, "", _legend(true, runs), "", _verdicts(true, control)])
+    return "\n".join([*rows, "", _legend(true), "", _verdicts(true, control, _others(runs))])
 
 
 def _over_prompts(runs: Sequence[Finished], domain: str) -> str:
@@ -68,41 +65,35 @@ def _over_prompts(runs: Sequence[Finished], domain: str) -> str:
     return _range(over, sign="+")
 
 
-def _legend(true: Sequence[Finished], runs: Sequence[Finished]) -> str:
-    """Says what the table's figures are, and what they owe to how the tasks are asked and shown."""
-    worked = next((run for run in runs if not run.is_true and not run.is_control), None)
-    shown = [run.repeated[CHILD] for run in true]
-    lines = [
+def _legend(true: Sequence[Finished]) -> str:
+    """Says what the table's figures are."""
+    return (
         f"pass@1 in percent: mean of {len(true)} runs with {_spread([run.steps for run in true], '{:.0f}')} steps of "
         "RLVR (lowest … highest run). The last column compares with the highest pass@1 that any stage before has under "
-        "any of the prompts tried: what is left when only the prompt is chosen well.",
-        f"Of RLVR's right lines written to order, {_spread([100 * share for share in shown], '{:.0f}')} % have a word "
-        f"twice in a row, of DPO's {_spread([100 * run.repeated[PARENT] for run in true], '{:.0f}')} %: the verifier "
-        "reads constraints, not sense.",
-    ]
-    if worked is not None:
-        lines.append(
-            "Where all of SFT's demonstrations show their working (one run), RLVR's gain over DPO is "
-            f"{_interval(worked.mean_gain)} points as a mean over the domains."
-        )
-    return " ".join(lines)
+        "any of the prompts tried: what is left when only the prompt is chosen well."
+    )
 
 
-def _verdicts(true: Sequence[Finished], control: Sequence[Finished]) -> str:
+def _others(runs: Sequence[Finished]) -> list[Finished]:
+    """The runs whose demonstrations all show their working."""
+    return [run for run in runs if not run.is_true and not run.is_control]
+
+
+def _verdicts(true: Sequence[Finished], control: Sequence[Finished], worked: Sequence[Finished]) -> str:
     return "\n".join(
-        f"- **{'holds' if holds else 'DOES NOT HOLD'}**: {claim}" for holds, claim in claims(true, control)
+        f"- **{'holds' if holds else 'DOES NOT HOLD'}**: {claim}" for holds, claim in claims(true, control, worked)
     )
 
 
 def lab_page(runs: Sequence[Finished], second_base: Sequence[StageReport]) -> str:
     """Gives the whole page: the verdict on each claim first, then the figures."""
     true, control = [r for r in runs if r.is_true], [r for r in runs if r.is_control]
-    others = [r for r in runs if not r.is_true and not r.is_control]
+    others = _others(runs)
     parts = [
         "# Evidence for the laptop recipe",
         _introduction(true, control, second_base),
         "## The claims",
-        _verdicts(true, control),
+        _verdicts(true, control, others),
         "## Gain of RLVR over DPO, pass@1, paired by task",
         _gains([*true, *control, *others]),
         "## How much of the gain the demonstrations leave",
@@ -125,8 +116,6 @@ def lab_page(runs: Sequence[Finished], second_base: Sequence[StageReport]) -> st
         "## Longer work: DPO's chat samples by rung, all runs together",
         *(_work(true, domain) for domain in true[0].work),
         "Working is what stands between `<think>` and `</think>`, when anything does.",
-        "## Lines to order: a word twice in a row",
-        _repeated(runs),
         "## Conditions for RL, before it starts",
         _conditions(runs),
         "## What was never trained on",
@@ -295,12 +284,6 @@ def _levels(runs: Sequence[Finished]) -> str:
     return "\n".join(rows)
 
 
-def _repeated(runs: Sequence[Finished]) -> str:
-    rows = [f"| run | {PARENT} | {CHILD} |", "|---" * 3 + "|"]
-    rows += [f"| {run.name} | {_points(run.repeated[PARENT])} | {_points(run.repeated[CHILD])} |" for run in runs]
-    return "\n".join([*rows, "", REPEATED_NOTES])
-
-
 def _conditions(runs: Sequence[Finished]) -> str:
     """Every condition that did not hold; all is trained all the same."""
     rows = [
@@ -309,9 +292,14 @@ def _conditions(runs: Sequence[Finished]) -> str:
         for found in run.stage(CHILD).conditions
         for problem in found.problems
     ]
-    asked = sum(len(run.stage(CHILD).conditions) for run in runs)
-    said = f"Of {asked} domains in all runs, these do not meet every condition:" if rows else f"All {asked} meet them."
-    return "\n".join([said, "", *rows])
+    every = [(run, found) for run in runs for found in run.stage(CHILD).conditions]
+    counts = {state: sum(found.holds == state for _, found in every) for state in ("yes", "open", "no")}
+    still_open = "; ".join(f"{run.name} {found.domain}" for run, found in every if found.holds == "open")
+    said = (
+        f"Of {len(every)} domains in all runs {counts['yes']} meet every condition, in {counts['open']} too few tasks "
+        f"have samples with working and without to judge what working is worth, and {counts['no']} do not meet one:"
+    )
+    return "\n".join([said, "", *rows, *([f"- not judged: {still_open}"] if still_open else [])])
 
 
 def _controls(runs: Sequence[Finished]) -> str:
@@ -325,9 +313,18 @@ def _controls(runs: Sequence[Finished]) -> str:
 
 
 def _origins(runs: Sequence[Finished]) -> str:
-    rows = ["| run | started | commit | processor |", "|---" * 4 + "|"]
-    rows += [f"| {r.name} | {r.origin['started']} | {r.origin['commit']} | {r.origin['processor']} |" for r in runs]
+    rows = ["| run | started | commit | files of the computation changed since | processor |", "|---" * 5 + "|"]
+    rows += [
+        f"| {r.name} | {r.origin['started']} | {r.origin['commit']} | {_changed(r)} | {r.origin['processor']} |"
+        for r in runs
+    ]
     return "\n".join(rows)
+
+
+def _changed(run: Finished) -> str:
+    """Says how many files that decide what a run finds have changed since it was made."""
+    count = changed_since(run.origin["commit"])
+    return MISSING if count is None else str(count)
 
 
 def _kept(runs: Sequence[Finished]) -> str:

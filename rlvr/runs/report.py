@@ -129,6 +129,10 @@ class Contamination:
     shared_rate: float
 
 
+MIN_WORKING_TASKS = 8
+"""With samples of both kinds in fewer tasks of a domain, what working is worth is not judged."""
+
+
 @dataclass(frozen=True, slots=True)
 class Condition:
     """Whether RLVR has something to learn from in one domain, measured on training tasks before it starts.
@@ -154,6 +158,16 @@ class Condition:
     histogram: tuple[int, ...] = ()
     lengths: Lengths | None = None
     contamination: Contamination | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether too few tasks have samples with working and without for what working is worth to be judged."""
+        return self.working is None or self.working.num_tasks < MIN_WORKING_TASKS
+
+    @property
+    def holds(self) -> str:
+        """ "no" where a condition does not hold, "open" where one could not be judged, else "yes"."""
+        return "no" if self.problems else "open" if self.is_open else "yes"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from rich import box
 from rich.table import Table
 
 from rlvr.config.data import CHAT
-from rlvr.runs.report import REINFORCED, Condition, StageReport
+from rlvr.runs.report import MIN_WORKING_TASKS, REINFORCED, Condition, StageReport
 from rlvr.statistics.intervals import Interval, mean_of
 
 BEYOND_POINTS = 0.10
@@ -16,7 +16,8 @@ BEYOND_DOMAINS = 2
 BEYOND = "beyond"
 ABOVE = f"above, by less than {100 * BEYOND_POINTS:.0f} points"
 ELICITED = "elicitation only"
-LABELS = (BEYOND, ABOVE, ELICITED)
+BELOW = "below"
+LABELS = (BEYOND, ABOVE, ELICITED, BELOW)
 """What is said of a domain, the best first, wherever RLVR is held against the stages before."""
 BARS = "▁▂▃▄▅▆▇█"
 WIDE = 96
@@ -42,12 +43,12 @@ def headline(stages: Sequence[StageReport]) -> str:
     }
     but = f", without {' and '.join(last.continues)}, which it continues" if last.continues else ""
     unit = f"(points of greedy accuracy over the strongest readout of any stage before{but})"
+    rest = [f"{kind}: {points[kind]}" for kind in LABELS if points[kind]]
     if not points[BEYOND] and not points[ABOVE]:
-        return f"Elicitation only: {points[ELICITED]} {unit}"
+        return f"Elicitation only: {'; '.join(rest).removeprefix(f'{ELICITED}: ')} {unit}"
     reached = sum(is_beyond(beyond.gain) for beyond in found.values())
     asked_for = min(BEYOND_DOMAINS, len(found))
     share = f"{reached or 'none'} of {len(found)} {'domain' if len(found) == 1 else 'domains'}"
-    rest = [f"{kind}: {points[kind]}" for kind in LABELS if points[kind]]
     if reached < asked_for:
         return f"Elicitation only on the whole (beyond in {share}, {asked_for} asked for): {'; '.join(rest)} {unit}"
     return f"Beyond elicitation in {share}: {'; '.join([points[BEYOND], *rest[1:]])} {unit}"
@@ -62,6 +63,8 @@ def label(gain: Interval) -> str:
     """Gives the one of LABELS that a gain over the strongest readout before has."""
     if is_beyond(gain):
         return BEYOND
+    if gain.high < 0:
+        return BELOW
     return ABOVE if gain.low > 0 and gain.mean < BEYOND_POINTS else ELICITED
 
 
@@ -217,8 +220,8 @@ def condition_table(conditions: Sequence[Condition]) -> Table:
     domain's name stand its tasks by the share right of their samples, as bars.
     """
     caption = (
-        "percent [95% interval]; gain in points, within the tasks that have samples of both kinds (judged from 8 on); "
-        "bars: tasks by how many of their samples are right, from none to all"
+        "percent [95% interval]; gain in points, within the tasks that have samples of both kinds (judged from "
+        f"{MIN_WORKING_TASKS} on, else open); bars: tasks by how many of their samples are right, from none to all"
     )
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), pad_edge=False, caption=caption)
     table.add_column("before RLVR", overflow="fold")
@@ -238,7 +241,7 @@ def condition_table(conditions: Sequence[Condition]) -> Table:
                 else (f"{_rate(worth.shown)}\n{_rate(worth.hidden)}", _interval(worth.gain, "\n"))
             ),
             *(_interval(rate, "\n") for rate in (found.pass_at_1, found.pass_at_k, found.mixed_rate)),
-            "no" if found.problems else "yes",
+            found.holds,
         )
     return table
 

@@ -13,8 +13,6 @@ MIN_HEADROOM = 0.1
 MIN_MIXED_RATE = 0.2
 MIN_WORKING_GAIN = 0.05
 """By more than this, samples that show working must be right more often than the others of the same tasks."""
-MIN_WORKING_TASKS = 8
-"""With samples of both kinds in fewer tasks of a domain, what working is worth is not judged."""
 
 Kind = Literal["unscored", "working", "headroom", "signal", "truncated", "contaminated"]
 
@@ -63,7 +61,7 @@ def _unscored(found: Condition) -> list[Problem]:
 
 def _working(found: Condition) -> list[Problem]:
     worth = found.working
-    if worth is None or worth.num_tasks < MIN_WORKING_TASKS or _pays(worth.gain):
+    if worth is None or found.is_open or _pays(worth.gain):
         return []
     gain = worth.gain
     text = (

@@ -3,7 +3,7 @@
 import hashlib
 import importlib
 import json
-import math
+import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -224,13 +224,24 @@ def test_samples_with_and_without_working_are_told_apart_by_rung(tmp_path: Path)
     }
 
 
-def test_a_right_line_that_repeats_a_word_at_once_is_counted(tmp_path: Path) -> None:
+def test_how_many_files_have_changed_since_a_commit_is_counted_where_it_is_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     runs = importlib.import_module("evidence_runs")
-    lines = [("<think>red red</think>a red hen", 1.0), ("Red red hens", 1.0), ("hen hen", 0.0), ("red. A red", 1.0)]
-    groups = [group("one", *((text, [1], right) for text, right in lines), domain=runs.LINES)]
-    write_rollouts(tmp_path / "rollouts" / "evaluate-000000.parquet", groups, step=0, split="evaluate")
-    assert runs.repeated_share(runs.samples_of(Run(tmp_path))) == pytest.approx(1 / 3)
-    assert math.isnan(runs.repeated_share([]))
+    (tmp_path / "rlvr" / "data").mkdir(parents=True)
+    (tmp_path / "rlvr" / "data" / "a.py").write_text("1")
+    who = ("-c", "user.name=a", "-c", "user.email=a@b.c")
+    for words in (("init", "-q"), ("add", "."), (*who, "commit", "-qm", "one")):
+        subprocess.run(["git", *words], cwd=tmp_path, check=True)
+    head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=tmp_path, check=True, capture_output=True, text=True).stdout
+    monkeypatch.setattr(runs, "ROOT", tmp_path)
+    commit = f"{head[:10]} with 12 bytes of changes"
+    assert runs.changed_since(commit) == 0
+    (tmp_path / "rlvr" / "data" / "a.py").write_text("2")
+    (tmp_path / "README.md").write_text("other")
+    assert runs.changed_since(commit) == 1
+    assert runs.changed_since("0123456789") is None
+    assert runs.changed_since("no checkout") is None
 
 
 def test_the_ids_around_the_working_are_those_of_the_model() -> None:
@@ -258,9 +269,7 @@ def kept_finished(name: str) -> Any:
     )
     work = {"sums": {1: runs.Work({3: 2}, {}, (1, 2), (0, 0), ((1.0, 0.5),))}}
     hard = {"sums": runs.Hard(4, beyond)}
-    return runs.Finished(
-        name, 500, [stage], {"dpo": {"sums": -0.01}}, hard, work, {"dpo": math.nan, "rlvr": 0.25}, {"commit": "abc"}
-    )
+    return runs.Finished(name, 500, [stage], {"dpo": {"sums": -0.01}}, hard, work, {"commit": "abc"})
 
 
 def test_kept_figures_are_what_was_found_without_places_of_the_machine(tmp_path: Path) -> None:
@@ -271,9 +280,8 @@ def test_kept_figures_are_what_was_found_without_places_of_the_machine(tmp_path:
     kept.keep(path, kept.Kept(recipe, "hash", found), root=tmp_path)
     again = kept.read_kept(path)
     assert (again.weights_sha256, again.recipe["runs"]) == ("hash", "runs")
-    assert math.isnan(again.finished.repeated["dpo"])
     same = [replace(stage, checkpoint="") for stage in found.stages]
-    assert again.finished == replace(found, stages=same, repeated=again.finished.repeated)
+    assert again.finished == replace(found, stages=same)
     assert str(tmp_path) not in path.read_text()
     assert "/somewhere" not in path.read_text()
     assert kept.read_kept(tmp_path / "none.json") is None

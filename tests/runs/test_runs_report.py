@@ -268,6 +268,11 @@ def test_short_of_two_domains_the_headline_begins_with_elicitation_only_and_name
 def test_the_headline_says_elicitation_only_and_by_how_much():
     none = {"sums": beyond(0.02, -0.05, 0.09), "words": beyond(-0.03, -0.1, 0.04)}
     assert headline([stage(beyond=none)]) == f"Elicitation only: sums +2.0, words -3.0 {UNIT}"
+    lost = {"chains": beyond(-0.2, -0.3, -0.1)}
+    assert (
+        headline([stage(beyond=none | lost)]) == f"Elicitation only: sums +2.0, words -3.0; below: chains -20.0 {UNIT}"
+    )
+    assert headline([stage(beyond=lost)]) == f"Elicitation only: below: chains -20.0 {UNIT}"
 
 
 @pytest.mark.parametrize(
@@ -278,10 +283,11 @@ def test_the_headline_says_elicitation_only_and_by_how_much():
         ((0.01, 0.001, 0.02), "above, by less than 10 points"),
         ((0.3, 0.0, 0.6), "elicitation only"),
         ((0.05, -0.01, 0.11), "elicitation only"),
-        ((-0.2, -0.3, -0.1), "elicitation only"),
+        ((-0.2, -0.3, 0.0), "elicitation only"),
+        ((-0.2, -0.3, -0.1), "below"),
     ],
 )
-def test_a_domain_is_beyond_or_above_or_elicitation_only(gain, said):
+def test_a_domain_is_beyond_or_above_or_elicitation_only_or_below(gain, said):
     assert label(Interval(*gain)) == said
 
 

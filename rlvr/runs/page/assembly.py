@@ -19,6 +19,7 @@ from rlvr.runs.page.transcripts import KINDS, DomainTranscripts, read_transcript
 from rlvr.runs.report import SEEN, DomainReport
 from rlvr.runs.summary import (
     ABOVE,
+    BELOW,
     BEYOND,
     BEYOND_DOMAINS,
     BEYOND_POINTS,
@@ -78,7 +79,7 @@ def _context(facts: Facts) -> dict[str, Any]:
         "label": label,
         "perplexity_change": perplexity_change,
         "bars": bars,
-        "labels": {"beyond": BEYOND, "above": ABOVE, "elicited": ELICITED},
+        "labels": {"beyond": BEYOND, "above": ABOVE, "elicited": ELICITED, "below": BELOW},
         "beyond_points": round(100 * BEYOND_POINTS),
         "beyond_domains": BEYOND_DOMAINS,
         "conditions": [report for report in facts.reports if report.conditions],

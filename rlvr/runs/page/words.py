@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from rlvr.runs.page.facts import Facts, Stage
 from rlvr.runs.page.numbers import asked, listed, percent, signed, where_asked
 from rlvr.runs.report import REINFORCED, SEEN, Beyond, DomainReport, StageReport
-from rlvr.runs.summary import ABOVE, BEYOND, ELICITED, headline, label
+from rlvr.runs.summary import ABOVE, BELOW, BEYOND, ELICITED, headline, label
 from rlvr.statistics.intervals import Interval
 
 KINDS = {
@@ -77,6 +77,7 @@ def not_gained(facts: Facts) -> str:
         _flat(after),
         _fallen(after, before),
         _only_elicited(after),
+        _below(after),
         _staged(facts, pair),
         _forgotten(after),
         _untouched(after),
@@ -226,6 +227,19 @@ def _only_elicited(after: StageReport) -> str:
             f" What rose in {listed(risen)} is how reliably it does what some earlier version could do when asked well."
         )
     return said
+
+
+def _below(after: StageReport) -> str:
+    """Says where its likeliest answer is right less often than some earlier version's."""
+    found = _labelled(after, BELOW)
+    if not found:
+        return ""
+    details = [
+        f"{name} (right in {percent(after.domains[name].greedy.mean)} of the tasks; {one.stage}, asked in the best "
+        f"way, was in {percent(one.accuracy.mean)})"
+        for name, one in found.items()
+    ]
+    return f"Its likeliest answer is worse, by more than luck explains, than an earlier version's in {listed(details)}."
 
 
 def _rose(after: StageReport, name: str) -> bool:
