@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from evidence_tables import write_between
+from evidence_readme import write_between
 
 from rlvr.app.export import ORIGIN
 from rlvr.app.memory import bytes_text

@@ -28,8 +28,9 @@ from pathlib import Path
 from typing import Any
 
 from evidence_kept import Kept, keep, portable, read_kept
+from evidence_readme import NAME, WORDS, results_table, write_between
 from evidence_runs import Finished, origin_of, read_finished
-from evidence_tables import NAME, lab_page, results_table, write_between
+from evidence_tables import lab_page
 
 from rlvr.app.export import ORIGIN, weights_hash
 from rlvr.config.keys import flat
@@ -280,8 +281,8 @@ def main() -> None:
     (base, *finished) = [kept.finished for job in by_name if (kept := read_kept(job.kept))]
     page = ROOT / "docs" / "lab" / "laptop-evidence.md"
     page.write_text(lab_page(finished, base.stages))
-    for readme in ("README.md", "README.zh-CN.md"):
-        write_between(ROOT / readme, results_table(finished), NAME)
+    for readme in WORDS:
+        write_between(ROOT / readme, results_table(finished, readme), NAME)
     print(f"written: {page.relative_to(ROOT)}, README.md, README.zh-CN.md")
 
 

@@ -1,16 +1,14 @@
-"""What the runs of the evidence say, as tables: the page of the lab, and the one in both READMEs."""
+"""What the runs of the evidence say, as tables: the page of the lab."""
 
 import statistics
 from collections.abc import Sequence
-from pathlib import Path
 
-from evidence_claims import CONTROL_BASE, NOT_MEASURED, best_greedy, best_sampled, claims
+from evidence_claims import CONTROL_BASE, NOT_MEASURED, best_greedy, claims
 from evidence_runs import CHILD, HARD_FROM, PARENT, Finished, changed_since, each
 
 from rlvr.runs.report import Beyond, StageReport
 from rlvr.statistics.intervals import Interval
 
-NAME = "evidence: written by make evidence"
 Z = 1.96
 MISSING = "–"
 
@@ -29,54 +27,10 @@ samples does, while greedy answers stay as good as the base's best
 working all demonstrations show their working; nothing else is changed."""
 
 
-def marks(name: str) -> tuple[str, str]:
-    """Gives the two lines between which a script writes."""
-    return f"<!-- {name} -->", f"<!-- end of {name.partition(':')[0]} -->"
-
-
-def write_between(path: Path, text: str, name: str) -> None:
-    """Puts `text` between the two marks of that name. Raises SystemExit where they are missing."""
-    content, (begin, end) = path.read_text(encoding="utf-8"), marks(name)
-    if begin not in content or end not in content:
-        raise SystemExit(f"{path} has no place for the results: expected the lines {begin!r} and {end!r}")
-    before, _, rest = content.partition(begin)
-    path.write_text(f"{before}{begin}\n{text}\n{end}{rest.partition(end)[2]}", encoding="utf-8")
-
-
-def results_table(runs: Sequence[Finished]) -> str:
-    """Gives the README's table: each domain's pass@1 after every stage over all runs, and the claims."""
+def by_kind(runs: Sequence[Finished]) -> tuple[list[Finished], list[Finished], list[Finished]]:
+    """Gives the runs proper, those with shuffled rewards, and those whose demonstrations all show their working."""
     true, control = [run for run in runs if run.is_true], [run for run in runs if run.is_control]
-    names = [stage.name for stage in true[0].stages]
-    rows = [
-        f"| domain | {' | '.join(names)} | RLVR over DPO | RLVR over the best prompt before |",
-        "|---" * (len(names) + 3) + "|",
-    ]
-    for domain in true[0].stages[-1].domains:
-        cells = [_range([run.stage(name).domains[domain].pass_at_1.mean for run in true]) for name in names]
-        cells += [_range([run.gain(domain).mean for run in true], sign="+"), _over_prompts(true, domain)]
-        rows.append(f"| {domain} | {' | '.join(cells)} |")
-    perplexities = [_spread([run.stage(name).perplexity for run in true], "{:.3f}") for name in names]
-    rows.append(f"| story perplexity | {' | '.join(perplexities)} | | |")
-    return "\n".join([*rows, "", _legend(true), "", _verdicts(true, control, _others(runs))])
-
-
-def _over_prompts(runs: Sequence[Finished], domain: str) -> str:
-    over = [run.stage(CHILD).domains[domain].pass_at_1.mean - best_sampled(run, domain) for run in runs]
-    return _range(over, sign="+")
-
-
-def _legend(true: Sequence[Finished]) -> str:
-    """Says what the table's figures are."""
-    return (
-        f"pass@1 in percent: mean of {len(true)} runs with {_spread([run.steps for run in true], '{:.0f}')} steps of "
-        "RLVR (lowest … highest run). The last column compares with the highest pass@1 that any stage before has under "
-        "any of the prompts tried: what is left when only the prompt is chosen well."
-    )
-
-
-def _others(runs: Sequence[Finished]) -> list[Finished]:
-    """The runs whose demonstrations all show their working."""
-    return [run for run in runs if not run.is_true and not run.is_control]
+    return true, control, [run for run in runs if not run.is_true and not run.is_control]
 
 
 def _verdicts(true: Sequence[Finished], control: Sequence[Finished], worked: Sequence[Finished]) -> str:
@@ -87,8 +41,7 @@ def _verdicts(true: Sequence[Finished], control: Sequence[Finished], worked: Seq
 
 def lab_page(runs: Sequence[Finished], second_base: Sequence[StageReport]) -> str:
     """Gives the whole page: the verdict on each claim first, then the figures."""
-    true, control = [r for r in runs if r.is_true], [r for r in runs if r.is_control]
-    others = _others(runs)
+    true, control, others = by_kind(runs)
     parts = [
         "# Evidence for the laptop recipe",
         _introduction(true, control, second_base),
@@ -135,7 +88,7 @@ def _introduction(true: Sequence[Finished], control: Sequence[Finished], second_
         name: sorted({stage.domains[name].num_tasks for run in [*true, *control] for stage in run.stages})
         for name in true[0].stage(CHILD).domains
     }
-    steps = _spread([run.steps for run in [*true, *control]], "{:.0f}")
+    steps = spread([run.steps for run in [*true, *control]], "{:.0f}")
     counted = ", ".join(f"{name} {' to '.join(map(str, dict.fromkeys((c[0], c[-1]))))}" for name, c in tasks.items())
     return (
         "Written by `make evidence` (benchmarks/evidence.py); nothing on this page is edited by hand.\n"
@@ -161,7 +114,7 @@ def _stage_gains(runs: Sequence[Finished]) -> str:
     rows = [f"| domain | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
     for domain in runs[0].stage(CHILD).domains:
         gains = {name: [run.stage(name).domains[domain].gain for run in runs] for name in names}
-        cells = [_range([gain.mean for gain in gains[name] if gain is not None], sign="+") for name in names]
+        cells = [range_of([gain.mean for gain in gains[name] if gain is not None], sign="+") for name in names]
         rows.append(f"| {domain} | {' | '.join(cells)} |")
     return "\n".join([*rows, "", f"Mean of {len(runs)} runs (lowest … highest)."])
 
@@ -197,7 +150,7 @@ def _staged(runs: Sequence[Finished]) -> str:
     rows = [f"| domain | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
     for domain in domains:
         over = {name: [run.staged.get(name, {}).get(domain) for run in runs] for name in names}
-        cells = [_range([value for value in over[name] if value is not None], sign="+") for name in names]
+        cells = [range_of([value for value in over[name] if value is not None], sign="+") for name in names]
         rows.append(f"| {domain} | {' | '.join(cells)} |")
     notes = (
         f"Chat prompt, points; mean of {len(runs)} runs (lowest … highest). The best readout is chosen on one half of "
@@ -307,7 +260,7 @@ def _controls(runs: Sequence[Finished]) -> str:
     for run in runs:
         last = run.stage(CHILD)
         kl = NOT_MEASURED if last.kl is None else f"{last.kl:.3f}"
-        stories = " → ".join(_spread([run.stage(name).perplexity], "{:.3f}") for name in (PARENT, CHILD))
+        stories = " → ".join(spread([run.stage(name).perplexity], "{:.3f}") for name in (PARENT, CHILD))
         rows.append(f"| {run.name} | {_interval(run.mean_gain)} | {stories} | {kl} |")
     return "\n".join([*rows, "", "A mean far below 0 would be a model that broke, not a control that learnt nothing."])
 
@@ -334,15 +287,15 @@ def _kept(runs: Sequence[Finished]) -> str:
         cells = [
             " → ".join(_points(stage.domains[domain].pass_at_1.mean) for stage in run.stages) for domain in domains
         ]
-        stories = " → ".join(_spread([stage.perplexity], "{:.3f}") for stage in run.stages)
+        stories = " → ".join(spread([stage.perplexity], "{:.3f}") for stage in run.stages)
         rows.append(f"| {run.name} | {' | '.join(cells)} | {stories} |")
     return "\n".join([*rows, "", f"From stage to stage: {', '.join(stage.name for stage in runs[0].stages)}."])
 
 
 def _cost(runs: Sequence[Finished]) -> str:
     names = [stage.name for stage in runs[0].stages[1:]]
-    cpu = [_spread([run.stage(name).cpu_seconds for run in runs], "{:.0f}") for name in names]
-    elapsed = [_spread([run.stage(name).seconds for run in runs], "{:.0f}") for name in names]
+    cpu = [spread([run.stage(name).cpu_seconds for run in runs], "{:.0f}") for name in names]
+    elapsed = [spread([run.stage(name).seconds for run in runs], "{:.0f}") for name in names]
     return "\n".join(
         [
             f"| training | {' | '.join(names)} |",
@@ -363,15 +316,16 @@ def _interval(found: Interval) -> str:
     return f"{100 * found.mean:+.1f} [{100 * found.low:+.1f}, {100 * found.high:+.1f}]"
 
 
-def _range(values: Sequence[float], sign: str = "") -> str:
-    """The mean of all runs, and the lowest and highest."""
+def range_of(values: Sequence[float], sign: str = "") -> str:
+    """Gives the mean of all runs, and the lowest and highest, in per cent."""
     if not values:
         return MISSING
     mean, low, high = (100 * value for value in (statistics.mean(values), min(values), max(values)))
     return f"{mean:{sign}.1f} ({low:{sign}.1f} … {high:{sign}.1f})"
 
 
-def _spread(values: Sequence[float | None], form: str) -> str:
+def spread(values: Sequence[float | None], form: str) -> str:
+    """Gives the lowest and the highest that were measured."""
     known = [value for value in values if value is not None]
     if not known:
         return NOT_MEASURED

@@ -28,7 +28,7 @@ def _benchmarks_can_be_imported() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(ROOT / "benchmarks")
         yield
-    for name in ("evidence", "evidence_tables", "evidence_claims", "evidence_runs"):
+    for name in ("evidence", "evidence_tables", "evidence_readme", "evidence_claims", "evidence_runs"):
         sys.modules.pop(name, None)
 
 
@@ -339,7 +339,8 @@ def four_runs(tables: Any) -> list[Any]:
 
 def test_the_readme_s_table_has_mean_and_range_over_the_runs_that_are_no_controls(tables: Any) -> None:
     others = [control(tables), run(tables, "working-seed1")]
-    lines = tables.results_table([*four_runs(tables), *others]).splitlines()
+    readme = importlib.import_module("evidence_readme")
+    lines = readme.results_table([*four_runs(tables), *others], "README.md").splitlines()
     assert lines[0] == "| domain | base | sft | dpo | rlvr | RLVR over DPO | RLVR over the best prompt before |"
     # (0.70 + 0.74 + 0.60 + 0.64) / 4 = 0.67; SFT has 50 under the plain prompt
     last = "67.0 (60.0 … 74.0) | +27.0 (+20.0 … +34.0) | +17.0 (+10.0 … +24.0)"
@@ -347,8 +348,13 @@ def test_the_readme_s_table_has_mean_and_range_over_the_runs_that_are_no_control
     assert lines[7] == "| story perplexity | 4.000 | 4.000 | 4.000 | 4.080 | | |"
     legend = lines[9]
     assert legend.startswith("pass@1 in percent: mean of 4 runs with 360 steps of RLVR (lowest … highest run).")
-    # The mean of 30, 30, 30 and 16 points.
-    assert "show their working, so that RL need not find it: working-seed1 +26.5)" in "\n".join(lines)
+    # The least rise in sums is 20: (20 + 30 + 30 + 16) / 4 = 24; of the one with all working (30 + 30 + 30 + 16) / 4.
+    assert lines[11].startswith("- **DOES NOT HOLD**: pass@1 over the RL domains rises by 25 points or more")
+    assert lines[11].endswith("(lowest +24.0; +26.5 where all demonstrations show their working)")
+    chinese = readme.results_table([*four_runs(tables), *others], "README.zh-CN.md").splitlines()
+    assert [line.count("|") for line in chinese] == [line.count("|") for line in lines]
+    assert chinese[11].startswith("- **不成立**:")
+    assert chinese[11].endswith("(最低 +24.0;示范全部写出过程时为 +26.5)")
     # The legend between two empty lines, and the nine claims.
     assert len(lines) == 2 + 5 + 1 + 3 + 9
     assert [line.startswith("- **holds**: ") for line in lines[-9:]] == [False] + [True] * 8

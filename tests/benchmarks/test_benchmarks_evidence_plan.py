@@ -18,6 +18,7 @@ from rlvr.runs.report import Beyond, DomainReport, Readout, StageReport
 from rlvr.statistics.intervals import Interval
 
 ROOT = Path(__file__).resolve().parents[2]
+PARTS = ("claims", "kept", "readme", "runs", "tables")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -25,43 +26,44 @@ def _benchmarks_can_be_imported() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(ROOT / "benchmarks")
         yield
-    for name in ("evidence", "evidence_tables", "evidence_claims", "evidence_kept", "evidence_runs", "demo_table"):
+    for name in ("evidence", *(f"evidence_{part}" for part in PARTS), "demo_table"):
         sys.modules.pop(name, None)
 
 
 @pytest.fixture(scope="module")
-def tables(_benchmarks_can_be_imported: None) -> Any:
-    return importlib.import_module("evidence_tables")
+def readme(_benchmarks_can_be_imported: None) -> Any:
+    return importlib.import_module("evidence_readme")
 
 
-def test_text_goes_between_the_marks_of_a_file_however_often(tables: Any, tmp_path: Path) -> None:
+def test_text_goes_between_the_marks_of_a_file_however_often(readme: Any, tmp_path: Path) -> None:
     path = tmp_path / "README.md"
-    begin, end = tables.marks("x: made")
+    begin, end = readme.marks("x: made")
     path.write_text(f"before\n{begin}\nold\n\nold\n{end}\nafter\n")
     for text in ("| a |", "| b |\n| c |"):
-        tables.write_between(path, text, "x: made")
+        readme.write_between(path, text, "x: made")
         assert path.read_text() == f"before\n{begin}\n{text}\n{end}\nafter\n"
 
 
 @pytest.mark.parametrize("kept", [0, 1])
-def test_a_file_without_one_of_the_marks_is_left_alone(kept: int, tables: Any, tmp_path: Path) -> None:
+def test_a_file_without_one_of_the_marks_is_left_alone(kept: int, readme: Any, tmp_path: Path) -> None:
     path = tmp_path / "README.md"
-    mark = tables.marks("x: made")[kept]
+    mark = readme.marks("x: made")[kept]
     path.write_text(f"{mark}\n")
     with pytest.raises(SystemExit, match="no place for the results"):
-        tables.write_between(path, "new", "x: made")
+        readme.write_between(path, "new", "x: made")
     assert path.read_text() == f"{mark}\n"
 
 
-@pytest.mark.parametrize("readme", ["README.md", "README.zh-CN.md"])
-def test_both_readmes_have_a_place_for_the_results(readme: str, tables: Any) -> None:
-    text = (ROOT / readme).read_text(encoding="utf-8")
-    for name in (tables.NAME, importlib.import_module("demo_table").NAME):
-        begin, end = tables.marks(name)
+@pytest.mark.parametrize("name_of_file", ["README.md", "README.zh-CN.md"])
+def test_both_readmes_have_a_place_for_the_results(name_of_file: str, readme: Any) -> None:
+    text = (ROOT / name_of_file).read_text(encoding="utf-8")
+    for name in (readme.NAME, importlib.import_module("demo_table").NAME):
+        begin, end = readme.marks(name)
         assert -1 < text.find(begin) < text.find(end)
 
 
-def test_the_plan_has_three_seeds_on_two_bases_and_three_controls_and_each_can_be_read(tables: Any) -> None:
+def test_the_plan_has_three_seeds_on_two_bases_and_three_controls_and_each_can_be_read() -> None:
+    runs = importlib.import_module("evidence_runs")
     evidence = importlib.import_module("evidence")
     jobs = evidence.plan(128)
     seeds = ("seed1", "seed2", "seed3")
@@ -73,7 +75,7 @@ def test_the_plan_has_three_seeds_on_two_bases_and_three_controls_and_each_can_b
     recipes = {job.name: read_recipe(job.recipe, [f"name={job.name}", *job.overrides]).recipe for job in jobs}
     for job in jobs:
         recipe = recipes[job.name]
-        finished = tables.Finished(job.name, 0, [], {}, {}, {}, {}, {})
+        finished = runs.Finished(job.name, 0, [], {}, {}, {}, {})
         assert finished.is_control == job.name.startswith("shuffled")
         assert finished.is_true == job.name.startswith("base")
         assert job.needs == (("base-2",) if job.name.startswith("base2") else ())
@@ -89,12 +91,12 @@ def test_the_plan_has_three_seeds_on_two_bases_and_three_controls_and_each_can_b
         assert (len(recipe.evaluation.prompts) == 1) == job.name.startswith("shuffled")
         names = [stage.name or stage.kind for stage in recipe.stage]
         # The gain is over the stage before, and the tables call that one DPO.
-        assert names[-2:] == [tables.PARENT, tables.CHILD]
+        assert names[-2:] == [runs.PARENT, runs.CHILD]
         (learning,) = [stage for stage in recipe.stage if isinstance(stage, RlvrConfig)]
         assert learning.rewards == ("shuffled" if job.name.startswith("shuffled") else "verified")
 
 
-def test_the_demo_s_table_and_cost_are_read_from_its_run(tables: Any, tmp_path: Path) -> None:
+def test_the_demo_s_table_and_cost_are_read_from_its_run(readme: Any, tmp_path: Path) -> None:
     demo = importlib.import_module("demo_table")
     rate = Interval(0.5, 0.4, 0.6)
     domain = DomainReport(True, 64, {1: rate}, {}, (Readout("chat", 0.0, rate),), None, 0.0, 0.0, 40.0)

@@ -50,7 +50,7 @@ def evidence() -> Iterator[Recipe]:
         patch.syspath_prepend(RECIPES.parent / "benchmarks")
         job = next(job for job in importlib.import_module("evidence").plan(TASKS) if job.name == "base1-seed1")
         yield read_recipe(job.recipe, job.words).recipe
-    for name in ("evidence", "evidence_tables", "evidence_claims", "evidence_runs"):
+    for name in ("evidence", "evidence_tables", "evidence_readme", "evidence_claims", "evidence_runs"):
         sys.modules.pop(name, None)
 
 
