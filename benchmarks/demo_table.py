@@ -32,8 +32,9 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "cost": (
             "RLVR took {minutes} minutes ({cpu:.0f} CPU-seconds, {steps} steps) on one core of this machine "
             "({processor}), the whole run {whole} minutes with {tasks} held-out tasks a domain; the process held "
-            "{memory} at most; pretraining the base that it starts from took {base:.0f} CPU-minutes "
-            "(`rlvr train recipes/laptop-base.toml`, models/laptop-base/origin.json). Made with commit {commit}. "
+            "{memory} at most, the sandboxes beside it not counted; pretraining the base that it starts from took "
+            "{base:.0f} CPU-minutes "
+            "(`rlvr train recipes/laptop-base.toml export=another-base`, models/laptop-base/origin.json). Made with commit {commit}. "
             "The run's first line: *{headline}*"
         ),
     },
@@ -45,7 +46,7 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "cost": (
             "RLVR 在这台机器({processor})的一个核上用了 {minutes} 分钟({cpu:.0f} CPU 秒,{steps} 步),"
             "整个运行 {whole} 分钟(每个领域 {tasks} 道留出题);"
-            "进程最多占 {memory} 内存;预训练所用的基座花了 {base:.0f} CPU 分钟"
+            "进程最多占 {memory} 内存(不含旁边的沙箱);预训练所用的基座花了 {base:.0f} CPU 分钟"
             "(`rlvr train recipes/laptop-base.toml`,models/laptop-base/origin.json)。所用提交:{commit}。"
             "运行的第一行:*{headline}*"
         ),
@@ -72,6 +73,8 @@ def cost(run: Run, stages: Sequence[StageReport], words: Mapping[str, str]) -> s
     """Gives what RLVR cost, on what machine, and the report's first line."""
     known, last = run.read_json(PROVENANCE), stages[-1]
     metrics = list(run.child(f"{len(stages) - 1}-{last.name}").metrics())
+    places = [place for stage in run.children for place in (stage, stage.child("evaluation"))]
+    every = [line for place in places for line in place.metrics() if "memory/peak_bytes" in line]
     return words["cost"].format(
         minutes=_minutes(last.seconds),
         whole=_minutes(_whole_seconds(run)),
@@ -79,7 +82,7 @@ def cost(run: Run, stages: Sequence[StageReport], words: Mapping[str, str]) -> s
         cpu=last.cpu_seconds,
         steps=len(metrics),
         processor=known["cpu"]["model"],
-        memory=bytes_text(max(line["memory/peak_bytes"] for line in metrics)),
+        memory=bytes_text(max(line["memory/peak_bytes"] for line in every)),
         base=_base_cpu_minutes(Path(run.config()["recipe"]["model"]["path"])),
         commit=_commit(known),
         headline=headline(stages),

@@ -64,6 +64,14 @@ def test_chains_of_the_highest_rung_are_more_than_ten_times_as_long_as_those_of_
     assert lines(12) >= 12 * lines(1)
 
 
+def test_rungs_that_no_written_text_has_are_refused_and_not_drawn_as_the_hardest() -> None:
+    for name in ("arithmetic", "functions"):
+        highest = items.HIGHEST_RUNGS[name]
+        with pytest.raises(DataError, match=f"no written text has rungs {highest} to {highest}"):
+            next(items.demonstrations(name, "train", limit=1, min_rung=highest, max_rung=highest))
+        assert next(items.tasks(name, "train", limit=1, min_rung=highest, max_rung=highest))
+
+
 def test_the_last_line_of_arithmetic_is_the_answer_and_the_verifier_takes_it() -> None:
     for task, demonstration in zip(
         items.tasks("arithmetic", "train", limit=20),

@@ -7,6 +7,7 @@ from typing import Any, Literal, Protocol, TypeVar
 
 from rlvr.data.split import split_of
 from rlvr.data.synthetic.dice import Dice
+from rlvr.errors import DataError
 
 T = TypeVar("T")
 
@@ -58,8 +59,12 @@ def drawn(
     """Gives endless (index, made) of that split, each made on a rung with the dice of its index under `name`.
 
     `weights` are (how often written text has it, rung) in order; if not `written`, all their rungs are equally likely.
+
+    Raises DataError where written text has none of the rungs.
     """
     lowest, highest = weights[0][1], weights[-1][1]
+    if written and not any(weight for weight, _ in weights):
+        raise DataError(f"no written text has rungs {lowest} to {highest} of {name}", hint="a smaller min_rung")
     for index in itertools.count():
         dice = Dice(seed, name, index)
         found = make(dice, dice.weighted(weights) if written else dice.between(lowest, highest))
