@@ -34,8 +34,8 @@ WORDS: Mapping[str, Mapping[str, str]] = {
             "({processor}), the whole run {whole} minutes with {tasks} held-out tasks a domain; the process held "
             "{memory} at most, the sandboxes beside it not counted; pretraining the base that it starts from took "
             "{base:.0f} CPU-minutes "
-            "(`rlvr train recipes/laptop-base.toml export=another-base`, models/laptop-base/origin.json). Made with commit {commit}. "
-            "The run's first line: *{headline}*"
+            "(`rlvr train recipes/laptop-base.toml export=another-base`, models/laptop-base/origin.json). Made with "
+            "commit {commit}. The run's first line: *{headline}*"
         ),
     },
     "README.zh-CN.md": {

@@ -129,10 +129,8 @@ def test_the_demo_s_table_and_cost_are_read_from_its_run(readme: Any, tmp_path: 
     run.event("resume")
     with pytest.raises(SystemExit, match="taken up again"):
         demo.cost(run, stages, words)
-    assert re.search(
-        r"held [\d.]+ [MG]B at most, the sandboxes beside it not counted; pretraining the base that it starts from took 42 CPU-minutes",
-        said,
-    )
+    assert re.search(r"held [\d.]+ [MG]B at most, the sandboxes beside it not counted; pretraining the base", said)
+    assert "base that it starts from took 42 CPU-minutes" in said
     assert re.search(r"origin\.json\)\. Made with commit 0123456789\. The run's first line: \*Beyond", said)
 
 
