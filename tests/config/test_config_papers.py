@@ -58,5 +58,5 @@ def test_the_page_shows_the_defaults_of_cells_that_no_preset_sets() -> None:
         "mismatch_low",
         "entropy_coefficient",
     )
-    row = Algorithm("plain", "none")
+    row = Algorithm(name="plain", paper="none")
     assert {name: float(value) for name, value in found.items()} == {name: float(getattr(row, name)) for name in names}
