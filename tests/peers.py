@@ -14,6 +14,8 @@ from transformers import LlamaConfig, LlamaForSequenceClassification
 
 GROUPS, GROUP_SIZE, LIMIT, TEMPERATURE = 3, 3, 9, 0.8
 DIRECTIONS = 3
+REWARDS = ((1.0, 0.0, 0.0), (1.0, None, 0.25), (0.5, 0.5, 0.5))
+"""Rewards of the groups: two kinds, one that the verifier could not tell, and all the same."""
 
 
 def sequences():
@@ -55,6 +57,13 @@ def pairs():
     """Gives 4 preferences: (prompt ids, chosen ids, rejected ids)."""
     rng = np.random.default_rng(14)
     return [tuple(rng.integers(5, VOCABULARY, int(rng.integers(2, 8))) for _ in range(3)) for _ in range(4)]
+
+
+def mismatched():
+    """Gives 8 (prompt ids, completion ids): each prompt of `pairs` with a completion of the next one, chosen, then
+    rejected."""
+    given = pairs()
+    return [(given[i][0], given[(i + 1) % 4][side]) for side in (1, 2) for i in range(4)]
 
 
 def scoring_model():

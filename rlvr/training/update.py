@@ -48,7 +48,8 @@ def accumulate(
     loss_sum, sums = sum_totals(loss_sum, sums)
     if not math.isfinite(loss_sum):
         raise TrainingError(
-            f"the loss of the update is not finite ({loss_sum}); no weight has changed",
+            f"the loss of the update is not finite ({loss_sum}); the update was not applied, and the last checkpoint, "
+            "from before its step, is whole",
             hint="rlvr resume goes on from the last checkpoint; lower optimizer.learning_rate, or model.dtype=float32",
         )
     sum_gradients(networks)

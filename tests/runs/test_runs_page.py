@@ -119,6 +119,25 @@ def test_a_reward_model_s_score_stands_beside_the_truth_over_the_kl(tmp_path: Pa
     assert "Proxy and truth" not in shown(silent).text
 
 
+def test_in_rounds_a_reward_model_s_score_stands_beside_the_truth_over_the_steps(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "demo", ("iterate",))
+    child = run.child("1-iterate")
+    # two rounds: the KL begins again at step 6, and no KL is measured in the last two steps
+    truth = [0.2, 0.5, 0.8, 0.8, 0.8, 0.5, 0.2, 0.2, 0.2]
+    for step, right in enumerate(truth):
+        with child.step(step) as record:
+            kl = {"train/kl": 0.05 * (step % 5)} if step < 7 else {}
+            record.metrics({**kl, "rollout/score_mean": step - 4.0, "rollout/outcome_mean": right})
+    write_report(run, [stage("base", {"lists": domain(0.2)})])
+    found = shown(run)
+    # means of three steps, of two at either end: (-4 - 3) / 2, (3 + 4) / 2
+    assert "Score: mean score by step. Score goes from -3.5 at 1 to 3.5 at 9" in found.text
+    assert "Right answers: answers right by step. Right goes from 35%" in found.text
+    assert "Both by the steps of all rounds" in found.text
+    # the three of 0.8 are steps 3, 4 and 5
+    assert "The share right was highest, 80%, at step 4, and is 20% at step 9, the end." in found.text
+
+
 def test_a_run_of_pretraining_without_evaluation_has_a_page(tmp_path: Path) -> None:
     run = make_run(tmp_path / "demo", ("pretrain",))
     trained(run, "1-pretrain", 3)

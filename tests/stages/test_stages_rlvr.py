@@ -1,5 +1,6 @@
 """RLVR learns what a verifier rewards, with every preset, and nothing from outcomes that ignore the text."""
 
+import functools
 import itertools
 import json
 import math
@@ -9,42 +10,24 @@ import sys
 
 import pytest
 import torch
+from learning import NO_CLIP, ROWS, config, learn, tasks
 from tiny import emit, make_parts, make_run, task, write_base
 
 from rlvr import keyed
 from rlvr.algorithms.presets import PRESETS as ALGORITHMS
-from rlvr.config.data import EvaluateConfig
-from rlvr.config.rlvr import RlvrConfig
 from rlvr.errors import DataError, VerifierError
 from rlvr.models.checkpoint import latest_checkpoint
 from rlvr.runs.compare import differences
 from rlvr.runs.rollouts import read_rollouts
-from rlvr.stages.evaluate import measure
 from rlvr.stages.rlvr import rlvr
 from rlvr.types import Verdict
 from rlvr.verifiers.scorer import Scorer
 
-MEASURED = EvaluateConfig.model_validate({"data": ["x"], "samples": 16, "max_completion_tokens": 6})
 PRESETS = {
     "grpo": "grpo",
     "dr_grpo": {"preset": "dr_grpo", "updates_per_step": 2},
     "dapo": {"preset": "dapo", "updates_per_step": 2, "refill_limit": 2},
 }
-# Every row with at least two updates per rollout, so that ratios leave 1 and clips hold.
-ROWS = {
-    "grpo": {"updates_per_step": 2},
-    "dr_grpo": {"updates_per_step": 2},
-    "dapo": {"updates_per_step": 2, "refill_limit": 2},
-    "gspo": {"updates_per_step": 2},
-    "cispo": {"updates_per_step": 2, "weight_max": 1.5},
-    "rloo": {},
-    "reinforce_pp": {"updates_per_step": 2},
-    "reinforce_pp_baseline": {"updates_per_step": 2},
-    "ppo": {"epochs_per_step": 2},
-    "tulu3": {"epochs_per_step": 2},
-    "r1_zero": {"updates_per_step": 2, "reference_every": 5},
-}
-NO_CLIP = ("rloo", "r1_zero")  # no ratio at all, and a clip of 10
 RESUMED = {
     **PRESETS,
     "ppo": {"preset": "ppo", "epochs_per_step": 2, "kl_target": 0.1, "kl_horizon": 20},
@@ -57,26 +40,6 @@ def base(tmp_path_factory):
     return write_base(tmp_path_factory.mktemp("models") / "base", scale=0.25)
 
 
-def config(**changes):
-    values = {
-        "kind": "rlvr",
-        "data": ["x"],
-        "algorithm": "grpo",
-        "steps": 3,
-        "prompts_per_step": 4,
-        "group_size": 4,
-        "max_completion_tokens": 6,
-        "checkpoint_every": 2,
-        "conditions": {"tasks": 0},
-        "optimizer": {"learning_rate": 1e-2},
-    }
-    return RlvrConfig.model_validate({**values, **changes})
-
-
-def tasks(count=12, verifier="emit"):
-    return [task(i, verifier=verifier) for i in range(count)]
-
-
 def lottery():
     """A verifier whose outcome is a keyed draw by the number of its call, whatever the text."""
     calls = itertools.count()
@@ -87,58 +50,52 @@ def lottery():
     return draw
 
 
-def rate_before_and_after(base, folder, preset, verifier, *, seed=7, **changes):
-    """Held-out rate of completions with w9 before and after training on `verifier`'s outcomes."""
-    items = {"task": tasks(verifier="own"), "held-out task": tasks()}
-    parts = make_parts(base, items, scores=Scorer({"own": verifier, "emit": emit}), seed=seed)
-    rates = [measure(parts, MEASURED, make_run(folder / "before")).domains["tiny"].pass_at_1.mean]
-    sizes = {"steps": 16, "prompts_per_step": 8, "group_size": 8, "checkpoint_every": 100}
-    sizes["critic"] = {"optimizer": {"learning_rate": 1e-2}}
-    learning = config(**{"algorithm": PRESETS.get(preset), **sizes, **changes})
-    run = make_run(folder / "run")
-    rlvr(parts, learning, run)
-    rates.append(measure(parts, MEASURED, make_run(folder / "after")).domains["tiny"].pass_at_1.mean)
-    return rates, run
-
-
 def test_every_preset_is_here():
     assert list(ROWS) == list(ALGORITHMS)
 
 
-@pytest.mark.parametrize("name", ROWS)
-def test_every_row_learns_what_is_rewarded_from_chance_to_nine_in_ten(name, base, tmp_path):
-    row = {"preset": name, **ROWS[name]}
-    (before, after), run = rate_before_and_after(base, tmp_path, name, emit, algorithm=row, steps=20)
-    assert before < 0.3
-    assert after > 0.9
-    rates = [line.get(f"train/clip_{side}_rate", 0) for line in run.metrics() for side in ("low", "high")]
-    assert (max(rates) > 0) == (name not in NO_CLIP)
+@pytest.fixture(scope="module")
+def verified(base, tmp_path_factory):
+    """Gives what a row learned in 20 steps of verified rewards; each row is trained once."""
+
+    @functools.cache
+    def trained(name):
+        return learn(base, tmp_path_factory.mktemp("verified"), {"preset": name, **ROWS[name]}, steps=20)
+
+    return trained
 
 
 @pytest.mark.parametrize("name", ROWS)
-def test_no_row_learns_from_rewards_that_were_shuffled(name, base, tmp_path):
+def test_every_row_learns_what_is_rewarded_from_chance_to_nine_in_ten(name, verified):
+    found = verified(name)
+    assert found.before < 0.3
+    assert found.after > 0.9
+    assert (found.clip_rate > 0) == (name not in NO_CLIP)
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_no_row_learns_from_rewards_that_were_shuffled(name, base, verified, tmp_path):
     # At this rate a policy wanders, up or down, whatever it is paid for: hence two seeds.
     row, rises = {"preset": name, **ROWS[name]}, []
     for seed in (7, 9):
-        (before, after), run = rate_before_and_after(
-            base, tmp_path / str(seed), name, emit, algorithm=row, rewards="shuffled", steps=10, seed=seed
-        )
-        assert sum(line["train/grad_norm"] > 0 for line in run.metrics()) >= 9
-        rises.append(after - before)
+        found = learn(base, tmp_path / str(seed), row, rewards="shuffled", steps=10, seed=seed)
+        assert sum(line["train/grad_norm"] > 0 for line in found.run.metrics()) >= 9
+        rises.append(found.after - found.before)
     assert sum(rises) / 2 < 0.2
 
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_outcomes_that_ignore_the_text_raise_nothing(preset, base, tmp_path):
-    (before, after), run = rate_before_and_after(base, tmp_path, preset, lottery())
-    assert after < before + 0.15
+    found = learn(base, tmp_path, PRESETS[preset], lottery())
+    assert found.after < found.before + 0.15
     # the lottery does give every step a signal: the gradient is there, it only points nowhere
-    assert sum(line["train/grad_norm"] > 0 for line in run.metrics()) >= 14
+    assert sum(line["train/grad_norm"] > 0 for line in found.run.metrics()) >= 14
 
 
 def test_a_control_with_shuffled_rewards_records_the_true_verdicts_and_learns_nothing_of_them(base, tmp_path):
-    (before, after), run = rate_before_and_after(base, tmp_path, "dr_grpo", emit, rewards="shuffled")
-    assert after < before + 0.15
+    found = learn(base, tmp_path, PRESETS["dr_grpo"], rewards="shuffled")
+    run = found.run
+    assert found.after < found.before + 0.15
     assert latest_checkpoint(run.checkpoints)[0].name == "step-000016"
     lines = run.metrics()
     assert [line["step"] for line in lines] == list(range(16))

@@ -1,11 +1,14 @@
 """The critic: whose state a value is of, its loss and gradient against a loop, and that it learns what was earned."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from tiny import CPU, VOCABULARY, gradients, worst_gap, write_base
 
 from rlvr.algorithms.values import value_loss
+from rlvr.errors import TrainingError
 from rlvr.models.heads import create_value_model
 from rlvr.training.critic import Critic, explained
 from rlvr.training.samples import Measured
@@ -143,6 +146,16 @@ def test_the_critic_learns_the_returns_and_says_how_much_it_foresaw(base):
     last = explained(samples, Measured({"values": critic.values(samples)}))
     assert first < 0.3
     assert last > 0.9
+
+
+def test_returns_that_are_not_finite_stop_training_before_the_critic_changes(base):
+    model = value_model(base)
+    critic, optimizer = critic_of(model, rate=1.0)
+    given = samples_of()
+    broken = [replace(given[0], returns=np.where(given[0].trainable, np.inf, 0).astype(np.float32)), *given[1:]]
+    with pytest.raises(TrainingError, match=r"loss of the update is not finite \(inf\); the update was not applied"):
+        critic.update(broken, Measured({"values": critic.values(given)}), [range(6)])
+    assert optimizer.gradients == []
 
 
 def test_an_update_without_a_token_is_skipped(base):

@@ -191,6 +191,21 @@ def test_a_loss_that_is_not_finite_stops_training_though_its_gradient_is():
     assert same(before, weights(learner))
 
 
+def test_a_loss_that_is_not_finite_in_a_later_update_says_no_more_than_that_this_one_was_not_applied():
+    row = resolve("grpo", updates_per_step=2)
+    learner = learner_of(row)
+    samples = samples_of(row, [(1.0, 0.0), (1.0, 0.0)])
+    columns = dict(learner.measure(samples).columns)
+    lowest = np.where(columns["reference_logprobs"][2] != 0, -np.inf, 0).astype(np.float32)
+    columns["reference_logprobs"] = (*columns["reference_logprobs"][:2], lowest, lowest)
+    before = weights(learner)
+    with pytest.raises(TrainingError, match=r"the update was not applied, and the last checkpoint.* is whole"):
+        learner.update(samples, Measured(columns))
+    # the first of the two was
+    assert learner.optimizer.update_index == 1
+    assert not same(before, weights(learner))
+
+
 def test_a_reference_that_gives_no_numbers_stops_training_when_it_is_measured():
     row, broken = resolve("grpo"), make_model(seed=1)
     with torch.no_grad():

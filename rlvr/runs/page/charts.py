@@ -102,28 +102,32 @@ def curves(stage: Stage) -> list[Panel]:
             chart = _over_steps(curve.heading, curve.y_label, curve.scale, x, y, window)
             caption = f"{curve.caption}{_kl_sample(stage)}" if curve is KL else curve.caption
             panels.append(Panel(curve.heading, caption, (), (chart,)))
-    # In rounds the KL begins again and again, so that nothing can be drawn over it.
-    return panels if stage.kind == "iterate" else [*panels, *_proxy_and_truth(lines, window)]
+    return [*panels, *_proxy_and_truth(lines, window, in_rounds=stage.kind == "iterate")]
 
 
-def _proxy_and_truth(lines: Sequence[Mapping[str, float]], window: int) -> list[Panel]:
-    """Gives what a reward model says and what is true, both over the KL; nothing where no reward model was asked."""
-    names = (KL.metric, "rollout/score_mean", "rollout/outcome_mean")
+def _proxy_and_truth(lines: Sequence[Mapping[str, float]], window: int, *, in_rounds: bool) -> list[Panel]:
+    """Gives what a reward model says and what is true, both over the KL; nothing where no reward model was asked.
+
+    In rounds the KL begins again and again, so that both are drawn over the steps.
+    """
+    names = ["rollout/score_mean", "rollout/outcome_mean", *([] if in_rounds else [KL.metric])]
     found = [line for line in lines if all(math.isfinite(line.get(name, math.nan)) for name in names)]
     if not found:
         return []
-    distance, score, right = (moving_mean([line[name] for line in found], window) for name in names)
+    score, right, *kl = (moving_mean([line[name] for line in found], window) for name in names)
+    x = kl[0] if kl else [line["step"] + 1 for line in found]
+    x_label, how = ("KL, nats per token", "how far the model has moved") if kl else ("step", "the steps of all rounds")
     best = max(range(len(right)), key=right.__getitem__)
+    then, end = (f"at {x[at]:.2g} nats per token" if kl else f"at step {x[at]:.0f}" for at in (best, -1))
     caption = (
-        "Left what the reward model gives, which training raises; right what is true. Both by how far the model has "
-        "moved, from the first step to the last. Where the left one still rises and the right one falls, the model has "
-        f"learned to please the reward model. The share right was highest, {100 * right[best]:.0f}%, at "
-        f"{distance[best]:.2g} nats per token, and is {100 * right[-1]:.0f}% at {distance[-1]:.2g}, the end."
+        f"Left what the reward model gives, which training raises; right what is true. Both by {how}, from the first "
+        "step to the last. Where the left one still rises and the right one falls, the model has learned to please the "
+        f"reward model. The share right was highest, {100 * right[best]:.0f}%, {then}, and is "
+        f"{100 * right[-1]:.0f}% {end.removesuffix(' nats per token')}, the end."
     )
-    x_label = "KL, nats per token"
     charts = (
-        Chart("Score", x_label, "mean score", "signed", (Series("Score", 0, tuple(distance), tuple(score)),)),
-        Chart("Right answers", x_label, "answers right", "rate", (Series("Right", 0, tuple(distance), tuple(right)),)),
+        Chart("Score", x_label, "mean score", "signed", (Series("Score", 0, tuple(x), tuple(score)),)),
+        Chart("Right answers", x_label, "answers right", "rate", (Series("Right", 0, tuple(x), tuple(right)),)),
     )
     return [Panel("Proxy and truth", caption, (), charts)]
 
