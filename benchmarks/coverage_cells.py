@@ -57,11 +57,11 @@ def task_rates(rng: np.random.Generator, rate: float, own: float, shape: tuple[i
     return rng.beta(own * rate, own * (1 - rate), size=shape)
 
 
-def _said(rate: float, tasks: int, samples: int, own: float) -> str:
+def said_of(rate: float, tasks: int, samples: int, own: float) -> str:
     return f"rate {rate:g}, {tasks} tasks, {samples} samples, {'all alike' if math.isinf(own) else f'own {own:g}'}"
 
 
-def _is_within(truth: float) -> bool:
+def is_within(truth: float) -> bool:
     """Whether a truth that follows from the rate is one of those for which anything is promised."""
     return TRUE_RATES[0] <= truth <= TRUE_RATES[-1]
 
@@ -95,7 +95,7 @@ def rate_cells() -> Iterator[Cell]:
             rights = rng.binomial(samples, task_rates(rng, rate, own, (count, tasks)))
             yield from (rate_interval(row / samples) for row in rights)
 
-        yield Cell(_said(rate, tasks, samples, own), tasks, rate, draw)
+        yield Cell(said_of(rate, tasks, samples, own), tasks, rate, draw)
 
 
 def pass_cells() -> Iterator[Cell]:
@@ -105,7 +105,7 @@ def pass_cells() -> Iterator[Cell]:
         # E (1 - θ)^k of a Beta is the product of (b + i) / (a + b + i).
         fail = [(own * (1 - rate) + i) / (own + i) if math.isfinite(own) else 1 - rate for i in range(k)]
         truth = 1 - math.prod(fail)
-        if not _is_within(truth):
+        if not is_within(truth):
             continue
 
         def draw(
@@ -119,32 +119,53 @@ def pass_cells() -> Iterator[Cell]:
             rights = rng.binomial(16, task_rates(rng, rate, own, (count, tasks)))
             yield from (rate_interval(table[row]) for row in rights)
 
-        yield Cell(f"pass@{k}, {_said(rate, tasks, 16, own)}", tasks, truth, draw)
+        yield Cell(f"pass@{k}, {said_of(rate, tasks, 16, own)}", tasks, truth, draw)
 
 
 def majority_cells() -> Iterator[Cell]:
     """maj@k: the vote of VOTERS, from VOTES samples a task."""
-    table = np.zeros((VOTES + 1,) * 3)
-    for right, first, second in product(range(VOTES + 1), repeat=3):
-        if right + first + second <= VOTES:
-            wrong = (first, second, VOTES - right - first - second)
-            table[right, first, second] = majority_at_k(right, wrong, k=VOTERS)
+    table = majority_table(VOTERS)
     for rate, tasks, own in product(TRUE_RATES, TASKS, OWN):
-        rights = np.arange(VOTES + 1)
-        law = binom(VOTES, rate) if math.isinf(own) else betabinom(VOTES, own * rate, own * (1 - rate))
-        truth = sum(float(law.pmf(right)) * _expected(table, int(right)) for right in rights)
-        if not _is_within(truth):
+        truth = voted(table, rate, own)
+        if not is_within(truth):
             continue
 
         def draw(
             rng: np.random.Generator, count: int, rate: float = rate, tasks: int = tasks, own: float = own
         ) -> Iterator[Interval]:
-            found = rng.binomial(VOTES, task_rates(rng, rate, own, (count, tasks)))
-            first = rng.binomial(VOTES - found, WRONG[0])
-            second = rng.binomial(VOTES - found - first, WRONG[1] / (1 - WRONG[0]))
-            yield from (rate_interval(row) for row in np.clip(table[found, first, second], 0.0, 1.0))
+            votes = votes_drawn(rng, task_rates(rng, rate, own, (count, tasks)))
+            yield from (rate_interval(row) for row in np.clip(table[votes], 0.0, 1.0))
 
-        yield Cell(_said(rate, tasks, VOTES, own), tasks, truth, draw)
+        yield Cell(said_of(rate, tasks, VOTES, own), tasks, truth, draw)
+
+
+def majority_table(voters: int) -> Numbers:
+    """Gives the chance that the vote of so many is right, by how many of VOTES are right and give the first and the
+    second wrong answer."""
+    table = np.zeros((VOTES + 1,) * 3)
+    for right, first, second in product(range(VOTES + 1), repeat=3):
+        if right + first + second <= VOTES:
+            wrong = (first, second, VOTES - right - first - second)
+            table[right, first, second] = majority_at_k(right, wrong, k=voters)
+    return table
+
+
+def votes_drawn(rng: np.random.Generator, rates: Numbers) -> tuple[npt.NDArray[np.int64], ...]:
+    """Gives how many of VOTES samples are right, and how many give the first and the second wrong answer."""
+    right = rng.binomial(VOTES, rates)
+    first = rng.binomial(VOTES - right, WRONG[0])
+    return right, first, rng.binomial(VOTES - right - first, WRONG[1] / (1 - WRONG[0]))
+
+
+def chances(samples: int, rate: float, own: float) -> Numbers:
+    """Gives the chance that 0, 1, … of the samples of a task are right."""
+    law = binom(samples, rate) if math.isinf(own) else betabinom(samples, own * rate, own * (1 - rate))
+    return np.asarray(law.pmf(np.arange(samples + 1)), dtype=np.float64)
+
+
+def voted(table: Numbers, rate: float, own: float) -> float:
+    """Gives the true rate of a vote, from the table of `majority_table`."""
+    return sum(float(chance) * _expected(table, right) for right, chance in enumerate(chances(VOTES, rate, own)))
 
 
 def _expected(table: Numbers, right: int) -> float:
@@ -177,7 +198,7 @@ def _pairs(rate: float, tasks: int, samples: int, own: float, interval: Callable
         a, b = rng.binomial(samples, before) / samples, rng.binomial(samples, later) / samples
         yield from (interval(x, y) for x, y in zip(a, b, strict=True))
 
-    return Cell(_said(rate, tasks, samples, own), tasks, REDRAWN * (after - rate), draw)
+    return Cell(said_of(rate, tasks, samples, own), tasks, REDRAWN * (after - rate), draw)
 
 
 def mean_cells() -> Iterator[Cell]:
@@ -190,7 +211,7 @@ def mean_cells() -> Iterator[Cell]:
             three = [rng.binomial(4, task_rates(rng, each, own, (count, tasks))) for each in (rate, rate, rate / 2)]
             yield from (mean_of([rate_interval(row / 4) for row in rows]) for rows in zip(*three, strict=True))
 
-        yield Cell(_said(rate, tasks, 4, own), tasks, 2.5 * rate / 3, draw)
+        yield Cell(said_of(rate, tasks, 4, own), tasks, 2.5 * rate / 3, draw)
 
 
 def anytime_cells() -> Iterator[Cell]:
@@ -210,7 +231,7 @@ def anytime_cells() -> Iterator[Cell]:
             for row, looks in zip(rows, bounds, strict=True):
                 yield Interval(float(row.mean()), float(looks.max()), 1.0)
 
-        yield Cell(_said(rate, tasks, samples, own), tasks, rate, draw, is_one_sided=True)
+        yield Cell(said_of(rate, tasks, samples, own), tasks, rate, draw, is_one_sided=True)
 
 
 def correlation_cells() -> Iterator[Cell]:

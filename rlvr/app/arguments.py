@@ -364,7 +364,8 @@ def add_race(parser: argparse.ArgumentParser) -> None:
         "--cook",
         type=steps_or_share,
         metavar="STEPS",
-        help="steps more for the winner, or a share of the steps that were saved (default: 10%%)",
+        help="steps more for the winner, or a share of the steps that were saved (default: 10%%; with --budget 100%%, "
+        "as far as it goes)",
     )
     parser.add_argument("--simulate", action="store_true", help="only calculate how often the policy loses the best")
     parser.add_argument("--spread", type=float, metavar="S", help="--simulate: seeds' deviation (default: 0.02)")

@@ -9,10 +9,12 @@ import pytest
 from rlvr.app.cli import main
 from rlvr.app.race.command import _foresight, _words
 from rlvr.app.race.curves import as_json, read_curves
+from rlvr.app.race.simulating import verdict
 from rlvr.errors import DataError, UsageError
 from rlvr.stages.race.curves import Curve, records_of
 from rlvr.stages.race.policy import Foresight
-from rlvr.stages.race.simulate import World
+from rlvr.stages.race.simulate import Result, World
+from rlvr.statistics.intervals import Interval
 
 TASKS = tuple(f"words/{n}" for n in range(64))
 
@@ -67,6 +69,8 @@ def test_a_simulation_says_what_recorded_curves_tell(tmp_path: Path, capsys: pyt
     assert "is larger than the noise of evaluation" in said
     assert "Halving pays on these curves: beside fewer seeds for the same steps it gains +" in said
     assert "For safe" not in said  # its rungs are not among the steps
+    assert "What safe would do is not known" in said
+    assert said.index("These curves suit halving.") > said.index("Halving pays")
     alike = stored(tmp_path / "alike.jsonl", curves_of(World(1e-9, (0.5, 0.5), num_tasks=64), 24))
     assert main([*words, str(alike)]) == 0
     said = " ".join(capsys.readouterr().out.split())
@@ -84,6 +88,70 @@ def test_halving_does_not_pay_where_the_rungs_tell_nothing_though_it_is_the_last
     said = " ".join(capsys.readouterr().out.split())
     assert "Correlation of step 120 with the end, over 24 curves: 0.8" in said
     assert "Halving does not pay on these curves: beside fewer seeds it gains -" in said
+    assert "These curves suit fewer seeds in full: halving is not shown to pay." in said
+
+
+def result_with(regrets: tuple[float, ...], *, cost: float) -> Result:
+    return Result(Interval(0.0, 0.0, 0.0), 0.01, 0.3, cost, regrets)
+
+
+WORSE, EQUAL, BETTER = (0.03, 0.04, 0.03), (0.02, 0.03, 0.02), (0.0, 0.01, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("halved", "careful", "cost", "said"),
+    [
+        (BETTER, EQUAL, 0.99, "These curves suit halving."),
+        (BETTER, BETTER, 0.8, "These curves suit halving, or safe where the best one must not be lost."),
+        (
+            WORSE,
+            BETTER,
+            0.8,
+            "These curves suit safe: it pays and saves 20% of the steps, and halving is not shown to pay.",
+        ),
+        (
+            EQUAL,
+            BETTER,
+            0.99,
+            "These curves suit fewer seeds in full: halving is not shown to pay and safe saves less than 5% of the "
+            "steps.",
+        ),
+        (
+            WORSE,
+            WORSE,
+            0.8,
+            "These curves suit fewer seeds in full: halving is not shown to pay and safe is not shown to pay.",
+        ),
+    ],
+)
+def test_the_rule_is_recommended_that_gains_over_fewer_seeds_in_full(
+    halved: tuple[float, ...], careful: tuple[float, ...], cost: float, said: str
+) -> None:
+    records = records_of(curves_of(World(0.15, (0.95, 0.97), num_tasks=64), 8))
+    fewer = result_with(EQUAL, cost=0.4)
+    lines = verdict(
+        records,
+        {
+            "halving": {"halving": result_with(halved, cost=0.4), "fewer seeds": fewer},
+            "safe": {"safe": result_with(careful, cost=cost), "fewer seeds": fewer},
+        },
+    )
+    assert lines[-1] == said
+    assert lines[-2] == (
+        f"Safe pauses somebody in 30.0% of these races and the best one in 1.0%, and saves {100 * (1 - cost):.1f}% of "
+        "the steps."
+    )
+
+
+def test_of_means_alone_nothing_is_said_of_safe() -> None:
+    records = records_of([Curve(f"seed-{n}", (), {40: (0.1 * n,), 400: (0.1 * n,)}) for n in range(4)])
+    found = {
+        rule: {rule: result_with(BETTER, cost=0.4), "fewer seeds": result_with(EQUAL, cost=0.4)}
+        for rule in ("halving", "safe")
+    }
+    first, *_, last = verdict(records, found)
+    assert first.endswith("the noise of evaluation is not known, nor what safe would do.")
+    assert last == "These curves suit halving."
 
 
 def test_foresight_is_said_for_each_rung_of_safe_and_is_read_again(

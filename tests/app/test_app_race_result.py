@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rlvr.app.race.result import _over_others, _selection
+from rlvr.app.race.result import RacerResult, _over_others, _said_of_policies, _selection
 
 
 def test_selection_is_a_difference_of_leads_with_the_chance_of_both_halves() -> None:
@@ -30,3 +30,14 @@ def test_the_winner_is_set_against_the_mean_of_the_others_task_by_task() -> None
     assert found.mean == pytest.approx(1 / 3)
     # with a pair up and down by a half of a pseudo-task each and one that stayed: sum 1 of 5, 0.2
     assert (found.low + found.high) / 2 == pytest.approx(0.2)
+
+
+def racers(count: int, *, paused_at: int | None = None) -> dict[str, RacerResult]:
+    whole = {f"seed-{n}": RacerResult(n, (), {}, 9, None, False, "", 1.0, 1.0) for n in range(1, count)}
+    return {**whole, "seed-0": RacerResult(0, (), {}, 3, paused_at, False, "", 1.0, 1.0)}
+
+
+def test_only_a_race_of_4_that_all_ended_can_tell_which_policy_suits() -> None:
+    assert "with this race's folder" in _said_of_policies(racers(4))
+    assert "does not tell, as 3 racers are too few;" in _said_of_policies(racers(3))
+    assert "does not tell, as of those that were paused" in _said_of_policies(racers(4, paused_at=3))

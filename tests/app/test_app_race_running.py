@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from rlvr.app.race import running
-from rlvr.app.race.command import take_up
+from rlvr.app.race.command import cooking, take_up
 from rlvr.app.race.local import LocalExecutor
 from rlvr.app.race.running import Course, steps_to_cook
 from rlvr.app.race.spending import is_paid, left_of
@@ -16,7 +16,7 @@ from rlvr.app.race.standing import DECISIONS, PLAN
 from rlvr.app.race.state import Fault, RacePlan, Racer, State
 from rlvr.errors import UsageError
 from rlvr.runs.folder import Run
-from rlvr.stages.race.budget import Budget
+from rlvr.stages.race.budget import Budget, read_budget
 from rlvr.stages.race.executor import Ended, Job
 from rlvr.stages.race.policy import Decision, Foresight, Policy
 
@@ -126,3 +126,25 @@ def test_a_winner_that_came_back_goes_on_for_no_more_than_is_left(made: Made, tm
     places = made({"a": 10, "b": 10, "c": 10, "d": 2})
     # with c back 32 steps are made; of 33 one is left
     assert steps_to_cook(course(replace(RACED, budget=Budget(33, "steps")), state, places, tmp_path), "c") == 1
+
+
+def test_the_winner_goes_on_for_all_that_is_left_of_a_budget_where_nothing_else_was_asked(
+    made: Made, tmp_path: Path
+) -> None:
+    places = made({"a": 10, "b": 10, "c": 2, "d": 2})
+    # 24 steps are made and 16 left out; a tenth of 16 is 1, half of them are 8
+    for asked, budget, cooked in (
+        (None, "", 1),
+        (None, "33steps", 9),
+        (None, "40steps", 16),
+        (None, "1000steps", 16),
+        (0.5, "33steps", 8),
+        (0, "33steps", 0),
+        (3, "33steps", 3),
+    ):
+        steps, share = cooking(asked, budget=budget)
+        plan = replace(RACED, budget=read_budget(budget) if budget else None, cook=steps, cook_share=share)
+        state = State(decisions=HALVED)
+        assert steps_to_cook(course(plan, state, places, tmp_path), "a") == cooked
+        # a larger budget does not change what was decided
+        assert steps_to_cook(course(replace(plan, budget=Budget(900, "steps")), state, places, tmp_path), "a") == cooked

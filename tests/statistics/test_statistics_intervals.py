@@ -10,6 +10,7 @@ from rlvr.statistics.intervals import (
     rate_interval,
     ratio_interval,
     share_interval,
+    unpaired_difference_interval,
 )
 
 RATES = st.lists(st.floats(0, 1), min_size=1, max_size=40)
@@ -143,14 +144,30 @@ def test_where_nearly_all_tasks_are_right_a_t_interval_would_promise_too_much():
     assert np.mean([interval.low <= 0.98 <= interval.high for interval in ours]) > 0.92
 
 
+def test_a_difference_of_independent_numbers_by_hand():
+    # means 2 and 5, variances 1 and 4: error sqrt(1 / 3 + 4 / 3) = 1.290994, times t(2) = 4.302653 at 95%
+    found = unpaired_difference_interval([1, 2, 3], [3, 5, 7])
+    assert found.mean == -3.0
+    assert (found.low, found.high) == pytest.approx((-3 - 5.554699, -3 + 5.554699), abs=1e-5)
+    # the fewer tell the degrees: variance of 0, 1, 0, 1 is 1 / 3, sqrt(1 / 3 + 1 / 12) = 0.645497
+    assert unpaired_difference_interval([0, 1, 0, 1], [1, 2, 3]).high == pytest.approx(
+        -1.5 + 4.302653 * 0.645497, abs=1e-5
+    )
+    with pytest.raises(ValueError, match="two numbers of each"):
+        unpaired_difference_interval([1, 2], [1])
+
+
 def test_a_ratio_by_hand():
     # 6 nats over 4 tokens and 3 over 2: 9 / 6 = 1.5 with residuals 0 and 0; with 8 and 1 they are 8 - 6 = 2 and
-    # 1 - 3 = -2: sqrt(2 / 1 * (4 + 4)) / 6 = 0.66667, times t(1) = 12.7062 at 95%.
+    # 1 - 3 = -2, and without the first the ratio is 1 / 2, without the second 8 / 4: off by -1 and 0.5. So the error is
+    # sqrt(1 / 2 * (1 + 0.25)) = 0.790569, times t(1) = 12.7062 at 95%: worth 36 / 20 items, at least 2 count.
     exact = ratio_interval([6, 3], [4, 2])
     assert (exact.mean, exact.low, exact.high) == (1.5, 1.5, 1.5)
     wide = ratio_interval([8, 1], [4, 2])
     assert wide.mean == 1.5
-    assert (wide.low, wide.high) == pytest.approx((1.5 - 8.4708, 1.5 + 8.4708), abs=1e-3)
+    assert (wide.low, wide.high) == pytest.approx((1.5 - 10.0451, 1.5 + 10.0451), abs=1e-3)
+    # of equal sizes the mean 2 of 1, 2, 3 per unit: 1 / sqrt(3) = 0.577350 times t(2) = 4.302653
+    assert ratio_interval([2, 4, 6], [2, 2, 2]).high == pytest.approx(2 + 2.484138, abs=1e-5)
 
 
 def test_a_ratio_holds_the_truth_as_often_as_it_says():

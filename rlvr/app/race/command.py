@@ -38,8 +38,9 @@ from rlvr.stages.race.policy import (
 )
 from rlvr.verifiers.pool import usable_cores
 
-COOK = 0.1
-"""The share of the saved steps that the winner goes on for, where nothing else is asked."""
+COOK, COOK_OF_BUDGET = 0.1, 1.0
+"""The share of the saved steps that the winner goes on for, where nothing else is asked; with a budget all of them, so
+that what is left of a budget that does not bring all racers to the end is spent to its last step."""
 LIKE = {"--rungs": "0.1,0.3", "--keep": "4,2", "--foresight": "0.8,0.02"}
 OTHER = {"halving": "safe", "safe": "halving"}
 
@@ -138,7 +139,7 @@ def race(options: argparse.Namespace) -> Path:
     _say_what_can_be_seen(options, rule, recipe.evaluation, domains_of(last), num_racers=len(everyone))
     gpus = len(usable_gpus()) if recipe.model.device in ("auto", "cuda") else 0
     by_cores = max(1, usable_cores() // (recipe.threads or usable_cores()))
-    cook = COOK if options.cook is None else options.cook
+    cook, share = cooking(options.cook, budget=options.budget)
     plan = RacePlan(
         racers=tuple(everyone),
         policy=rule,
@@ -147,8 +148,8 @@ def race(options: argparse.Namespace) -> Path:
         foresight=_foresight(options.foresight, num_rungs=len(rungs)),
         at_once=options.jobs or gpus or by_cores,
         num_gpus=gpus,
-        cook=cook if isinstance(cook, int) else 0,
-        cook_share=cook if isinstance(cook, float) else 0.0,
+        cook=cook,
+        cook_share=share,
         budget=read_budget(options.budget) if options.budget else None,
     )
     if plan.budget is not None:
@@ -157,6 +158,13 @@ def race(options: argparse.Namespace) -> Path:
     folder = Path(recipe.runs) / f"{recipe.name}-race"
     make_race(folder, resolved, {racer.name: one for racer, one in everyone.items()}, plan)
     return go_on(folder)
+
+
+def cooking(asked: float | None, *, budget: str) -> tuple[int, float]:
+    """Gives for how many steps, a whole number, or for which share of the saved ones the winner is to go on."""
+    if asked is None:
+        asked = COOK_OF_BUDGET if budget else COOK
+    return (asked, 0.0) if isinstance(asked, int) else (0, asked)
 
 
 def _say_what_can_be_seen(

@@ -21,7 +21,12 @@ from rlvr.runs.report import StageReport, read_report
 from rlvr.stages.race.budget import UNITS
 from rlvr.stages.race.curves import FEWEST
 from rlvr.stages.race.policy import TaskRates
-from rlvr.statistics.intervals import Interval, paired_difference_interval, rate_interval, t_quantile
+from rlvr.statistics.intervals import (
+    Interval,
+    paired_difference_interval,
+    rate_interval,
+    unpaired_difference_interval,
+)
 from rlvr.statistics.spread import Spread, correlation, spread_of
 
 RESULT, PAGE = "result.json", "race.html"
@@ -160,13 +165,10 @@ def _cpu(lines: Sequence[Mapping[str, float]]) -> float:
 
 def _selection(race: TaskRates, fresh: TaskRates, winner: str) -> Interval:
     """Gives how much larger the winner's lead is on the race's tasks: two independent means of differences of tasks."""
-    leads = [rates[winner] - np.mean(list(rates.values()), axis=0) for rates in (race, fresh)]
-    mean, fewest = float(leads[0].mean() - leads[1].mean()), min(map(len, leads))
-    if fewest < 2:
-        return Interval(mean, -2.0, 2.0)
-    error = sum(float(lead.var(ddof=1)) / len(lead) for lead in leads) ** 0.5
-    half = t_quantile(fewest - 1, 0.95) * error  # No fewer degrees of freedom than Welch's.
-    return Interval(mean, mean - half, mean + half)
+    ours, theirs = (rates[winner] - np.mean(list(rates.values()), axis=0) for rates in (race, fresh))
+    if min(len(ours), len(theirs)) < 2:
+        return Interval(float(ours.mean() - theirs.mean()), -2.0, 2.0)
+    return unpaired_difference_interval(ours, theirs)
 
 
 def _over_others(fresh: TaskRates, winner: str) -> Interval:
@@ -237,7 +239,20 @@ def sentences(found: RaceResult) -> list[str]:
             f"deviate by {100 * found.spread.means:.1f} points, the noise alone by {100 * found.spread.noise:.1f} "
             f"(p {found.spread.p:.2g})."
         )
-    return [*lines, *(_said_of_rung(step, told, found) for step, told in found.foretold.items())]
+    lines += [_said_of_rung(step, told, found) for step, told in found.foretold.items()]
+    return [*lines, _said_of_policies(found.racers)]
+
+
+def _said_of_policies(racers: Mapping[str, RacerResult]) -> str:
+    """Says whether the race can tell which policy suits the recipe, and what does."""
+    how = "rlvr race --simulate --curves"
+    if any(racer.paused_at is not None or racer.fault or racer.is_taken_back for racer in racers.values()):
+        why = "of those that were paused or out the rest is not known"
+    elif len(racers) < FEWEST:
+        why = f"{len(racers)} racers are too few"
+    else:
+        return f"Which policy suits the recipe says {how} with this race's folder, as all racers ran to the end."
+    return f"Which policy suits the recipe this race does not tell, as {why}; {how} says it of recorded curves."
 
 
 def _said_of_rung(rung: int, told: Told, found: RaceResult) -> str:

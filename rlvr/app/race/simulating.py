@@ -16,8 +16,12 @@ from rlvr.errors import UsageError
 from rlvr.stages.race.curves import Recorded, Records, records_of
 from rlvr.stages.race.policy import Policy, check, halving, safe
 from rlvr.stages.race.simulate import Races, Result, World, break_even, gain_over, rung_correlations, simulate
+from rlvr.statistics.intervals import Interval
+from rlvr.statistics.spread import Spread
 
 SIMULATED_STEPS = 100_000
+WORTH = 0.05
+"""The share of the steps that "safe" must save to be recommended."""
 SPREAD, TASKS = 0.02, 256
 """Of the seeds' true rates, and held-out tasks, where none are given."""
 CORRELATIONS = (0.0, 0.3, 0.5, 0.7, 0.9)
@@ -103,7 +107,7 @@ def _print_recorded(options: argparse.Namespace, policy: Policy, console: Consol
         found[name] = simulated(rule, races, num_racers=num_racers, num_races=options.races)
     steps = {label: ", ".join(map(str, _steps(records, one))) for label, one in rules.items()}
     console.print(_table("rungs of", {f"{label} at {steps[label]}": results for label, results in found.items()}))
-    for line in (*told(records, rules), *verdict(records, found.get("halving"))):
+    for line in (*told(records, rules), *verdict(records, found)):
         console.print(line, highlight=False, markup=False)
     console.print(
         f"Races of {num_racers} of {len(curves)} recorded curves; intervals count the drawing of races, not that there "
@@ -143,29 +147,69 @@ def told(records: Records, rules: Mapping[str, Policy]) -> list[str]:
     return lines
 
 
-def verdict(records: Records, halved: Mapping[str, Result] | None) -> list[str]:
-    """Says what of the spread is noise, and whether "halving" pays: what it lacks of the best racer against what fewer
-    seeds in full lack for the same steps, in the same races. `halved` has both results, None where it has no rungs."""
+def verdict(records: Records, found: Mapping[str, Mapping[str, Result]]) -> list[str]:
+    """Says what of the spread is noise, what "halving" and "safe" do on these curves, and what suits them: one of the
+    two, or fewer seeds in full. `found` has by rule its results, and none where its rungs were not recorded."""
     spread = records.spread()
+    gains = {
+        rule: gain_over(results["fewer seeds"], results[rule])
+        for rule, results in found.items()
+        if rule != "safe" or spread is not None
+    }
+    lines = [_said_of_spread(spread)]
+    lines += [_said_of_halving(gains["halving"])] if "halving" in gains else []
+    if spread is not None:
+        lines.append(_said_of_safe(found["safe"]["safe"] if "safe" in found else None))
+    if spread is not None and spread.p > 0.05:
+        return [*lines, "Racing these seeds pays nothing that was measured: train fewer of them, longer."]
+    return [*lines, _suits(found, gains)]
+
+
+def _said_of_spread(spread: Spread | None) -> str:
     if spread is None:
-        lines = ["Rates of single tasks are not recorded: the noise of evaluation is not known, and safe cannot race."]
-    else:
-        larger = "is" if spread.p <= 0.05 else "is not"
-        lines = [
-            f"At the end the spread of seeds {larger} larger than the noise of evaluation: their means deviate by "
-            f"{100 * spread.means:.1f} points, the noise alone by {100 * spread.noise:.1f} (p {spread.p:.2g})."
-        ]
-        if spread.p > 0.05:
-            return [*lines, "Racing these seeds pays nothing that was measured: train fewer of them, longer."]
-    if halved is None:
-        return lines
-    gain = gain_over(halved["fewer seeds"], halved["halving"])
+        return "Rates of single tasks are not recorded: the noise of evaluation is not known, nor what safe would do."
+    larger = "is" if spread.p <= 0.05 else "is not"
+    return (
+        f"At the end the spread of seeds {larger} larger than the noise of evaluation: their means deviate by "
+        f"{100 * spread.means:.1f} points, the noise alone by {100 * spread.noise:.1f} (p {spread.p:.2g})."
+    )
+
+
+def _said_of_halving(gain: Interval) -> str:
+    """Says whether it pays: whether it lacks less of the best racer than fewer seeds in full for the same steps."""
     said = f"{100 * gain.mean:+.2f} points [{100 * gain.low:+.2f}, {100 * gain.high:+.2f}]"
     if gain.low > 0:
-        return [*lines, f"Halving pays on these curves: beside fewer seeds for the same steps it gains {said}."]
+        return f"Halving pays on these curves: beside fewer seeds for the same steps it gains {said}."
     if gain.high < 0:
-        return [*lines, f"Halving does not pay on these curves: beside fewer seeds it gains {said}. Run fewer in full."]
-    return [*lines, f"Whether halving pays is not told: beside fewer seeds for the same steps it gains {said}."]
+        return f"Halving does not pay on these curves: beside fewer seeds it gains {said}."
+    return f"Whether halving pays is not told: beside fewer seeds for the same steps it gains {said}."
+
+
+def _said_of_safe(result: Result | None) -> str:
+    if result is None:
+        return "What safe would do is not known: the curves were not recorded at the steps of its rungs."
+    return (
+        f"Safe pauses somebody in {100 * result.paused_rate:.1f}% of these races and the best one in "
+        f"{100 * result.lost_rate:.1f}%, and saves {100 * (1 - result.cost):.1f}% of the steps."
+    )
+
+
+def _suits(found: Mapping[str, Mapping[str, Result]], gains: Mapping[str, Interval]) -> str:
+    """Recommends a rule that pays: "halving", which saves more, before "safe"; else fewer seeds in full."""
+    saved = {rule: 1 - found[rule][rule].cost for rule in gains}
+    pays = {rule for rule, gain in gains.items() if gain.low > 0}
+    is_worth = saved.get("safe", 0.0) >= WORTH
+    if "halving" in pays:
+        careful = ", or safe where the best one must not be lost" if is_worth else ""
+        return f"These curves suit halving{careful}."
+    shown = ["halving is not shown to pay" if "halving" in gains else "what halving would do is not known"]
+    if "safe" in pays and is_worth:
+        return f"These curves suit safe: it pays and saves {100 * saved['safe']:.0f}% of the steps, and {shown[0]}."
+    if "safe" in gains:
+        shown.append(
+            "safe is not shown to pay" if is_worth else f"safe saves less than {100 * WORTH:.0f}% of the steps"
+        )
+    return f"These curves suit fewer seeds in full: {' and '.join(shown)}."
 
 
 def _table(first: str, found: Mapping[str, Mapping[str, Result]]) -> Table:
