@@ -73,15 +73,38 @@ def test_every_row_learns_what_is_rewarded_from_chance_to_nine_in_ten(name, veri
     assert (found.clip_rate > 0) == (name not in NO_CLIP)
 
 
+@pytest.fixture(scope="module")
+def shuffled(base, tmp_path_factory):
+    """Gives what a row made of 10 steps of shuffled rewards with two seeds; each is trained once."""
+
+    @functools.cache
+    def trained(name):
+        row, place = {"preset": name, **ROWS[name]}, tmp_path_factory.mktemp("shuffled")
+        return [learn(base, place / str(s), row, rewards="shuffled", steps=10, seed=s) for s in (7, 9)]
+
+    return trained
+
+
+def gained_by_then(found):
+    """The rise of a verified run after as many steps as the shuffled ones have, by the rollout that follows."""
+    return found.run.metrics()[10]["rollout/outcome_mean"] - found.before
+
+
 @pytest.mark.parametrize("name", ROWS)
-def test_no_row_learns_from_rewards_that_were_shuffled(name, base, verified, tmp_path):
-    # At this rate a policy wanders, up or down, whatever it is paid for: hence two seeds.
-    row, rises = {"preset": name, **ROWS[name]}, []
-    for seed in (7, 9):
-        found = learn(base, tmp_path / str(seed), row, rewards="shuffled", steps=10, seed=seed)
+def test_no_row_learns_from_rewards_that_were_shuffled(name, verified, shuffled):
+    for found in shuffled(name):
         assert sum(line["train/grad_norm"] > 0 for line in found.run.metrics()) >= 9
-        rises.append(found.after - found.before)
-    assert sum(rises) / 2 < 0.2
+    # At this rate a policy wanders, up or down, whatever it is paid for: runs of six seeds lay between −9 and +26
+    # points, 8 points of std, and verified rewards gain 65 to 87 by then (docs/lab/2026-11-30-rows-learn.md).
+    assert gained_by_then(verified(name)) > 0.5
+    assert sum(found.after - found.before for found in shuffled(name)) / 2 < gained_by_then(verified(name)) / 4
+
+
+def test_over_all_rows_shuffled_rewards_move_less_than_a_tenth_of_what_verified_ones_do(verified, shuffled):
+    rises = [found.after - found.before for name in ROWS for found in shuffled(name)]
+    gains = [gained_by_then(verified(name)) for name in ROWS]
+    # 22 runs of 8 points of std: their mean has 1.7; a tenth is 8. Over 66 runs it was 1.7.
+    assert abs(sum(rises) / len(rises)) < sum(gains) / len(gains) / 10
 
 
 @pytest.mark.parametrize("preset", PRESETS)
