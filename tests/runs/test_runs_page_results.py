@@ -18,7 +18,7 @@ def test_the_first_heading_is_the_headline_and_the_number_of_ways_of_asking_is_t
     assert whole.tags.index(("h1", {})) < whole.tags.index(("h2", {"class": "small"}))
     assert (
         "Elicitation only on the whole (beyond in 1 of 2 domains, 2 asked for): "
-        "beyond: arithmetic +28.0; elicitation only: lists -18.0" in whole.text
+        "beyond: arithmetic +28.0; below: lists -18.0" in whole.text
     )
     # One random answer, and greedy; the base also under the plain prompt.
     assert "any earlier version did under any way of asking that was tried (2 to 3 for each)." in whole.text
@@ -33,7 +33,7 @@ def test_each_domain_has_its_verdict_with_pass_at_16_of_both_beside_it(whole: Pa
         "81.5% 76 to 86 100% 95 to 100" in whole.text
     )
     assert (
-        f"lists elicitation only −18.0 −30.0 to −6.0 50.0% 45 to 55 · base, {strongest} 32.0% 27 to 37 "
+        f"lists below −18.0 −30.0 to −6.0 50.0% 45 to 55 · base, {strongest} 32.0% 27 to 37 "
         "97.2% 92 to 100 98.1% 93 to 100" in whole.text
     )
 
@@ -84,10 +84,10 @@ def test_costs_and_provenance_are_told(whole: Page) -> None:
 
 
 def test_conditions_and_what_was_kept_are_told(whole: Page) -> None:
-    assert "pass@1 pass@16 mixed groups of 8 cut off tasks by share right, none to all all hold" in whole.text
+    assert "pass@1 pass@16 mixed groups of 8 cut off tasks by share right holds" in whole.text
     assert (
         "arithmetic 64 tasks 60.0% 14.0% of 20 tasks 2.0% +12.0 +3.0 to +21.0 10.0% 5 to 15 50.0% 45 to 55 "
-        "45.0% 40 to 50 6.0% 1 to 11 █▆▂··· 32 · 24 · 8 · 0 · 0 · 0 yes" in whole.text
+        "45.0% 40 to 50 6.0% 1 to 11 █▆▂··· 32 24 8 0 0 0 yes" in whole.text
     )
     assert "lists 64 tasks 0% – – – 20.0% 15 to 25 25.0% 20 to 30 8.0% 3 to 13 10.0% 5 to 15 █▁··▁▂" in whole.text
     said = "lists fails a condition, and was trained all the same: only 8% of the groups are mixed."
