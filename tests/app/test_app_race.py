@@ -340,9 +340,6 @@ def test_a_half_is_a_matter_of_the_name() -> None:
             ["--policy", "safe", "--keep", "", "--foresight", "1,0.01", "--margin", "0.05"],
             "tasks of the race show a lag",
         ),
-        (["--policy", "safe", "--keep", "", "--margin", "0.004"], "expected a number from 0.01 to 0.9"),
-        (["--policy", "safe", "--keep", "", "--margin", "nan"], "expected a number from 0.01 to 0.9"),
-        (["--policy", "safe", "--keep", "", "--error", "0"], "expected a number from 0.0001 to 0.49"),
         (["--rungs", ""], "without rungs"),
         (["--budget", "12hours"], "is no budget"),
         (["--budget", "9steps"], "10 do"),
@@ -367,6 +364,22 @@ def test_what_cannot_be_raced_is_refused(
     assert main([*words(home, "refused"), *more]) != 0
     assert said in capsys.readouterr().err
     assert not (home / "refused-race").exists()
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        (("--margin", "0.004"), "expected a number from 0.01 to 0.9"),
+        (("--margin", "nan"), "expected a number from 0.01 to 0.9"),
+        (("--error", "0"), "expected a number from 0.0001 to 0.49"),
+    ],
+)
+def test_a_margin_or_an_error_outside_its_range_is_refused(
+    option: tuple[str, str], said: str, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main([*words(home, "refused"), "--policy", "safe", "--keep", "", *option])
+    assert said in capsys.readouterr().err
 
 
 def test_a_race_whose_recipe_requires_what_does_not_hold_ends_before_anyone_trains(

@@ -58,8 +58,14 @@ class Course:
 
 
 def run_rungs(course: Course) -> None:
-    """Takes all that run from rung to rung, decides at each, and takes them to the end."""
+    """Takes all that run from rung to rung, decides at each, and takes them to the end.
+
+    Where the recipe requires the conditions for RL, the first racer, which measures them, goes to the first rung alone.
+    """
     plan, state = course.plan, course.state
+    first = plan.racers[0].name
+    if not state.decisions and first not in state.faults and _stage_of(course.places[first]).conditions.required:
+        bring(course, {first: Job(first, plan.rungs[0])})
     for number, step in enumerate((*plan.rungs, plan.steps)):
         if number < len(state.decisions):
             continue
@@ -222,9 +228,14 @@ def _take(course: Course, ended: Ended, missing: dict[str, Job], tries: dict[str
 
 def _lacks_conditions(place: Path) -> bool:
     """Whether a racer ended because the conditions for RL do not hold, which its recipe requires."""
+    stage = _stage_of(place)
+    return stage.conditions.required and bool(problem_lines(read_conditions(stage_of(Run(place), stage))))
+
+
+def _stage_of(place: Path) -> RlvrConfig:
     stage = from_json(Run(place).config()).recipe.stage[0]
     assert isinstance(stage, RlvrConfig), "a racer's first stage is of kind rlvr"
-    return stage.conditions.required and bool(problem_lines(read_conditions(stage_of(Run(place), stage))))
+    return stage
 
 
 def _find_faults(course: Course, jobs: Mapping[str, Job], sound: dict[str, int]) -> None:
