@@ -33,9 +33,8 @@ WORDS: Mapping[str, Mapping[str, str]] = {
             "RLVR took {minutes} minutes ({cpu:.0f} CPU-seconds, {steps} steps) on one core of this machine "
             "({processor}), the whole run {whole} minutes with {tasks} held-out tasks a domain; the process held "
             "{memory} at most, the sandboxes beside it not counted; pretraining the base that it starts from took "
-            "{base:.0f} CPU-minutes "
-            "(`rlvr train recipes/laptop-base.toml export=another-base`, models/laptop-base/origin.json). Made with "
-            "commit {commit}. The run's first line: *{headline}*"
+            "{base:.0f} CPU-minutes (`rlvr train recipes/laptop-base.toml export=another-base`, "
+            "models/laptop-base/origin.json). Made with commit {commit}. The run's first line: *{headline}*"
         ),
     },
     "README.zh-CN.md": {
@@ -47,7 +46,8 @@ WORDS: Mapping[str, Mapping[str, str]] = {
             "RLVR 在这台机器({processor})的一个核上用了 {minutes} 分钟({cpu:.0f} CPU 秒,{steps} 步),"
             "整个运行 {whole} 分钟(每个领域 {tasks} 道留出题);"
             "进程最多占 {memory} 内存(不含旁边的沙箱);预训练所用的基座花了 {base:.0f} CPU 分钟"
-            "(`rlvr train recipes/laptop-base.toml`,models/laptop-base/origin.json)。所用提交:{commit}。"
+            "(`rlvr train recipes/laptop-base.toml export=another-base`,models/laptop-base/origin.json)。"
+            "所用提交:{commit}。"
             "运行的第一行:*{headline}*"
         ),
     },

@@ -283,7 +283,7 @@ def main() -> None:
     page.write_text(lab_page(finished, base.stages))
     for readme in WORDS:
         write_between(ROOT / readme, results_table(finished, readme), NAME)
-    print(f"written: {page.relative_to(ROOT)}, README.md, README.zh-CN.md")
+    print(f"written: {', '.join((str(page.relative_to(ROOT)), *WORDS))}")
 
 
 if __name__ == "__main__":

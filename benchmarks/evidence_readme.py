@@ -13,7 +13,7 @@ NAME = "evidence: written by make evidence"
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """The words of one language; `claims` are those of evidence_claims.claims, in its order."""
+    """The words of one language; `claims` are those of evidence_claims.claims, in its order; one takes `lowest`."""
 
     head: str
     over: tuple[str, str]
@@ -21,6 +21,7 @@ class Words:
     legend: str
     verdicts: tuple[str, str]
     claims: tuple[str, ...]
+    lowest: str
 
 
 WORDS: Mapping[str, Words] = {
@@ -46,6 +47,7 @@ WORDS: Mapping[str, Words] = {
             "RLVR's greedy answers lie 10 points or more over every earlier stage's best, in two domains, in every run",
             "they do so on the rungs that no text shows, in one domain or more, in every run",
         ),
+        lowest=" (lowest {low:+.1f}; {left:+.1f} where all demonstrations show their working)",
     ),
     "README.zh-CN.md": Words(
         head="领域",
@@ -68,10 +70,9 @@ WORDS: Mapping[str, Words] = {
             "每次运行中,RLVR 的贪心回答在两个领域比此前所有阶段的最好读出高 10 点以上",
             "每次运行中,在任何文本都没有展示过的难度上,至少一个领域也是如此",
         ),
+        lowest="(最低 {low:+.1f};示范全部写出过程时为 {left:+.1f})",
     ),
 }
-LOWEST = {"README.md": " (lowest {low:+.1f}; {left:+.1f} where all demonstrations show their working)"}
-LOWEST["README.zh-CN.md"] = "(最低 {low:+.1f};示范全部写出过程时为 {left:+.1f})"
 
 
 def marks(name: str) -> tuple[str, str]:
@@ -104,7 +105,7 @@ def results_table(runs: Sequence[Finished], readme: str) -> str:
     lowest = ""
     if worked:
         low, left = (100 * min(run.mean_gain.mean for run in side) for side in (true, worked))
-        lowest = LOWEST[readme].format(low=low, left=left)
+        lowest = words.lowest.format(low=low, left=left)
     verdicts = [
         f"- **{words.verdicts[not holds]}**: {said.format(lowest=lowest)}"
         for (holds, _), said in zip(claims(true, control, worked), words.claims, strict=True)

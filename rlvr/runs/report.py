@@ -166,7 +166,7 @@ class Condition:
 
     @property
     def holds(self) -> str:
-        """ "no" where a condition does not hold, "open" where one could not be judged, else "yes"."""
+        """One word: "no" where a condition does not hold, "open" where one could not be judged, else "yes"."""
         return "no" if self.problems else "open" if self.is_open else "yes"
 
 

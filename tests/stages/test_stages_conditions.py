@@ -4,12 +4,13 @@ import io
 import json
 from dataclasses import asdict, replace
 
+import learning
 import pytest
 from pydantic import ValidationError
 from rich.console import Console
 from tiny import completion, emit, make_parts, make_run, task, write_base
 
-from rlvr.config.rlvr import ConditionsConfig, RlvrConfig
+from rlvr.config.rlvr import ConditionsConfig
 from rlvr.errors import RunError, TrainingError
 from rlvr.models.checkpoint import latest_checkpoint
 from rlvr.runs.compare import differences
@@ -35,19 +36,7 @@ def base(tmp_path_factory):
 
 
 def config(**conditions):
-    values = {
-        "kind": "rlvr",
-        "data": ["x"],
-        "algorithm": "grpo",
-        "steps": 3,
-        "prompts_per_step": 4,
-        "group_size": 4,
-        "max_completion_tokens": 6,
-        "checkpoint_every": 2,
-        "optimizer": {"learning_rate": 1e-2},
-        "conditions": {"tasks": 5, **conditions},
-    }
-    return RlvrConfig.model_validate(values)
+    return learning.config(conditions={"tasks": 5, **conditions})
 
 
 SHORT = {

@@ -9,12 +9,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from rlvr.app.race.local import log_of
-from rlvr.app.race.racer import stage_of
 from rlvr.app.race.spending import is_paid, left_of
-from rlvr.app.race.standing import DECISIONS, measured_at, metrics_of, rates_at
+from rlvr.app.race.standing import DECISIONS, measured_at, metrics_of, raced_stage, rates_at, stage_folder
 from rlvr.app.race.state import Fault, RacePlan, State
-from rlvr.config.reading import from_json
-from rlvr.config.rlvr import RlvrConfig
 from rlvr.errors import RunError
 from rlvr.runs.folder import Run
 from rlvr.stages.conditions import problem_lines, read_conditions
@@ -64,7 +61,7 @@ def run_rungs(course: Course) -> None:
     """
     plan, state = course.plan, course.state
     first = plan.racers[0].name
-    if not state.decisions and first not in state.faults and _stage_of(course.places[first]).conditions.required:
+    if not state.decisions and first not in state.faults and raced_stage(course.places[first]).conditions.required:
         bring(course, {first: Job(first, plan.rungs[0])})
     for number, step in enumerate((*plan.rungs, plan.steps)):
         if number < len(state.decisions):
@@ -228,14 +225,8 @@ def _take(course: Course, ended: Ended, missing: dict[str, Job], tries: dict[str
 
 def _lacks_conditions(place: Path) -> bool:
     """Whether a racer ended because the conditions for RL do not hold, which its recipe requires."""
-    stage = _stage_of(place)
-    return stage.conditions.required and bool(problem_lines(read_conditions(stage_of(Run(place), stage))))
-
-
-def _stage_of(place: Path) -> RlvrConfig:
-    stage = from_json(Run(place).config()).recipe.stage[0]
-    assert isinstance(stage, RlvrConfig), "a racer's first stage is of kind rlvr"
-    return stage
+    required = raced_stage(place).conditions.required
+    return required and bool(problem_lines(read_conditions(Run(stage_folder(place)))))
 
 
 def _find_faults(course: Course, jobs: Mapping[str, Job], sound: dict[str, int]) -> None:

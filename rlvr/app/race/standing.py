@@ -13,6 +13,7 @@ import numpy as np
 from rlvr.app.race.racer import measured, place_name
 from rlvr.app.race.state import RacePlan, State, plan_from, state_from
 from rlvr.config.reading import from_json
+from rlvr.config.rlvr import RlvrConfig
 from rlvr.errors import RunError
 from rlvr.runs.folder import Run, is_run
 from rlvr.stages.evaluate import Measurement
@@ -37,8 +38,15 @@ def read_race(folder: Path) -> tuple[RacePlan, State, dict[str, Path]]:
 @cache
 def stage_folder(place: Path) -> Path:
     """The folder of a racer's stage. Asked at every poll, and the same for as long as the run is there."""
-    stage = from_json(Run(place).config()).recipe.stage[0]
+    stage = raced_stage(place)
     return place / f"1-{stage.name or stage.kind}"
+
+
+def raced_stage(place: Path) -> RlvrConfig:
+    """The settings of a racer's stage."""
+    stage = from_json(Run(place).config()).recipe.stage[0]
+    assert isinstance(stage, RlvrConfig), "a racer's first stage is of kind rlvr"
+    return stage
 
 
 def metrics_of(place: Path) -> Sequence[Mapping[str, float]]:

@@ -214,14 +214,8 @@ def _only_elicited(after: StageReport) -> str:
     rest = _labelled(after, ELICITED)
     if not rest:
         return ""
-    details = [
-        f"{name} (its likeliest answer is right in {percent(after.domains[name].greedy.mean)} of the tasks; "
-        f"{found.stage}, asked in the best way, already was in {percent(found.accuracy.mean)})"
-        for name, found in rest.items()
-    ]
-    said = (
-        f"{ELICITED.capitalize()}, not shown to lie above every earlier version, is what it does in {listed(details)}."
-    )
+    details = _beside_the_best(rest, after)
+    said = f"{ELICITED.capitalize()}, not shown to lie above every earlier version, is what it does in {details}."
     if risen := [name for name in rest if _rose(after, name)]:
         said += (
             f" What rose in {listed(risen)} is how reliably it does what some earlier version could do when asked well."
@@ -234,12 +228,18 @@ def _below(after: StageReport) -> str:
     found = _labelled(after, BELOW)
     if not found:
         return ""
-    details = [
-        f"{name} (right in {percent(after.domains[name].greedy.mean)} of the tasks; {one.stage}, asked in the best "
-        f"way, was in {percent(one.accuracy.mean)})"
-        for name, one in found.items()
-    ]
-    return f"Its likeliest answer is worse, by more than luck explains, than an earlier version's in {listed(details)}."
+    details = _beside_the_best(found, after)
+    return f"Worse than an earlier version, by more than luck explains, it is in {details}."
+
+
+def _beside_the_best(found: Mapping[str, Beyond], after: StageReport) -> str:
+    return listed(
+        [
+            f"{name} (its likeliest answer is right in {percent(after.domains[name].greedy.mean)} of the tasks; "
+            f"{one.stage}, asked in the best way, already was in {percent(one.accuracy.mean)})"
+            for name, one in found.items()
+        ]
+    )
 
 
 def _rose(after: StageReport, name: str) -> bool:
