@@ -94,21 +94,44 @@ def _allowed_question(reference: Any) -> Question | str:
     return f"the package {refused[0]} is not allowed in the sandbox; allowed: {allowed}" if refused else question
 
 
+@dataclass(slots=True)
+class _Underway:
+    """A program that is run for one task, and how many completions wait for what becomes of it."""
+
+    verdict: "asyncio.Future[Verdict]"
+    waiting: int = 0
+
+
+_underway: dict[tuple[asyncio.AbstractEventLoop, int, str, str], _Underway] = {}
+
+
 async def verify(task: Task, completion: Completion) -> Verdict:
     """Gives outcome 1 where the program passes every test of the reference; statuses and parts as the head says.
 
-    The outcome is None only for a broken reference or trouble of the host.
+    The outcome is None only for a broken reference or trouble of the host. Completions of one group that hold the same
+    program wait for one run of it, seconds included; nothing is remembered after it, so that luck does not last.
     """
     loop = asyncio.get_running_loop()
-    return await loop.run_in_executor(_executor(), _judged, task.reference, completion.text)
+    code, fault = fence.program(after_thinking(completion.text) or "")
+    key = (loop, id(task), code, fault)
+    run = _underway.get(key)
+    if run is None:
+        run = _underway[key] = _Underway(loop.run_in_executor(_executor(), _judged, task, code, fault))
+    run.waiting += 1
+    try:
+        return await asyncio.shield(run.verdict)
+    finally:
+        run.waiting -= 1
+        if not run.waiting:
+            del _underway[key]
+            run.verdict.cancel()
 
 
-def _judged(reference: Any, text: str) -> Verdict:
+def _judged(task: Task, code: str, fault: str) -> Verdict:
     """Gives the verdict, waiting for it; the reference is read only now, so that what waits in line stays small."""
-    question = _allowed_question(reference)
+    question = _allowed_question(task.reference)
     if isinstance(question, str):
         return Verdict(None, "bad_reference", question[:MAX_EXTRACTED_CHARACTERS], version=VERSION)
-    code, fault = fence.program(after_thinking(text) or "")
     if not code:
         status: Status = "wrong_format" if fault else "no_answer"
         return Verdict(0.0, status, parts={"error": fault} if fault else {}, version=VERSION)
