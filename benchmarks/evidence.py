@@ -1,6 +1,6 @@
 """The evidence for the laptop recipe: 3 seeds of RLVR on 2 bases, 3 runs with shuffled rewards, 256 tasks a domain.
 
-RLVR goes on for 700 steps; the demo has 80, because its limit is four minutes. Lines to order are measured on
+RLVR goes on for 500 steps; the demo has 80, because its limit is four minutes. Lines to order are measured on
 four times as many tasks: there the stages before RLVR differ least, by less than what 256 tasks can tell. The tasks
 are drawn by a hash of the recipes, so that another recipe is measured on other tasks. In one more run all
 demonstrations show their working: what the gain owes to those that do not.
@@ -53,7 +53,7 @@ SEEDS = (1, 2, 3)
 TASKS = 256
 MORE = {4: 4}
 """By place among the evaluation's sources: how many times as many tasks, for lines to order."""
-STEPS = 700
+STEPS = 500
 """Of RLVR, in every run."""
 DRAWN_DOMAINS = 5
 """So many of the evaluation's sources draw their tasks by a seed; the facts after them are the same for every seed."""
