@@ -1,9 +1,9 @@
 """The evidence for the laptop recipe: 3 seeds of RLVR on 2 bases, 3 runs with shuffled rewards, 256 tasks a domain.
 
 RLVR goes on for 500 steps; the demo has 80, because its limit is four minutes. Lines to order are measured on
-four times as many tasks: there the stages before RLVR differ least, by less than what 256 tasks can tell. The tasks
-are drawn by a hash of the recipes, so that another recipe is measured on other tasks. In one more run all
-demonstrations show their working: what the gain owes to those that do not.
+four times as many tasks: there the stages before RLVR differ least, by less than what 256 tasks can tell. Tasks and
+stories are drawn by a hash of the recipes and the number of steps, so that what was chosen by one draw is judged by
+another. In one more run all demonstrations show their working: what the gain owes to those that do not.
 
     make evidence                        # or: python benchmarks/evidence.py --jobs 2
 
@@ -94,12 +94,13 @@ class Job:
 
 
 def task_seed() -> int:
-    """Gives the seed of the held-out tasks: a hash of what both recipes say, so that another one has other tasks.
+    """Gives the seed of the held-out tasks: a hash of both recipes and of how many steps RLVR has.
 
-    Of what stands in them, without the defaults of other keys, which come and go with versions.
+    Another recipe or number of steps has other tasks: none is chosen on the tasks that it is judged by. Of the recipes
+    only what stands in them counts, not the defaults of other keys, which come and go with versions.
     """
     recipes = [tomllib.loads(path.read_text(encoding="utf-8")) for path in (RECIPE, BASE_RECIPE)]
-    return int(hashlib.sha256(json.dumps(recipes, sort_keys=True).encode()).hexdigest()[:5], 16)
+    return int(hashlib.sha256(json.dumps([*recipes, STEPS], sort_keys=True).encode()).hexdigest()[:5], 16)
 
 
 def plan(tasks: int) -> list[Job]:
@@ -109,6 +110,7 @@ def plan(tasks: int) -> list[Job]:
         f"rlvr.steps={STEPS}",
         *(f"evaluation.data.{number}.limit={tasks * MORE.get(number, 1)}" for number in range(1, DRAWN_DOMAINS + 2)),
         *(f"evaluation.data.{number}.options.seed={seed}" for number in range(1, DRAWN_DOMAINS + 1)),
+        f"evaluation.text.1.options.seed={seed}",
     )
     jobs = [Job("base-2", BASE_RECIPE, (f"seed={SECOND_BASE_SEED}", f"export={SECOND}"))]
     jobs += [

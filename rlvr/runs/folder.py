@@ -175,13 +175,13 @@ class Run:
         """Gives the record of one step and writes it when the block ends well; after an exception only its
         rollouts are, to failed/.
 
-        Adds `time/step_seconds`, `time/cpu_seconds` (this process and the children that it has waited for) and
-        `memory/peak_bytes` (the most that this process has held since it began).
+        Adds `time/step_seconds`, and of this process `time/cpu_seconds` and `memory/peak_bytes` (the most that it has
+        held since it began).
         Raises RunError when that step is written already.
         """
         self._refuse_twice(step)
         record = Record(step, self)
-        started, cpu_started = time.perf_counter(), _cpu_seconds()
+        started, cpu_started = time.perf_counter(), time.process_time()
         try:
             yield record
         except Exception:
@@ -193,7 +193,7 @@ class Run:
         record.metrics(
             {
                 "time/step_seconds": time.perf_counter() - started,
-                "time/cpu_seconds": _cpu_seconds() - cpu_started,
+                "time/cpu_seconds": time.process_time() - cpu_started,
                 "memory/peak_bytes": peak_bytes(),
             }
         )
@@ -285,11 +285,6 @@ def _plain(key: str, value: Any) -> float:
     number = value.item() if hasattr(value, "item") else value
     assert isinstance(number, (int, float)), f"metric {key} is a {type(number).__name__}, expected a number"
     return number
-
-
-def _cpu_seconds() -> float:
-    times = os.times()
-    return times.user + times.system + times.children_user + times.children_system
 
 
 def peak_bytes() -> int:

@@ -59,7 +59,7 @@ GLOSSARY: dict[str, str] = {
     "rollout/conditions_truncated_rate/DOMAIN": "Training tasks before RLVR: share of samples cut off by the limit.",
     "rollout/conditions_working_gain/DOMAIN": "Training tasks before RLVR: right with working minus without it.",
     "time/step_seconds": "Wall-clock duration of the step.",
-    "time/cpu_seconds": "CPU time of the step, over all threads of this process and its finished children.",
+    "time/cpu_seconds": "CPU time of the step, over all threads of this process; verifier processes not counted.",
     "memory/peak_bytes": "Most memory that this process has held since it began; verifier processes not counted.",
 }
 
