@@ -126,7 +126,8 @@ def costs(one: StageProbe) -> list[str]:
     lines = [
         f"time: about {whole} for {one.steps:,} steps, {pace.step_seconds:.1f} s each: "
         f"{pace.step_sampling_seconds:.1f} s for {told}."
-        + " Few at once are slow, so it will rather be less; --tasks says how many are sampled." * few,
+        + " Few at once are slow, so it will rather be less; --tasks says how many are sampled."
+        * few,
         f"      Up to {longest} if answers grow to {one.max_completion_tokens} tokens; evaluations come on top.",
     ]
     if pace.cpu_share < BUSY:
