@@ -203,7 +203,7 @@ def keep_figures(job: Job) -> None:
     run, weights = Run(job.folder), bound_to(job)
     assert weights is not None, "a run that is done has its base"
     if job.settings()["export"]:
-        found = Finished(job.name, 0, read_report(run), {}, {}, {}, origin_of(run))
+        found = Finished(job.name, 0, read_report(run), {}, {}, {}, [], origin_of(run))
     else:
         found = read_finished(job.name, run)
     keep(job.kept, Kept(job.settings(), weights, found), root=ROOT)

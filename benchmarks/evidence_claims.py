@@ -4,7 +4,7 @@ import math
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 
-from evidence_runs import CHILD, HARD_FROM, PARENT, Finished, each
+from evidence_runs import CHILD, HARD_FROM, PARENT, STRETCH, Finished, each
 
 from rlvr.runs.report import DomainReport
 from rlvr.runs.summary import BEYOND_DOMAINS, BEYOND_POINTS, is_beyond
@@ -100,18 +100,29 @@ def _stories(runs: Sequence[Finished]) -> Claim:
 def _control(true: Sequence[Finished], control: Sequence[Finished]) -> Claim:
     gains = [run.mean_gain.mean for run in true if run.base == CONTROL_BASE]
     bounds: dict[str, float | None] = {run.name: run.mean_gain.high for run in control}
+    rises: dict[str, float | None] = {run.name: _rise(run) for run in control}
     limit = CONTROL_SHARE * min(gains) if gains else None
     figure = NOT_MEASURED if limit is None else f"{100 * limit:.1f}"
     text = (
         "with shuffled rewards the upper bound of the mean gain stays under a quarter of the smallest mean gain of the "
-        f"true runs on the same base ({figure}): "
+        f"true runs on the same base ({figure}), and so does what any {STRETCH} steps on the way solve over the first: "
     )
-    highest = max((bound for bound in bounds.values() if bound is not None), default=None)
     means = _named({run.name: run.mean_gain.mean for run in control})
-    holds = limit is not None and highest is not None and highest < limit
+    holds = bool(control) and limit is not None and _all_below(bounds, limit) and _all_below(rises, limit)
     broken = [run.name for run in control if run.mean_gain.high < -BROKEN]
-    said = f"; by such losses {', '.join(broken)} broke rather than learnt nothing" if broken else ""
-    return holds, f"{text}{_named(bounds)}; the gains themselves: {means}{said}"
+    said = (
+        f"; by such losses {', '.join(broken)} broke in the end, so that only the way says something" if broken else ""
+    )
+    return holds, f"{text}{_named(bounds)}; the gains themselves: {means}; on the way at most: {_named(rises)}{said}"
+
+
+def _rise(run: Finished) -> float | None:
+    """What the best stretch after the first solved over the first."""
+    return max(run.course[1:]) - run.course[0] if len(run.course) > 1 else None
+
+
+def _all_below(values: Mapping[str, float | None], limit: float) -> bool:
+    return all(value is not None and value < limit for value in values.values())
 
 
 def _staged(runs: Sequence[Finished]) -> Claim:
@@ -148,7 +159,7 @@ def _ladder(runs: Sequence[Finished]) -> Claim:
     rungs = sorted({rung for run in runs for rung in run.work.get(LADDER, {})})
     lengths = {rung: [n for run in runs for n in each(run.work[LADDER][rung].working)] for rung in rungs}
     pays = {run.name: _pays([run], HARDER_FROM) for run in runs}
-    by_rung = {rung: _pays(runs, rung, rung) for rung in rungs}
+    by_rung = {rung: _pays(runs, rung, rung, looks=len(rungs)) for rung in rungs}
     top = max((rung for rung, found in by_rung.items() if found is not None and found.low > 0), default=0)
     text = (
         f"{LADDER} is a ladder: right working is at least {LONGER:.0f} times as long on the highest rung on which it "
@@ -167,13 +178,23 @@ def _ladder(runs: Sequence[Finished]) -> Claim:
     return long >= LONGER * short and holds, text + figures
 
 
-def _pays(runs: Sequence[Finished], low: int, high: int | float = math.inf) -> Interval | None:
-    """Gives right with working minus right without, over the tasks of these rungs that have samples of both kinds."""
-    work = [work for run in runs for rung, work in run.work.get(LADDER, {}).items() if low <= rung <= high]
-    pairs = [pair for one in work for pair in one.paired]
+def _pays(runs: Sequence[Finished], low: int, high: int | float = math.inf, *, looks: int = 1) -> Interval | None:
+    """Gives right with working minus right without, over the tasks of these rungs that have samples of both kinds.
+
+    The unit is the task: of several runs, which share their tasks, each task has its mean. `looks` share the error.
+    """
+    pairs: dict[str, list[tuple[float, float]]] = {}
+    for run in runs:
+        for rung, work in run.work.get(LADDER, {}).items():
+            if low <= rung <= high:
+                for task, pair in work.paired.items():
+                    pairs.setdefault(task, []).append(pair)
     if not pairs:
         return None
-    return paired_difference_interval([without for _, without in pairs], [shown for shown, _ in pairs])
+    shown, without = (
+        [statistics.mean(pair[side] for pair in of_task) for of_task in pairs.values()] for side in (0, 1)
+    )
+    return paired_difference_interval(without, shown, confidence=1 - 0.05 / looks)
 
 
 def _beyond(runs: Sequence[Finished]) -> Claim:

@@ -22,6 +22,8 @@ from rlvr.stages.evaluate import Measurement, read_measurement
 from rlvr.statistics.intervals import Interval, mean_of
 
 PARENT, CHILD = "dpo", "rlvr"
+SOLVED = "rollout/solved_rate/"
+STRETCH = 20
 HARD_FROM = {"arithmetic": 9, "chain_sum": 9, "functions": 5}
 """By domain the first rung that no written text has, neither corpus nor demonstrations; a model's own samples may."""
 
@@ -46,14 +48,14 @@ class Work:
 
     `lengths` says how many right ones have so many tokens; `working` the same of their working alone, where they have
     any; `shown` and `at_once` how many samples with working, and without, are right, and how many there are. `paired`
-    has, for each task with samples of both kinds, the shares right with working and without.
+    has, by task with samples of both kinds, the shares right with working and without.
     """
 
     lengths: Mapping[int, int]
     working: Mapping[int, int]
     shown: tuple[int, int]
     at_once: tuple[int, int]
-    paired: tuple[tuple[float, float], ...]
+    paired: Mapping[str, tuple[float, float]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,7 @@ class Finished:
     """One run of the protocol: "base1-seed2", "shuffled-seed1", …, its RLVR steps, its report, its rungs by domain.
 
     `staged` has by stage and domain its greedy chat accuracy minus its best ancestor's greedy one under any prompt.
+    `course` has what RLVR solved of what it practised in every STRETCH of steps, as a mean over the domains.
     `origin` says where it comes from: when it was started, with which commit, on which processor.
     """
 
@@ -70,6 +73,7 @@ class Finished:
     staged: Mapping[str, Mapping[str, float]]
     hard: Mapping[str, Hard]
     work: Mapping[str, Mapping[int, Work]]
+    course: Sequence[float]
     origin: Mapping[str, str]
 
     @property
@@ -131,8 +135,19 @@ def read_finished(name: str, run: Run) -> Finished:
         staged=staged_changes(measured),
         hard=hard_rungs(measured, rungs),
         work=work_by_rung(samples_of(places[PARENT]), rungs, think_ids(stages[0].checkpoint)),
+        course=course_of(run.child(f"{len(stages) - 1}-{CHILD}").metrics()),
         origin=origin_of(run),
     )
+
+
+def course_of(lines: Sequence[Mapping[str, float]]) -> list[float]:
+    """Gives what a stage solved in every whole STRETCH of its steps: a mean over the steps, then over the domains."""
+    course = []
+    for start in range(0, len(lines) - STRETCH + 1, STRETCH):
+        steps = lines[start : start + STRETCH]
+        domains = {key for line in steps for key in line if key.startswith(SOLVED)}
+        course.append(statistics.mean(statistics.mean(s[key] for s in steps if key in s) for key in sorted(domains)))
+    return course
 
 
 def origin_of(run: Run) -> dict[str, str]:
@@ -242,7 +257,7 @@ def _work(rows: Sequence[Mapping[str, Any]], thinking: tuple[int, int]) -> Work:
         working=dict(sorted(Counter(count for count in tokens if count).items())),
         shown=(sum(sum(shown) for shown, _ in tasks.values()), sum(len(shown) for shown, _ in tasks.values())),
         at_once=(sum(sum(some) for _, some in tasks.values()), sum(len(some) for _, some in tasks.values())),
-        paired=tuple((statistics.mean(a), statistics.mean(b)) for a, b in tasks.values() if a and b),
+        paired={task: (statistics.mean(a), statistics.mean(b)) for task, (a, b) in sorted(tasks.items()) if a and b},
     )
 
 

@@ -3,6 +3,7 @@
 import importlib
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +98,7 @@ def run(
     rlvr_greedy: float = 0.7,
     ladder: int = 55,
     paired: tuple[tuple[float, float], ...] = ((0.5, 0.0), (0.75, 0.25)) * 20,
+    course: Sequence[float] = (0.40, 0.38, 0.42),
 ) -> Any:
     """A run in which every claim holds; `greedy` is the chat accuracy of base, SFT and DPO, `plain` the base's."""
     runs = importlib.import_module("evidence_runs")
@@ -129,16 +131,21 @@ def run(
         hard={place: runs.Hard(66, found) for place, found in harder.items()},
         work={
             "arithmetic": {
-                1: runs.Work({8: 1, 12: 1}, {5: 2}, (0, 0), (1, 1), ()),
-                10: runs.Work({66: 1}, {ladder: 1}, (1, 1), (0, 0), paired),
+                1: runs.Work({8: 1, 12: 1}, {5: 2}, (0, 0), (1, 1), {}),
+                10: runs.Work({66: 1}, {ladder: 1}, (1, 1), (0, 0), by_task(paired)),
             },
             "sums": {
-                1: runs.Work({10: 1, 20: 1}, {4: 1, 8: 1}, (2, 3), (0, 1), ()),
-                2: runs.Work({}, {}, (0, 0), (0, 2), ()),
+                1: runs.Work({10: 1, 20: 1}, {4: 1, 8: 1}, (2, 3), (0, 1), {}),
+                2: runs.Work({}, {}, (0, 0), (0, 2), {}),
             },
         },
+        course=course,
         origin={"started": "2026-11-23", "commit": "abc", "processor": "a processor"},
     )
+
+
+def by_task(pairs: Sequence[tuple[float, float]]) -> dict[str, tuple[float, float]]:
+    return {f"t{number}": pair for number, pair in enumerate(pairs)}
 
 
 def staged(stages: Sequence[StageReport]) -> dict[str, dict[str, float]]:
@@ -181,7 +188,8 @@ def test_every_claim_holds_and_says_its_figures(tables: Any) -> None:
         # 4.08 / 4.00
         "moves by at most 3% from DPO to RLVR: base1-seed1 +2.0",
         # a quarter of 26.5; four domains of 0 ± 8: sqrt(4 · 8²) / 4 = 4
-        "on the same base (6.6): shuffled-seed1 +4.0; the gains themselves: shuffled-seed1 +0.0",
+        "over the first: shuffled-seed1 +4.0; the gains themselves: shuffled-seed1 +0.0; on the way at most: "
+        "shuffled-seed1 +2.0",
         # DPO's 44 beside SFT's 45, in four domains; the fifth lowest is facts, 90 beside 90
         "; base1-seed1 dpo spell -1.0; base1-seed1 sft facts-seen +0.0",
         # 40 differences of 50 points, and a pseudo-pair half up, half down: the interval is [41.7, 53.5]
@@ -285,7 +293,7 @@ def test_a_ladder_that_does_not_rise_tenfold_or_whose_working_does_not_pay_fails
 def test_the_ladder_ends_on_the_highest_rung_on_which_working_is_shown_to_pay(tables: Any) -> None:
     made = run(tables)
     runs = importlib.import_module("evidence_runs")
-    made.work["arithmetic"][12] = runs.Work({90: 1}, {80: 1}, (1, 1), (0, 0), ((0.5, 0.5),) * 40)
+    made.work["arithmetic"][12] = runs.Work({90: 1}, {80: 1}, (1, 1), (0, 0), by_task(((0.5, 0.5),) * 40))
     holds, text = list(tables.claims([made], [control(tables)]))[6]
     assert holds
     assert "55 on rung 10 (not shown on rung 12); lower ends" in text
@@ -294,7 +302,26 @@ def test_the_ladder_ends_on_the_highest_rung_on_which_working_is_shown_to_pay(ta
 def test_a_control_that_broke_is_said_to(tables: Any) -> None:
     broken = control(tables, gains=dict.fromkeys(GAINS, -0.2), half=0.02)
     text = list(tables.claims([run(tables)], [control(tables, "shuffled-seed2"), broken]))[4][1]
-    assert text.endswith("; by such losses shuffled-seed1 broke rather than learnt nothing")
+    assert text.endswith("; shuffled-seed1 broke in the end, so that there only the way says something")
+
+
+@pytest.mark.parametrize("course", [(0.40, 0.47, 0.02), (0.40,), ()])
+def test_a_control_that_gained_on_its_way_or_whose_way_is_not_known_fails_though_it_broke(
+    tables: Any, course: tuple[float, ...]
+) -> None:
+    # 7 points over the first 20 steps, and a quarter of 26.5 is 6.6
+    broken = control(tables, gains=dict.fromkeys(GAINS, -0.2), half=0.02, course=course)
+    found = list(tables.claims([run(tables)], [broken]))
+    assert [index for index, (holds, _) in enumerate(found) if not holds] == [4]
+
+
+def test_runs_that_share_their_tasks_do_not_make_more_of_them(tables: Any) -> None:
+    # 4 tasks, +100, 0, 0, 0: of one run or of twenty alike, working is not shown to pay.
+    few = by_task(((1.0, 0.0), *[(0.5, 0.5)] * 3))
+    alike = [run(tables, f"base1-seed{number}") for number in range(20)]
+    for made in alike:
+        made.work["arithmetic"][12] = replace(made.work["arithmetic"][10], paired=few)
+    assert "(not shown on rung 12)" in list(tables.claims(alike, [control(tables)]))[6][1]
 
 
 def test_what_is_left_of_the_gain_where_all_demonstrations_show_their_working_stands_with_the_claim(

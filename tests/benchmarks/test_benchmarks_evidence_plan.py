@@ -75,7 +75,7 @@ def test_the_plan_has_three_seeds_on_two_bases_and_three_controls_and_each_can_b
     recipes = {job.name: read_recipe(job.recipe, [f"name={job.name}", *job.overrides]).recipe for job in jobs}
     for job in jobs:
         recipe = recipes[job.name]
-        finished = runs.Finished(job.name, 0, [], {}, {}, {}, {})
+        finished = runs.Finished(job.name, 0, [], {}, {}, {}, [], {})
         assert finished.is_control == job.name.startswith("shuffled")
         assert finished.is_true == job.name.startswith("base")
         assert job.needs == (("base-2",) if job.name.startswith("base2") else ())
@@ -88,6 +88,7 @@ def test_the_plan_has_three_seeds_on_two_bases_and_three_controls_and_each_can_b
         assert [data.limit for data in recipe.evaluation.data] == [128, 128, 128, 512, 128, 128]
         # Not the tasks on which the recipe was chosen.
         assert [data.options.get("seed") for data in recipe.evaluation.data] == [evidence.task_seed()] * 5 + [None]
+        assert [text.options["seed"] for text in recipe.evaluation.text] == [evidence.task_seed()]
         assert (len(recipe.evaluation.prompts) == 1) == job.name.startswith("shuffled")
         names = [stage.name or stage.kind for stage in recipe.stage]
         # The gain is over the stage before, and the tables call that one DPO.

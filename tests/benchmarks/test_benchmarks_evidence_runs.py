@@ -218,10 +218,20 @@ def test_samples_with_and_without_working_are_told_apart_by_rung(tmp_path: Path)
     assert found == {
         "sums": {
             # Working of four tokens; right in one of one sample with working, in one of two without.
-            1: runs.Work({3: 1, 7: 1}, {4: 1}, (1, 1), (1, 2), ((1.0, 0.5),)),
-            2: runs.Work({}, {}, (0, 0), (0, 1), ()),
+            1: runs.Work({3: 1, 7: 1}, {4: 1}, (1, 1), (1, 2), {"one": (1.0, 0.5)}),
+            2: runs.Work({}, {}, (0, 0), (0, 1), {}),
         },
     }
+
+
+def test_the_course_is_a_mean_over_whole_stretches_of_steps_and_then_over_the_domains() -> None:
+    runs = importlib.import_module("evidence_runs")
+    sums, rows = f"{runs.SOLVED}sums", f"{runs.SOLVED}rows"
+    first = [{"step": step, sums: 0.2 if step % 2 else 0.4} for step in range(runs.STRETCH)]
+    second = [{"step": 0, sums: 0.5, rows: 1.0}, *({"step": step, sums: 0.5} for step in range(1, runs.STRETCH))]
+    # (0.2 + 0.4) / 2; (0.5 + 1.0) / 2, one step of `rows` being all that is known of it; a stretch that is cut is none
+    assert runs.course_of([*first, *second, {"step": 40, sums: 0.9}]) == pytest.approx([0.3, 0.75])
+    assert runs.course_of([]) == []
 
 
 def test_how_many_files_have_changed_since_a_commit_is_counted_where_it_is_known(
@@ -267,9 +277,9 @@ def kept_finished(name: str) -> Any:
     stage = StageReport(
         "rlvr", "rlvr", "/somewhere/else", 7.5, 9.0, {"sums": domain}, None, 4.0, 0.2, {"sums": beyond}, ()
     )
-    work = {"sums": {1: runs.Work({3: 2}, {}, (1, 2), (0, 0), ((1.0, 0.5),))}}
+    work = {"sums": {1: runs.Work({3: 2}, {}, (1, 2), (0, 0), {"a": (1.0, 0.5)})}}
     hard = {"sums": runs.Hard(4, beyond)}
-    return runs.Finished(name, 500, [stage], {"dpo": {"sums": -0.01}}, hard, work, {"commit": "abc"})
+    return runs.Finished(name, 500, [stage], {"dpo": {"sums": -0.01}}, hard, work, [0.4, 0.5], {"commit": "abc"})
 
 
 def test_kept_figures_are_what_was_found_without_places_of_the_machine(tmp_path: Path) -> None:
