@@ -20,7 +20,7 @@ from rlvr.config.data import EvaluateConfig
 from rlvr.config.supervised import RewardModelConfig
 from rlvr.errors import TrainingError
 from rlvr.runs.folder import Run
-from rlvr.runs.report import EARLIER, REINFORCED, SEEN, START, DomainReport, StageReport
+from rlvr.runs.report import EVALUATION, REINFORCED, SEEN, START, DomainReport, StageReport, measured_in
 from rlvr.runs.sinks import SINKS
 from rlvr.runs.summary import condition_table
 from rlvr.stages.beyond import beyond_ancestors
@@ -35,7 +35,6 @@ from rlvr.statistics.intervals import Interval
 from rlvr.verifiers.judge.settings import settings_from
 
 BASE = "0-base"
-EVALUATION = "evaluation"
 """The folder, in a stage's, with what its checkpoint was measured on."""
 
 
@@ -121,7 +120,7 @@ class Chain:
             self.failed, shown = name, made
         else:
             shown = passage.checkpoint
-            place = f"{EVALUATION}-{shown.name}" if passage.report.handed_on == EARLIER else EVALUATION
+            place = measured_in(passage.report)
             self._go_on(shown, run, name, passage.measurement, domains, judged=True, place=place)
         return replace(_report(run, stage.kind, shown, trained, known, self.goes_on), gate=passage.report)
 

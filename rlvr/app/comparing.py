@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from rlvr.app.drawing import drawing
+from rlvr.app.ended import gate_report
 from rlvr.config.data import EvaluateConfig
 from rlvr.config.keys import flat
 from rlvr.config.reading import from_json
@@ -19,6 +20,7 @@ from rlvr.config.schema import Recipe
 from rlvr.errors import RunError
 from rlvr.runs.atomic import encode, strict_json, write_output
 from rlvr.runs.folder import ROLLOUTS, Run, is_run, rollout_name
+from rlvr.runs.report import EARLIER, GateReport, measured_in
 from rlvr.runs.rollouts import read_rollouts
 from rlvr.stages.evaluate import RESULT, Measurement, read_measurement, ways_of
 from rlvr.statistics.intervals import Interval, paired_difference_interval, paired_differences
@@ -38,7 +40,7 @@ NOT_COMPARED = ("name", "runs", "replace", "evaluation")
 class Measured:
     """One side: what was measured, of which stage and how, where that lies, and the recipe of its run.
 
-    `name` is RUN/STAGE.
+    `name` is RUN/STAGE; `gate` says what a gate did to what was trained last, "" where that went on whole.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Measured:
     found: Measurement
     evaluation: EvaluateConfig
     recipe: Recipe
+    gate: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +85,13 @@ class DomainChange:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What the second has over the first. `only` says which domains just one was asked, `notes` what is not alike."""
+    """What the second has over the first. `gates` says where something else than a run's end is compared, `only` which
+    domains just one was asked, `notes` what is not alike."""
 
     first: str
     second: str
     domains: Mapping[str, DomainChange]
+    gates: Sequence[str]
     only: Sequence[str]
     notes: Sequence[str]
     settings: Sequence[str]
@@ -94,7 +99,8 @@ class Comparison:
 
 
 def compare(first: Path, second: Path) -> tuple[Comparison, tuple[Measured, Measured]]:
-    """Gives what the second has over the first; each a run, whose last measured stage counts, or a stage's folder.
+    """Gives what the second has over the first; each a run, of which the last stage counts that was measured and that
+    its gate let go on, or a stage's folder.
 
     Raises RunError where one was not measured, or where they were asked other tasks.
     """
@@ -133,6 +139,7 @@ def compare(first: Path, second: Path) -> tuple[Comparison, tuple[Measured, Meas
         first=a.name,
         second=b.name,
         domains=domains,
+        gates=[f"{side.name}: {side.gate}" for side in (a, b) if side.gate],
         only=[*_only(a, b), *_only(b, a)],
         notes=_notes(a, b, domains),
         settings=_settings(a.recipe, b.recipe),
@@ -153,6 +160,10 @@ def _open(path: Path) -> Measured:
     measured = [(stage, place) for stage in stages if (place := _place(stage)) is not None]
     if not measured:
         raise RunError(f"{path} holds no measurement", hint="its recipe needs an [evaluation], and a stage that ended")
+    gates = {stage: gate_report(stage) for stage, _ in measured}
+    rejected = {stage for stage, gate in gates.items() if gate is not None and gate.rejects}
+    while len(measured) > 1 and measured[-1][0] in rejected:
+        measured.pop()
     stage, place = measured[-1]
     around = next((Run(at) for at in (folder, folder.parent) if is_run(at) and "recipe" in Run(at).config()), None)
     if around is None:
@@ -163,11 +174,23 @@ def _open(path: Path) -> Measured:
     if evaluation is None:
         raise RunError(f"{stage} was measured in a way that its recipe does not say", hint="another version made it")
     name = around.path.name if stage == around.path else f"{around.path.name}/{stage.name}"
-    return Measured(name, place, read_measurement(Run(place)), evaluation, recipe)
+    gate = _gate_words(gates[stage], [one.name for one in list(gates)[len(measured) :]])
+    return Measured(name, place, read_measurement(Run(place)), evaluation, recipe, gate)
 
 
 def _place(stage: Path) -> Path | None:
-    return next((at for at in (stage, stage / "evaluation") if (at / RESULT).is_file()), None)
+    places = (stage, stage / measured_in(gate_report(stage)))
+    return next((at for at in places if (at / RESULT).is_file()), None)
+
+
+def _gate_words(gate: GateReport | None, rejected: Sequence[str]) -> str:
+    """Says what a gate did to the stage that is compared, or to those after it."""
+    words = [f"{name} after it did not pass its gate" for name in rejected]
+    if gate is not None and gate.rejects:
+        words = ["did not pass its gate, and nothing of it went on"]
+    if gate is not None and gate.handed_on == EARLIER:
+        words.append(f"this is its checkpoint {Path(gate.goes_on).name}, as its end did not pass its gate")
+    return "; ".join(words)
 
 
 def _refuse_other_tasks(a: Measured, b: Measured) -> None:
@@ -268,7 +291,8 @@ def sentences(found: Comparison) -> list[str]:
     before, after = found.perplexity
     if before and after:
         lines.append(f"Perplexity of held-out text: {before:.3f} → {after:.3f} ({100 * (after / before - 1):+.1f} %).")
-    return [*lines, *(f"{line}." for line in found.only), *(f"Not alike: {line}." for line in found.notes)]
+    about = [*found.only, *found.gates, *(f"Not alike: {line}" for line in found.notes)]
+    return [*lines, *(f"{line}." for line in about)]
 
 
 def _short(domain: DomainChange) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from rlvr.app.gating import GATE
 from rlvr.runs.folder import Run
-from rlvr.runs.report import EARLIER, START, read_gate
+from rlvr.runs.report import EARLIER, GateReport, read_gate
 from rlvr.stages.parts import PASSED, Checkpoint
 
 DONE = "done.json"
@@ -37,9 +37,12 @@ def made_by(stage: Path) -> Path:
 def handed_on(stage: Path) -> Path | None:
     """Gives the checkpoint that went on from a stage that ended: the one that it made, or an earlier one where only
     that passed its gate; None where nothing passed."""
-    if not (stage / GATE).is_file():
-        return made_by(stage)
-    found = read_gate(Run(stage).read_json(GATE))
-    if found.handed_on == EARLIER:
+    found = gate_report(stage)
+    if found is not None and found.handed_on == EARLIER:
         return stage / PASSED / Path(found.goes_on).name
-    return None if found.handed_on == START else made_by(stage)
+    return None if found is not None and found.rejects else made_by(stage)
+
+
+def gate_report(stage: Path) -> GateReport | None:
+    """Gives what the gate of a stage said; None where it has none, or has not been judged yet."""
+    return read_gate(Run(stage).read_json(GATE)) if (stage / GATE).is_file() else None

@@ -14,6 +14,8 @@ REINFORCED = ("rlvr", "iterate")
 """Kinds of stage that learn from rewards."""
 END, EARLIER, START = "end", "earlier", "start"
 """What a gate hands on of a stage."""
+EVALUATION = "evaluation"
+"""The folder in a stage's with the measurement of its end."""
 SEEN = "-seen"
 """The end of a domain's name where the evaluated tasks are those that were trained on."""
 
@@ -210,6 +212,11 @@ class GateReport:
         """Whether there was nothing to object to."""
         return not self.failures
 
+    @property
+    def rejects(self) -> bool:
+        """Whether nothing of the stage goes on."""
+        return self.handed_on == START
+
 
 @dataclass(frozen=True, slots=True)
 class StageReport:
@@ -240,7 +247,7 @@ class StageReport:
     @property
     def went_on(self) -> bool:
         """Whether later stages build on this one, or the run ends with it."""
-        return self.gate is None or self.gate.handed_on != START
+        return self.gate is None or not self.gate.rejects
 
 
 def write_report(run: Run, stages: Sequence[StageReport]) -> Path:
@@ -305,6 +312,12 @@ def read_gate(entry: Mapping[str, Any]) -> GateReport:
     """Gives what a gate said from its JSON object."""
     checks = tuple(GateCheck(**{**check, "loss": Interval(**check["loss"])}) for check in entry["checks"])
     return GateReport(tuple(entry["failures"]), checks, entry["handed_on"], entry["goes_on"])
+
+
+def measured_in(gate: GateReport | None) -> str:
+    """Gives the name of the folder with the measurement that a stage is reported with: of its end, or of an earlier
+    checkpoint where only that passed its gate."""
+    return f"{EVALUATION}-{Path(gate.goes_on).name}" if gate is not None and gate.handed_on == EARLIER else EVALUATION
 
 
 def _read_beyond(entry: Mapping[str, Any]) -> Beyond:

@@ -97,6 +97,31 @@ def test_a_stage_s_folder_is_compared_with_its_base(tmp_path: Path, capsys: pyte
     assert found["domains"]["d"]["change"]["mean"] > 0.2
 
 
+def gate(run: Path, stage: str, handed_on: str, goes_on: str) -> None:
+    found = {"failures": ["sums fell"], "checks": [], "handed_on": handed_on, "goes_on": goes_on}
+    Run(run / stage).write_json("gate.json", found)
+
+
+def test_a_run_is_compared_by_what_its_gate_let_go_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    a, b = (
+        write_run(tmp_path / name, *(measured({"arithmetic": rates(seed, 0.3)}) for seed in (1, 2))) for name in "ab"
+    )
+    gate(b, "1-sft", "start", "base")
+    found = compared(capsys, a, b)
+    assert (found["first"], found["second"]) == ("run/1-sft", "run/0-base")
+    assert found["gates"] == ["run/0-base: 1-sft after it did not pass its gate"]
+    # The stage itself can be looked at all the same.
+    found = compared(capsys, a, b / "1-sft")
+    assert found["gates"] == [f"{b / '1-sft'}: did not pass its gate, and nothing of it went on"]
+
+    gate(b, "1-sft", "earlier", str(b / "1-sft" / "passed" / "step-000004"))
+    passed = measured({"arithmetic": dict.fromkeys(rates(1, 0.3), 1.0)})
+    (Run(b / "1-sft").child("evaluation-step-000004")).write_json("result.json", asdict(passed))
+    found = compared(capsys, a, b)
+    assert found["domains"]["arithmetic"]["after"] == 1.0
+    assert found["gates"] == [f"{b}: this is its checkpoint step-000004, as its end did not pass its gate"]
+
+
 def test_equal_checkpoints_differ_in_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = write_run(tmp_path / "a", measured({"d": rates(1, 0.3)}))
     found = compared(capsys, run, run)["domains"]["d"]
@@ -218,7 +243,7 @@ def test_where_two_intervals_disagree_about_no_difference_both_are_said() -> Non
     def said(low: float) -> str:
         change, drawn_anew = Interval(0.03, -0.001, 0.061), Interval(0.03, low, 0.06)
         domain = DomainChange(100, 0.5, 0.53, change, drawn_anew, 0.06, 5, 2, 0.4, None)
-        return sentences(Comparison("a", "b", {"words": domain}, (), (), (), (None, None)))[0]
+        return sentences(Comparison("a", "b", {"words": domain}, (), (), (), (), (None, None)))[0]
 
     assert said(-0.002) == "words: no difference can be told, +3.0 points [-0.1, +6.1], p 0.06."
     assert "[-0.1, +6.1] (from tasks drawn anew [+0.1, +6.0]: it hangs on the method), p 0.06" in said(0.001)

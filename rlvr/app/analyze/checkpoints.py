@@ -8,9 +8,9 @@ import numpy as np
 import pyarrow.compute as pc
 
 from rlvr.app.analyze.sides import Sides, begun_measured_in
-from rlvr.app.chain import EVALUATION
 from rlvr.config.rlvr import IterateConfig
 from rlvr.runs.folder import ROLLOUTS, rollout_name
+from rlvr.runs.report import EVALUATION
 from rlvr.runs.rollouts import read_rollouts
 from rlvr.stages.iterate import rounds_of
 from rlvr.statistics.intervals import Interval, rate_interval

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from rlvr.app.analyze.kept import Kept, Spent
-from rlvr.app.chain import BASE, EVALUATION
-from rlvr.app.ended import DONE, handed_on, has_ended, made_by
+from rlvr.app.chain import BASE
+from rlvr.app.ended import DONE, gate_report, handed_on, has_ended, made_by
 from rlvr.app.importing import import_from
 from rlvr.app.sandboxing import fitted, left_out_line
 from rlvr.app.wiring import House, make_parts, open_house
@@ -30,6 +30,7 @@ from rlvr.models.policy import context_length
 from rlvr.runs.atomic import strict_json
 from rlvr.runs.folder import CHECKPOINTS, PROVENANCE, Run, is_run
 from rlvr.runs.publish import damages, mark_of
+from rlvr.runs.report import measured_in
 from rlvr.stages.evaluate import RESULT, Measurement, Way, read_measurement
 from rlvr.stages.parts import Parts, sample_groups, usable_tasks
 from rlvr.training.rollout import refuse_unscored
@@ -291,11 +292,9 @@ def parent_measurement(run: Run, recipe: Recipe, chosen: Chosen) -> Measurement 
 def begun_measured_in(run: Run, recipe: Recipe, chosen: Chosen) -> Path | None:
     """Gives the folder of that measurement."""
     begun = Chosen(chosen.number, chosen.name, None)  # Also where it continues a stage, it begins where that ended.
-    name, path = _parent(run, recipe, begun)
-    folder = run.path / name
-    # One from within the stage, which passed where its end did not, has a folder of its own.
-    places = (folder / f"{EVALUATION}-{Path(path).name}", folder / EVALUATION)
-    return next((place for place in places if is_run(place)), None)
+    folder = run.path / _parent(run, recipe, begun)[0]
+    place = folder / measured_in(gate_report(folder))
+    return place if is_run(place) else None
 
 
 def _usable(stage: Path, found: Callable[[Path], Path | None]) -> Path | None:

@@ -3,14 +3,12 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from rlvr.runs.folder import METRICS, PROVENANCE, Run, is_run
-from rlvr.runs.report import EARLIER, REINFORCED, REPORT, StageReport, read_report
+from rlvr.runs.report import REINFORCED, REPORT, StageReport, measured_in, read_report
 
 BASE = "base"
-EVALUATION = "evaluation"
 NO_TRAINING = ("evaluate", "reward_model")
 """Kinds of stage that pass the policy on as it was."""
 
@@ -39,9 +37,8 @@ class Stage:
             return None
         if self.kind == "evaluate":
             return self.run
-        gate = self.report.gate if self.report else None
-        place = f"{EVALUATION}-{Path(gate.goes_on).name}" if gate and gate.handed_on == EARLIER else EVALUATION
-        return Run(self.run.path / place) if is_run(self.run.path / place) else None
+        place = self.run.path / measured_in(self.report.gate if self.report else None)
+        return Run(place) if is_run(place) else None
 
 
 @dataclass(frozen=True, slots=True)
