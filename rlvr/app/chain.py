@@ -110,6 +110,7 @@ class Chain:
             begin=self.current,
             earlier=self.judged,
             trained=sorted(domains),
+            continues=self.goes_on,
             measure_again=lambda path: measured(path, f"{EVALUATION}-{path.name}"),
             win_rate=None if not house.recipe.judge else partial(_win_rate, self, house, run),
         )

@@ -17,6 +17,7 @@ from rlvr.statistics.intervals import Interval
 from rlvr.statistics.noninferiority import tasks_for_gate
 
 GATE = "gate.json"
+GAVE_BACK = "nothing that it trained was better than what it began with"
 SHUFFLED = 0.1
 """Such a share of the tasks turns from solved to unsolved or back in a stage that loses nothing, at most: assumed
 before a stage; afterwards its gate goes by what it did."""
@@ -51,6 +52,7 @@ def pass_gate(
     begin: Path,
     earlier: Sequence[tuple[str, Measurement]],
     trained: Sequence[str],
+    continues: Sequence[str],
     measure_again: Callable[[Path], Measurement],
     win_rate: WinRate | None,
 ) -> Passage:
@@ -70,7 +72,7 @@ def pass_gate(
             made=made,
             begin=begin,
             stopped=stopped_lines(run),
-            checks=lambda of, wins: checks_of(gate, of, earlier, trained=trained, win_rate=wins),
+            checks=lambda of, wins: checks_of(gate, of, earlier, trained=trained, win_rate=wins, continues=continues),
             found=found,
             kept=kept,
             measure_again=measure_again,
@@ -96,8 +98,8 @@ def _judged(
     measure_again: Callable[[Path], Measurement],
     win_rate: WinRate | None,
 ) -> GateReport:
-    if is_same(made, begin):  # It was stopped, and nothing of it was good.
-        return GateReport(tuple(stopped), (), START, str(begin))
+    if is_same(made, begin):  # It was stopped, or gave back what it began with: nothing of it was good.
+        return GateReport(tuple(stopped) or (GAVE_BACK,), (), START, str(begin))
     wins = None if win_rate is None else win_rate(confidence_of(gate, found, judged=True))
     ours = checks(found, wins)
     lost = failures(gate, ours)

@@ -26,7 +26,10 @@ class GateConfig(Section):
         0.03, gt=0, description="Rise of the perplexity of held-out text that is put up with: 0.03 is 3 percent."
     )
     max_kl: float = Field(
-        0.0, ge=0, description="KL from the stage's first weights on held-out text, in nats per token; 0: not judged."
+        0.0,
+        ge=0,
+        description="KL from the stage's first weights (of one that continues another: of the first of them) on "
+        "held-out text, in nats per token; 0: not judged.",
     )
     win_rate_margin: float = Field(
         0.05,

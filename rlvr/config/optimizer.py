@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from rlvr.config.section import Section
 
@@ -36,6 +36,16 @@ class OptimizerConfig(Section):
     decay_share: float = Field(1.0, ge=0, le=1, description="Share of all updates, at the end, spent decaying.")
     final_share: float = Field(0.0, ge=0, le=1, description="Learning rate at the end, as a share of the peak.")
     clip_norm: float = Field(1.0, gt=0, description="Largest norm of the whole gradient; larger ones are scaled down.")
+
+    @model_validator(mode="after")
+    def _nothing_idle(self) -> "OptimizerConfig":
+        idle = {"decay_share": 1.0, "final_share": 0.0} if self.schedule == "constant" else {}
+        idle |= {"adamw_rate": 0.15} if self.name == "adamw" else {}
+        for key, default in idle.items():
+            if getattr(self, key) != default:
+                cause = 'name = "adamw"' if key == "adamw_rate" else 'schedule = "constant"'
+                raise ValueError(f"{key} does nothing beside {cause}: leave it at {default:g}, or change that")
+        return self
 
 
 def optimizer_field(defaults: dict[str, Any]) -> Any:

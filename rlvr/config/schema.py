@@ -1,5 +1,6 @@
 """The recipe: every key with its meaning, unit, range and default. `rlvr explain KEY` prints from here."""
 
+from operator import attrgetter
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -11,8 +12,8 @@ from rlvr.config.section import NAME, Section
 from rlvr.config.supervised import DpoConfig, PretrainConfig, RewardModelConfig, SftConfig
 from rlvr.types import Check
 
-SHARED = ("data", "algorithm")
-"""What a stage that continues another has in common with it."""
+SHARED = ("data", "algorithm", "optimizer.name", "optimizer.frozen", "critic.shared", "critic.path")
+"""What a stage that continues another has in common with it: without them its learner's state does not fit."""
 DEVICE = r"^(auto|cpu|cuda(:[0-9]+)?)$"
 
 
@@ -139,6 +140,14 @@ class Recipe(Section):
             raise ValueError("max_kl is measured on held-out text: give evaluation.text")
         return self
 
+    @model_validator(mode="after")
+    def _steps_are_measured(self) -> "Recipe":
+        watched = [stage for stage in self.stage if getattr(stage, "evaluate_every", 0)]
+        if watched and not (self.evaluation and self.evaluation.data):
+            name = watched[0].name or watched[0].kind
+            raise ValueError(f"{name} has evaluate_every, which measures the tasks of [evaluation]: give it data")
+        return self
+
     @field_validator("stage")
     @classmethod
     def _what_continues_fits(cls, value: tuple[StageConfig, ...]) -> tuple[StageConfig, ...]:
@@ -147,6 +156,6 @@ class Recipe(Section):
                 before = value[number - 1] if number else None
                 if not isinstance(before, RlvrConfig):
                     raise ValueError(f"stage {number + 1} continues a stage of kind rlvr, and there is none before it")
-                if other := [name for name in SHARED if getattr(stage, name) != getattr(before, name)]:
+                if other := [name for name in SHARED if attrgetter(name)(stage) != attrgetter(name)(before)]:
                     raise ValueError(f"stage {number + 1} continues the one before, whose {other[0]} is another")
         return value

@@ -51,6 +51,16 @@ def encode_completion(tokenizer: Any, messages: Sequence[Message], completion: s
     return _mark_turns(ids, starts[-1:], stop_token_ids(tokenizer))
 
 
+def keeps_completion(tokenizer: Any, messages: Sequence[Message], completion: str) -> bool:
+    """Says whether the chat template writes all of a completion after its prompt: some drop what stands before the
+    last `</think>`, so that not every text can be encoded.
+
+    Raises: as `encode_prompt`.
+    """
+    whole = _render(tokenizer, [*messages, {"role": "assistant", "content": completion}], opening=False)
+    return _is_within(completion, whole.removeprefix(_render(tokenizer, messages, opening=True)))
+
+
 def encode_document(tokenizer: Any, document: Document) -> tuple[IntArray, BoolArray]:
     """Gives token ids and which of them belong to the prompt, both [T].
 
@@ -136,9 +146,13 @@ def _assistant_starts(tokenizer: Any, messages: Sequence[Message]) -> tuple[list
     return _tokenize_at(tokenizer, whole, [len(prefix) for prefix in prefixes])
 
 
-def _check_nothing_dropped(rendered: str, content: str) -> None:
+def _is_within(content: str, rendered: str) -> bool:
     # White space aside, because reasoning templates lay out the thinking part anew.
-    if "".join(content.split()) not in "".join(rendered.split()):
+    return "".join(content.split()) in "".join(rendered.split())
+
+
+def _check_nothing_dropped(rendered: str, content: str) -> None:
+    if not _is_within(content, rendered):
         raise ModelError(
             f"the chat template drops part of the assistant's turn {content[:80]!r}",
             hint="use a template that keeps the whole turn (some leave out everything before </think>)",

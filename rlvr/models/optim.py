@@ -135,12 +135,21 @@ class Optimizer:
         return {"update_index": self.update_index, "parts": parts, "start": self._start}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Goes back to a state that `state` gave."""
+        """Goes back to a state that `state` gave: of the same weights, by an optimizer of the same name."""
         self.update_index = int(state["update_index"])
         for (part, _), saved in zip(self._parts, state["parts"], strict=True):
+            # torch brings back the saved settings too; a stage that continues another may have others.
+            own = [{key: value for key, value in group.items() if key != "params"} for group in part.param_groups]
             part.load_state_dict(saved)
-        if kept := state.get("start"):
+            for group, settings in zip(part.param_groups, own, strict=True):
+                group.update(settings)
+        if (kept := state.get("start")) and self._start:
             self._start = [saved.to(own) for saved, own in zip(kept, self._start, strict=True)]
+
+    def pull_to_here(self) -> None:
+        """Makes the weights as they are now those that `start_pull` pulls back to."""
+        if self._start:
+            self._start = [p.detach().clone() for p in self._parameters]
 
 
 def _freeze(model: nn.Module, words: Sequence[str]) -> None:

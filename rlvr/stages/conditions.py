@@ -7,6 +7,7 @@ from dataclasses import asdict, replace
 import numpy as np
 
 from rlvr import keyed
+from rlvr.algorithms.presets import resolve
 from rlvr.config.rlvr import ConditionsConfig, RlvrConfig
 from rlvr.data.overlap import COPY_RATE, overlap_rates
 from rlvr.data.split import problem_of
@@ -48,12 +49,18 @@ def measure_conditions(parts: Parts, config: RlvrConfig, intake: Intake, run: Ru
         found = conditions_of(
             groups,
             group_size=config.group_size,
+            compares=compares(config),
             config=config.conditions,
             contamination=contamination_of(intake.tasks, parts.held_out()),
         )
         record.metrics(_metrics(found))
     run.write_json(CONDITIONS, {"conditions": [asdict(condition) for condition in found]})
     return found
+
+
+def compares(config: RlvrConfig) -> bool:
+    """Says whether the stage's algorithm compares completions of one task, so that a group must be mixed to teach."""
+    return resolve(config.algorithm.preset, **config.algorithm.cells).needs_group
 
 
 def sample_conditions(parts: Parts, config: RlvrConfig, intake: Intake) -> list[Group]:
@@ -128,13 +135,15 @@ def conditions_of(
     groups: Sequence[Group],
     *,
     group_size: int,
+    compares: bool,
     config: ConditionsConfig,
     contamination: Mapping[str, Contamination],
 ) -> tuple[Condition, ...]:
     """Gives the conditions of each domain from its tasks' samples, from which groups of `group_size` are drawn.
 
     Completions without an outcome do not count. pass@k is over the tasks in which every sample has one, the share of
-    mixed groups over those with at least `group_size`; None where there is none. A domain that nobody could score has
+    mixed groups over those with at least `group_size`, and only where the algorithm `compares` completions; None where
+    there is none. A domain that nobody could score has
     no rates, which is a problem of its own; its tasks and the share that shows working are then over all samples.
     """
     found = []
@@ -150,7 +159,7 @@ def conditions_of(
             group_size=group_size,
             pass_at_1=_over([g.num_solved / g.num_scored for g in scored]),
             pass_at_k=_over([_some(g.num_scored, g.num_solved, samples) for g in scored if g.num_scored == samples]),
-            mixed_rate=_over([_mixed(g, group_size) for g in scored if g.num_scored >= group_size]),
+            mixed_rate=_over([_mixed(g, group_size) for g in scored if compares and g.num_scored >= group_size]),
             working_rate=_shown_rate(scored or every),
             working=_worth(right),
             problems=(),

@@ -29,11 +29,13 @@ def checks_of(
     *,
     trained: Sequence[str],
     win_rate: Interval | None = None,
+    continues: Sequence[str] = (),
 ) -> tuple[GateCheck, ...]:
     """Gives a check for each figure, of those against several stages the worst.
 
     `earlier` are the base and the stages that passed, oldest first, by name; the last is the parent, against which the
-    gain in the domains `trained`, the KL and `win_rate` are. A domain is judged on the tasks that both were asked in
+    gain in the domains `trained` and `win_rate` are. The KL is from what the first of the stages began with that this
+    one `continues`, from the parent where it continues none. A domain is judged on the tasks that both were asked in
     the same way. The error is shared among all figures, so that it is the chance for any of them.
     """
     confidence = confidence_of(config, found, judged=win_rate is not None)
@@ -42,7 +44,7 @@ def checks_of(
         *worst_checks(
             (check for name, stage in earlier for check in _abilities(config, found, name, stage, confidence))
         ),
-        *_against_parent(config, found, parent, before, confidence),
+        *_kl_checks(config, found, next(name for name, _ in reversed(earlier) if name not in continues), confidence),
     ]
     if win_rate is not None:
         worse = Interval(0.5 - win_rate.mean, 0.5 - win_rate.high, 0.5 - win_rate.low)
@@ -138,12 +140,10 @@ def _perplexity_rise(before: TextScores, after: TextScores, confidence: float) -
     return Interval(*(math.expm1(min(value, 20.0)) for value in (change.mean, change.low, change.high)))
 
 
-def _against_parent(
-    config: GateConfig, found: Measurement, parent: str, before: Measurement, confidence: float
-) -> Iterator[GateCheck]:
+def _kl_checks(config: GateConfig, found: Measurement, origin: str, confidence: float) -> Iterator[GateCheck]:
     if config.max_kl > 0 and len(found.text.kl) > 1:
         kl = ratio_interval(found.text.kl, found.text.tokens, confidence=confidence)
-        yield _check("KL on held-out text", parent, kl, config.max_kl, None)
+        yield _check("KL on held-out text", origin, kl, config.max_kl, None)
 
 
 def _check(what: str, against: str, loss: Interval, margin: float, tasks_needed: int | None) -> GateCheck:

@@ -120,7 +120,7 @@ def _round(parts: Parts, config: IterateConfig, run: Run, *, number: int, begin:
         chosen = _within_reach(inner, config, once, child)
         if not chosen and number == 1:
             raise TrainingError(
-                f"of {config.candidates} candidates none is solved now and then: there is nothing to begin with",
+                "of the candidates that were sampled none is solved now and then: there is nothing to begin with",
                 hint="easier tasks, more candidate_samples, or SFT first",
             )
         if not chosen:
@@ -130,7 +130,7 @@ def _round(parts: Parts, config: IterateConfig, run: Run, *, number: int, begin:
         _load_weights(parts, found)
     # What the stage noted of steps that are made again is set aside.
     inner = replace(inner, announce=lambda steps, step: _rewind(run, first + step))
-    child.listeners = [lambda step, metrics: _note(run, first + step, metrics, config)]
+    child.listeners = [lambda step, metrics: _note(run, first, step, metrics, config)]
     carried = number > 1 and config.keep_optimizer
     learner = _carried(load_trainer_state(begin)["learner"]) if carried else None
     made = learn(inner, once, child, tasks_by_source(inner, once), begin_with=learner)
@@ -139,28 +139,31 @@ def _round(parts: Parts, config: IterateConfig, run: Run, *, number: int, begin:
 
 
 def _carried(learner: Mapping[str, Any]) -> dict[str, Any]:
-    """Gives the state of the round before for the next. Its reference, and the weights that an optimizer pulls back to,
-    are the round's own, also where the row had renewed the reference."""
-    return {**learner, "reference": {}, "optimizer": {**learner["optimizer"], "start": []}}
+    """Gives the state of the round before for the next, whose reference is its own, also where the row had renewed
+    that."""
+    return {**learner, "reference": {}}
 
 
 def _rewind(run: Run, step: int) -> None:
     run.rewind(step)
 
 
-def _note(run: Run, step: int, metrics: Mapping[str, float], config: IterateConfig) -> None:
-    run.add_step(step, metrics)
-    if (step + 1) % config.checkpoint_every == 0 or (step + 1) % config.steps == 0:
+def _note(run: Run, first: int, step: int, metrics: Mapping[str, float], config: IterateConfig) -> None:
+    run.add_step(first + step, metrics)
+    if (step + 1) % config.checkpoint_every == 0 or step + 1 == config.steps:
         run.sync()  # The round's checkpoint counts on these lines too.
 
 
 def _note_again(run: Run, child: Run, first: int) -> None:
-    """Writes what the stage lacks of a whole round: its lines were set aside when one before it was made again."""
+    """Writes what the stage lacks of a whole round: its lines were set aside when one before it was made again, or a
+    power cut took some of them. What follows the first is written again, by this round and those after it."""
     known = {int(line["step"]) for line in run.metrics()}
-    for line in child.metrics():
-        step = first + int(line["step"])
-        if step not in known:
-            run.add_step(step, {key: value for key, value in line.items() if key != "step"})
+    lines = {first + int(line["step"]): line for line in child.metrics()}
+    missing = sorted(lines.keys() - known)
+    if missing:
+        run.rewind(missing[0])
+    for step in (step for step in sorted(lines) if missing and step >= missing[0]):
+        run.add_step(step, {key: value for key, value in lines[step].items() if key != "step"})
 
 
 def _parts_of_round(parts: Parts, begin: Path, *, number: int) -> Parts:
@@ -169,7 +172,10 @@ def _parts_of_round(parts: Parts, begin: Path, *, number: int) -> Parts:
     def critic(path: str) -> Any:
         if path:
             return parts.make_critic(path)
-        return create_value_model(begin, head="zero", seed=seed, device=parts.policy.device)
+        model = create_value_model(begin, head="zero", seed=seed, device=parts.policy.device)
+        if parts.policy.is_activation_checkpointing:
+            model.activation_checkpointing_enable()
+        return model
 
     return replace(
         parts,

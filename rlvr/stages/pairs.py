@@ -2,12 +2,12 @@
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from rlvr import keyed
 from rlvr.config.supervised import DpoConfig, RewardModelConfig
-from rlvr.data.chat import encode_completion
+from rlvr.data.chat import encode_completion, keeps_completion
 from rlvr.data.stream import Draw
 from rlvr.errors import DataError
 from rlvr.runs.folder import Run
@@ -41,7 +41,8 @@ def policy_pairs(parts: Parts, config: PairsConfig, run: Run) -> list[Preference
     """Gives one pair, right against wrong, for each task on which the policy's own samples differ.
 
     Which right and which wrong completion is a keyed draw. The pairs are stored in the run, so that a resumed stage
-    uses the same ones; all samples are stored as rollouts. Samples that the length limit cut are no part of a pair.
+    uses the same ones; all samples are stored as rollouts. Samples that the length limit cut, and those that the chat
+    template cannot hold, are no part of a pair.
     """
     return [Preference(**item) for item in _sampled_once(parts, config, run, "pairs", _pairs_of)]
 
@@ -107,9 +108,25 @@ def _sampled_once(
         groups = _sampled(parts, config, intake)
         record.rollouts(groups, split="pairs")
         refuse_unscored(groups, MAX_UNSCORED_RATE)
-    found = choose(groups, parts.seed)
-    sampling_run.write_json(f"{what}.json", {what: found, "tasks": len(groups), "cut": _num_cut(groups)})
+    held = [_held(parts.tokenizer, group) for group in groups]
+    dropped = sum(len(group.completions) - len(kept.completions) for group, kept in zip(groups, held, strict=True))
+    found = choose(held, parts.seed)
+    counts = {"tasks": len(groups), "cut": _num_cut(groups), "dropped": dropped}
+    sampling_run.write_json(f"{what}.json", {what: found, **counts})
     return found
+
+
+def _held(tokenizer: Any, group: Group) -> Group:
+    """Gives the group without the samples that the chat template would not write whole: the model may write anything,
+    such as two `</think>`."""
+    texts = [completion.text for completion in group.completions]
+    kept = [place for place, text in enumerate(texts) if keeps_completion(tokenizer, group.task.messages, text)]
+    return replace(
+        group,
+        completions=tuple(group.completions[place] for place in kept),
+        verdicts=tuple(group.verdicts[place] for place in kept),
+        rewards=tuple(group.rewards[place] for place in kept),
+    )
 
 
 def _sampled(parts: Parts, config: PairsConfig, intake: Intake) -> list[Group]:
@@ -131,8 +148,8 @@ def _pairs_of(groups: list[Group], seed: int) -> list[dict[str, Any]]:
     pairs = [_pair(group, texts, seed) for group, texts in told if len({solved for _, solved in texts}) == 2]
     if not pairs:
         raise DataError(
-            f"no preference pair: on none of {len(groups)} tasks were the policy's {len(groups[0].completions)} "
-            f"samples partly right and partly wrong{_cut_line(groups)}",
+            f"no preference pair: on none of {len(groups)} tasks were the policy's samples partly right and partly "
+            f"wrong{_cut_line(groups)}",
             hint='easier tasks, a larger group_size, a larger max_completion_tokens, or pairs = "data"',
         )
     return pairs

@@ -27,7 +27,7 @@ from rlvr.training.critic import Critic
 from rlvr.training.intake import Intake
 from rlvr.training.learner import Learner
 from rlvr.training.reward_scores import score_metrics
-from rlvr.training.rollout import Rollout, Shape, generate_groups, refuse_unscored
+from rlvr.training.rollout import Rollout, Scores, Shape, generate_groups, refuse_unscored
 from rlvr.training.samples import to_samples, with_advantages
 from rlvr.training.value_head import ValueHead
 from rlvr.types import Completion, Group, StepReport, Task, Verdict
@@ -73,6 +73,7 @@ def learn(
     parent = parts.make_reference() if config.kl_groups and not row.needs_reference else None
     rollout_of = partial(_rollout, parts=parts, config=config, row=row, intake=intake, tasks=tasks)
     watch = Watch(parts, config, run, domains_of(intake.tasks), steps_done=step_now)
+    judged = _judged_since(parts.scores)
     done, end = step_now, step_now if watch.stops else min(config.steps, parts.until or config.steps)
     for step in range(step_now, end):
         if row.reference_every and before + step and (before + step) % row.reference_every == 0:
@@ -85,11 +86,10 @@ def learn(
             lesson = _lesson(rollout, config, row, seed=parts.seed, step=before + step)
             policy_learns = not row.needs_values or step >= config.critic.warmup_steps
             report = _update(learner, parts, row, lesson, policy=policy_learns)
-            record.metrics({"train/loss": report.loss, **report.stats, **rollout_metrics(rollout)})
-            record.metrics(parts.scores.totals())
-            if parent is not None:
-                record.metrics({"train/kl": _kl(parts, parent, rollout, config)})
+            record.metrics({"train/loss": report.loss, **report.stats, **rollout_metrics(rollout, row)})
+            record.metrics(_kl(parts, parent, rollout, config))
             watch.look(record, step + 1)
+            record.metrics(judged())
         done = step + 1
         if watch.passed:
             save(parts, run, done, _state(learner, tasks, before), place=PASSED)
@@ -143,6 +143,7 @@ def _begin(
         tasks.restore(known["stream"])
     elif begin_with is not None:
         learner.restore(begin_with)
+        learner.pull_to_here()
     if state:
         return int(state.get("steps_before", 0))
     learner.begin_schedule()
@@ -158,14 +159,27 @@ def tasks_by_source(parts: Parts, config: RlvrConfig | IterateConfig) -> TasksBy
     return {f"{number} {data.source}": parts.load("task", [data]) for number, data in enumerate(config.data)}
 
 
-def _kl(parts: Parts, parent: Any, rollout: Rollout, config: RlvrConfig) -> float:
-    return kl_of_samples(
-        parts,
-        parent,
-        rollout.groups[: config.kl_groups],
-        temperature=config.temperature,
-        microbatch_tokens=config.microbatch_tokens,
-    )
+def _kl(parts: Parts, parent: Any, rollout: Rollout, config: RlvrConfig) -> dict[str, float]:
+    """Measures the KL to the stage's first weights, where those are there."""
+    if parent is None:
+        return {}
+    groups, size = rollout.groups[: config.kl_groups], config.microbatch_tokens
+    kl = kl_of_samples(parts, parent, groups, temperature=config.temperature, microbatch_tokens=size)
+    return {"train/kl": kl}
+
+
+def _judged_since(scores: Scores) -> Callable[[], dict[str, float]]:
+    """Gives a function that says what judges did since it was asked before: so a resumed run tells of each step what an
+    undisturbed one does."""
+    before = scores.totals()
+
+    def since() -> dict[str, float]:
+        nonlocal before
+        now, old = scores.totals(), before
+        before = now
+        return {name: amount - old.get(name, 0.0) for name, amount in now.items()}
+
+    return since
 
 
 def _lesson(rollout: Rollout, config: RlvrConfig, row: Algorithm, *, seed: int, step: int) -> Rollout:
@@ -175,8 +189,9 @@ def _lesson(rollout: Rollout, config: RlvrConfig, row: Algorithm, *, seed: int, 
     return with_shuffled_rewards(rollout, keep=FILTERS[row.filter], seed=seed, step=step)
 
 
-def rollout_metrics(rollout: Rollout) -> dict[str, float]:
-    """Gives the metrics of one step's groups: outcome, reward, lengths, and how many groups carry a signal."""
+def rollout_metrics(rollout: Rollout, row: Algorithm) -> dict[str, float]:
+    """Gives the metrics of one step's groups: outcome, reward, lengths, and how many groups carry a signal, which is
+    known only where completions are compared with others of their prompt."""
     groups = rollout.groups
     counts = count(groups)
     outcomes = [v.outcome for g in groups for v in g.verdicts]
@@ -186,7 +201,6 @@ def rollout_metrics(rollout: Rollout) -> dict[str, float]:
     metrics = {
         "rollout/outcome_mean": _mean(scored),
         "rollout/reward_mean": _mean(rewards),
-        "rollout/informative_rate": counts.informative / counts.groups,
         "rollout/all_right_rate": counts.all_right / counts.groups,
         "rollout/all_wrong_rate": counts.all_wrong / counts.groups,
         "rollout/unscored_rate": 1 - len(scored) / len(outcomes),
@@ -196,6 +210,8 @@ def rollout_metrics(rollout: Rollout) -> dict[str, float]:
         "rollout/prompts_kept": float(len(rollout.kept)),
         **score_metrics(groups),
     }
+    if row.needs_group:
+        metrics["rollout/informative_rate"] = counts.informative / counts.groups
     for domain in sorted({g.task.domain for g in groups}):
         solved = [g.num_solved / g.num_scored for g in groups if g.task.domain == domain and g.num_scored]
         metrics[f"rollout/solved_rate/{domain}"] = _mean(solved)

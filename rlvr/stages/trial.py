@@ -8,7 +8,7 @@ from rlvr.algorithms.presets import resolve
 from rlvr.config.rlvr import RlvrConfig
 from rlvr.errors import TrainingError
 from rlvr.runs.report import Condition, Contamination
-from rlvr.stages.conditions import conditions_of, sample_conditions
+from rlvr.stages.conditions import compares, conditions_of, sample_conditions
 from rlvr.stages.parts import Parts
 from rlvr.stages.rlvr import update_seconds
 from rlvr.training.intake import Intake
@@ -47,11 +47,13 @@ class Pace:
 class Trial:
     """What the samples say of each domain, the share of a step's groups with a signal, and how long a step takes.
 
-    `signal_rate` is None where no task has as many scored samples as a group needs.
+    `signal_rate` is None where no task has as many scored samples as a group needs, and where the algorithm compares no
+    completions of one task (`compares`).
     """
 
     conditions: tuple[Condition, ...]
     signal_rate: float | None
+    compares: bool
     pace: Pace
 
 
@@ -74,12 +76,19 @@ def try_stage(
     refuse_unscored(groups, config.max_unscored_rate)
     if not any(group.num_scored for group in groups):
         raise TrainingError("no sample has an outcome, so nothing can be told", hint="rlvr doctor checks the verifiers")
-    found = conditions_of(groups, group_size=config.group_size, config=config.conditions, contamination=contamination)
+    compared = compares(config)
+    found = conditions_of(
+        groups,
+        group_size=config.group_size,
+        compares=compared,
+        config=config.conditions,
+        contamination=contamination,
+    )
     mixed = {one.domain: one.mixed_rate.mean for one in found if one.mixed_rate is not None}
     signal_rate = _over_domains(mixed, shares) if mixed else None
     refills = _refills(config, signal_rate)
     pace = _pace(parts, config, groups, shares, seconds=seconds, cpu_share=cpu_seconds / seconds, refills=refills)
-    return Trial(found, signal_rate, pace)
+    return Trial(found, signal_rate, compared, pace)
 
 
 def _pace(

@@ -130,6 +130,12 @@ class Learner:
             self._reference.load_state_dict(state["reference"])
             self._reference_renewed = True
 
+    def pull_to_here(self) -> None:
+        """Makes the weights as they are now those that the optimizers pull back to."""
+        self.optimizer.pull_to_here()
+        if self._critic is not None:
+            self._critic.optimizer.pull_to_here()
+
     def begin_schedule(self) -> None:
         """Counts updates from 0 again, so that the learning rates are those of a stage that begins."""
         self.optimizer.update_index = 0

@@ -32,7 +32,7 @@ from rlvr.verifiers.sandbox.remote import RemoteSandbox
 from rlvr.verifiers.sandbox.result import Result
 from rlvr.verifiers.sandbox.running import run
 
-VERSION = "code-2"
+VERSION = "code-3"
 MAX_STDERR_CHARACTERS = 2000
 MAX_EXTRACTED_CHARACTERS = 200
 

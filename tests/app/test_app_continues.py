@@ -173,6 +173,10 @@ def test_only_rlvr_goes_on_for_more_steps(tmp_path: Path) -> None:
             [stage("rlvr", 2), stage("more", 2, continues=True).replace("tasks:train", "tasks:evaluation")],
             "stage 2 continues the one before, whose data is another",
         ),
+        (
+            [stage("rlvr", 2), stage("more", 2, continues=True).replace("3e-3 }", '3e-3, frozen = ["embed"] }')],
+            "stage 2 continues the one before, whose optimizer.frozen is another",
+        ),
     ],
 )
 def test_a_stage_that_cannot_continue_is_refused(stages: list[str], said: str, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from tiny import write_base
 
 from rlvr.app.cli import main
-from rlvr.app.gating import GATE, pass_gate, sensitivity_line
+from rlvr.app.gating import GATE, GAVE_BACK, pass_gate, sensitivity_line
 from rlvr.app.pipeline import resume, start
 from rlvr.config.gate import GateConfig
 from rlvr.config.reading import read_recipe
@@ -233,11 +233,30 @@ def test_what_the_judge_rejects_goes_on_as_nothing_that_it_did_not_see(tmp_path:
                 begin=tmp_path / "begin",
                 earlier=[("base", before)],
                 trained=("d",),
+                continues=(),
                 measure_again=lambda path: before,
                 win_rate=judge,
             )
         assert passage.report.handed_on == went_on
         assert asked == [pytest.approx(1 - 2 * 0.05 / 2)]
+
+
+def test_a_stage_that_gives_back_what_it_began_with_has_not_passed(tmp_path: Path) -> None:
+    found = Measurement({}, (Rates("chat", 1.0, {"d": {"t": 0.5}}),), None, None)
+    passage = pass_gate(
+        GateConfig(),
+        Run.create(tmp_path / "run", config={}, provenance={}),
+        made=tmp_path / "begin",
+        found=found,
+        begin=tmp_path / "begin",
+        earlier=[("base", found)],
+        trained=("d",),
+        continues=(),
+        measure_again=lambda path: found,
+        win_rate=None,
+    )
+    assert (passage.report.handed_on, passage.report.passed) == (START, False)
+    assert passage.report.failures == (GAVE_BACK,)
 
 
 def test_stop_ends_the_run_and_names_the_last_that_passed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,7 +5,14 @@ pytest.importorskip("transformers")
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
-from rlvr.data.chat import encode_completion, encode_demonstration, encode_document, encode_prompt, stop_token_ids
+from rlvr.data.chat import (
+    encode_completion,
+    encode_demonstration,
+    encode_document,
+    encode_prompt,
+    keeps_completion,
+    stop_token_ids,
+)
 from rlvr.errors import DataError, ModelError
 from rlvr.types import Document
 
@@ -148,6 +155,16 @@ def test_thinking_of_earlier_turns_may_be_dropped_but_the_last_turn_must_be_whol
     )
     with pytest.raises(ModelError, match="drops part of the assistant's turn"):
         encode_demonstration(tokenizer_with(FORGETFUL), [QUESTION, deep])
+
+
+def test_what_a_template_would_drop_is_known_beforehand() -> None:
+    kept, deep = "It is 3.", "<think>what is it</think>It is 3."
+    for template, keeps in ((THINKING, True), (FORGETFUL, False)):
+        assert keeps_completion(tokenizer_with(template), [QUESTION], deep) is keeps
+        assert keeps_completion(tokenizer_with(template), [QUESTION], kept)
+    # What stands in the question is not yet in the answer.
+    asked = [{"role": "user", "content": "<think>why</think>"}]
+    assert not keeps_completion(tokenizer_with(FORGETFUL), asked, "<think>why</think>so")
 
 
 def test_a_template_that_changes_earlier_text_is_refused_and_generation_blocks_are_advised() -> None:

@@ -317,8 +317,12 @@ def test_every_dependency_has_a_decision() -> None:
 def metric_names() -> Iterator[tuple[str, str]]:
     """(place, name) of every metric that is written: literal names, and those that are put together.
 
-    A name that ends in {…} stands for one metric a domain; the sums of a loss become train/NAME.
+    A name that ends in {…} stands for one metric a domain; the sums of a loss become train/NAME, the counts of a judge
+    judge/NAME.
     """
+    from rlvr.verifiers.judge.counts import Counts
+
+    yield from (("verifiers/scorer.py", f"judge/{name}") for name in Counts().totals())
     literal = re.compile(r"(train|rollout|candidates|eval|time|memory)/[a-z0-9_]+")
     for path in SOURCES:
         if room(path) not in {"stages", "training", "runs"} or relative(path) == "runs/glossary.py":

@@ -167,6 +167,31 @@ def test_an_optimizer_that_is_restored_pulls_back_to_where_the_first_one_began()
     assert other.weight.item() == model.weight.item() == pytest.approx(0.82 + 0.2 * 0.18, abs=1e-6)
 
 
+def test_what_goes_on_from_another_optimizer_s_state_keeps_its_own_settings():
+    model = nn.Linear(1, 1, bias=False)
+    first = optimizer_of(model, start_pull=2.0, weight_decay=0.5, betas=(0.5, 0.6), epsilon=1e-3)
+    model.weight.grad = torch.ones(1, 1)
+    first.step()
+    # Adam's second step from the first one's moments, with decay rates of its own, and neither decay nor pull.
+    nn.init.constant_(model.weight, 1.0)
+    other = optimizer_of(model, betas=(0.0, 0.0), epsilon=1e-12)
+    other.restore(first.state())
+    model.weight.grad = torch.full((1, 1), 3.0)
+    other.step()
+    assert model.weight.item() == pytest.approx(0.9)
+
+
+def test_the_place_that_an_optimizer_pulls_back_to_can_be_here():
+    model = nn.Linear(1, 1, bias=False)
+    nn.init.constant_(model.weight, 1.0)
+    found = optimizer_of(model, start_pull=2.0)
+    nn.init.constant_(model.weight, 5.0)
+    found.pull_to_here()
+    model.weight.grad = torch.ones(1, 1)
+    found.step()
+    assert model.weight.item() == pytest.approx(4.9 + 0.2 * 0.1)
+
+
 def test_weight_decay_touches_matrices_only():
     model = Weights()
     optimizer = optimizer_of(model, weight_decay=0.5)

@@ -65,16 +65,24 @@ def group(index, outcomes, domain="tiny", texts=()):
     return Group(task(index, domain=domain), index, read_only([1], "int64"), completions, verdicts, rewards)
 
 
-def of(groups, group_size, contamination=None, **limits):
+def of(groups, group_size, contamination=None, compares=True, **limits):
     return conditions_of(
         groups,
         group_size=group_size,
+        compares=compares,
         config=ConditionsConfig.model_validate(limits),
         contamination=contamination or {},
     )
 
 
 SHOWN, PLAIN = "<think>2 + 3 = 5</think> 5", "5"
+
+
+def test_groups_of_an_algorithm_that_compares_none_need_not_be_mixed():
+    samples = [group(index, [1.0, 0.0, 0.0, 0.0]) for index in range(20)]
+    (compared,), (alone,) = of(samples, 1), of(samples, 1, compares=False)
+    assert [line for line in compared.problems if "hold right and wrong samples" in line]
+    assert (alone.mixed_rate, alone.problems) == (None, ())
 
 
 def test_conditions_by_hand():

@@ -123,6 +123,15 @@ def test_the_divergence_from_the_parent_has_a_limit_of_its_own():
     assert "KL on held-out text" not in by_what(checks_of(gate(), after, [("base", before)], trained=()))
 
 
+def test_the_divergence_of_a_stage_that_continues_others_is_from_what_the_first_of_them_began_with():
+    before = measured({}, text=text([20.0, 21.0]))
+    after = measured({}, text=text([20.0, 21.0], kl=[0.499, 0.501]))
+    earlier = [(name, before) for name in ("base", "sft", "rlvr", "more")]
+    for continues, origin in (((), "more"), (("rlvr", "more"), "sft")):
+        found = by_what(checks_of(gate(max_kl=0.04), after, earlier, trained=(), continues=continues))
+        assert found["KL on held-out text"].against == origin
+
+
 def test_a_gain_that_is_asked_for_must_be_shown():
     before = measured({"sums": {f"t{n}": 0.5 for n in range(50)}})
     for change, fails in ((0.1, False), (0.0, True), (-0.1, True)):

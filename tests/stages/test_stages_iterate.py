@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from rlvr.config.data import EvaluateConfig
 from rlvr.config.rlvr import IterateConfig
 from rlvr.errors import TrainingError
 from rlvr.runs.compare import differences
+from rlvr.runs.folder import Run
 from rlvr.runs.rollouts import read_rollouts
 from rlvr.stages import iterate as module
 from rlvr.stages.iterate import iterate
@@ -148,7 +150,7 @@ def test_without_an_evaluation_all_rounds_are_run(base, tmp_path):
 
 def test_where_no_task_is_within_reach_it_does_not_begin(base, tmp_path):
     never = [task(i, reference="nothing") for i in range(6)]
-    with pytest.raises(TrainingError, match="of 12 candidates none is solved now and then"):
+    with pytest.raises(TrainingError, match="of the candidates that were sampled none is solved now and then"):
         iterate(parts_of(base, never), config(), make_run(tmp_path / "run"))
 
 
@@ -195,6 +197,19 @@ def test_a_stage_that_was_killed_in_a_step_ends_as_an_undisturbed_one(deadly, ba
     broken.listeners.clear()
     # the step that was written and is not in a checkpoint is made again
     assert resumed(base, broken, undisturbed) == [(6, deadly)]
+
+
+@pytest.mark.usefixtures("each_round_gains")
+def test_lines_that_a_power_cut_took_from_the_stage_are_written_again_with_those_after_them(
+    base, tmp_path, undisturbed
+):
+    cut = tmp_path / "cut"
+    shutil.copytree(undisturbed[0].path, cut)
+    run = Run(cut)
+    lines = (cut / "metrics.jsonl").read_text().splitlines(keepends=True)
+    # The second of six steps, in a round that ended: its checkpoints are whole, and other rounds follow it.
+    (cut / "metrics.jsonl").write_text("".join([lines[0], *lines[2:]]))
+    resumed(base, run, undisturbed)
 
 
 @pytest.mark.usefixtures("each_round_gains")

@@ -93,13 +93,8 @@ def probe_table(one: StageProbe) -> Table:
 def meaning(one: StageProbe) -> list[str]:
     """Says what signal and ceiling mean here, and which tasks are held out."""
     samples = one.trial.conditions[0].num_samples
-    told = "how many of a step do is not known, as too few samples have an outcome"
-    if one.trial.signal_rate is not None:
-        told = (
-            f"about {one.trial.signal_rate * one.prompts_per_step:.0f} of the {one.prompts_per_step} of a step do now"
-        )
     lines = [
-        f"signal: only groups with right and wrong samples teach; {told}.",
+        _signal(one),
         f"ceiling: RL mostly makes one sample as good as {samples} together are now; what none of {samples} solves, "
         "it seldom learns.",
     ]
@@ -107,6 +102,17 @@ def meaning(one: StageProbe) -> list[str]:
         said = ", ".join(f"{count:,} of {name}" for name, count in equal.items())
         lines.append(f"held out: {said} are evaluation tasks themselves, and are left out of training.")
     return lines
+
+
+def _signal(one: StageProbe) -> str:
+    if not one.trial.compares:
+        return "signal: the algorithm compares no samples of one task with each other, so a group need not be mixed."
+    told = "how many of a step do is not known, as too few samples have an outcome"
+    if one.trial.signal_rate is not None:
+        told = (
+            f"about {one.trial.signal_rate * one.prompts_per_step:.0f} of the {one.prompts_per_step} of a step do now"
+        )
+    return f"signal: only groups with right and wrong samples teach; {told}."
 
 
 def costs(one: StageProbe) -> list[str]:

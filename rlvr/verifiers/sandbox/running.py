@@ -24,6 +24,8 @@ def _rlvr_tests():
 
 MET_BY_ANY_OBJECT = ("truth", "is_not")
 """Tests that an object which cannot be read passes, a re.Match say: a plain True would pass them as well."""
+MAX_TIMEOUTS = 3
+"""So many cases of a program may run out of time before the rest count as failed."""
 
 
 class Pool(Protocol):
@@ -97,9 +99,13 @@ def _fault(frame: bytes, test: Test) -> tuple[bool, str] | None:
 
 
 def _stdin(pool: Pool, form: Stdin, program: str, question: Question) -> Result:
-    """Runs the cases one after the other; where all have to pass, the first that does not ends it."""
+    """Runs the cases one after the other; where all have to pass, the first that does not ends it.
+
+    Where the share that passes counts, cases after MAX_TIMEOUTS that ran out of time count as failed: a program that
+    never ends would hold up the others for as long as there are cases.
+    """
     first: Ran | None = None
-    failed, passed, cpu_seconds, seconds = "", 0, 0.0, 0.0
+    failed, passed, timeouts, cpu_seconds, seconds = "", 0, 0, 0.0, 0.0
     ran = Ran("ok")
     for number, (given, expected) in enumerate(form.cases, start=1):
         ran = pool.run_stdin(program, given, question.limits)
@@ -113,6 +119,9 @@ def _stdin(pool: Pool, form: Stdin, program: str, question: Question) -> Result:
             first, failed = ran, f"case {number}" + (f": printed {shown(text)}" if ran.status == "ok" else "")
         if not question.mean or ran.status in ("host_error", "sandbox_failure"):
             first = ran
+            break
+        timeouts += ran.status == "timeout"
+        if timeouts == MAX_TIMEOUTS:
             break
     told = first or ran
     return Result("stdin", passed, len(form.cases), told.status, failed, told.error, told.stderr, cpu_seconds, seconds)

@@ -169,6 +169,14 @@ def test_the_share_of_cases_counts_only_where_it_is_asked_for() -> None:
     assert verify("1 / 0", {**CALLS, "score": "mean"}).outcome == 0.0
 
 
+def test_of_a_program_that_never_ends_only_a_few_cases_are_run() -> None:
+    cases = [{"input": f"{n}\n", "output": str(n)} for n in range(8)]
+    reference = short({"stdin": cases, "score": "mean"})
+    # The first case passes; the second to fourth run out of time; the others, which would pass, are not run.
+    verdict = verify("n = int(input())\nwhile 0 < n < 4: pass\nprint(n)", reference)
+    assert (verdict.outcome, verdict.status, verdict.parts["passed"]) == (1 / 8, "timeout", 1.0)
+
+
 def test_a_broken_reference_is_not_the_programs_fault() -> None:
     verdict = verify(SOLVE, {"calls": [], "entry": "solve"})
     assert (verdict.outcome, verdict.status, verdict.extracted) == (
