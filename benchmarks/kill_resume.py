@@ -263,7 +263,7 @@ def compare(first: Path, second: Path, folder: Path) -> list[str]:
     out = folder / "differences.txt"
 
     def work() -> None:
-        from rlvr.runs.compare import differences
+        from rlvr.runs.sameness import differences
 
         out.write_text("\n".join(differences(first, second)))
 

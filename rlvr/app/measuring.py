@@ -12,7 +12,7 @@ from rich.console import Console
 
 from rlvr.app.sandboxing import fitted, left_out_line
 from rlvr.config.data import EvaluateConfig
-from rlvr.config.reading import from_json, read_evaluation
+from rlvr.config.reading import Resolved, from_json, read_evaluation
 from rlvr.errors import UsageError
 from rlvr.runs.folder import Run, is_run
 from rlvr.runs.report import StageReport
@@ -58,14 +58,22 @@ def _of_run(checkpoint: Path) -> tuple[dict[str, Any], int]:
 
     Raises RunError when that run's config.json cannot be read.
     """
+    trained_by = recipe_of(checkpoint)
+    if trained_by is None:
+        return {}, 0
+    resolved = fitted(trained_by)
+    if left_out := left_out_line(resolved):
+        log.warning("%s", left_out)
+    recipe = resolved.in_force
+    return (recipe.evaluation.model_dump(mode="json") if recipe.evaluation else {}), recipe.seed
+
+
+def recipe_of(checkpoint: Path) -> Resolved | None:
+    """Gives the recipe whose run holds the checkpoint; None for a model that no run here has made."""
     for folder in checkpoint.absolute().parents:
-        if is_run(folder) and "recipe" in (content := Run(folder).config()):
-            resolved = fitted(from_json(content))
-            if left_out := left_out_line(resolved):
-                log.warning("%s", left_out)
-            recipe = resolved.in_force
-            return (recipe.evaluation.model_dump(mode="json") if recipe.evaluation else {}), recipe.seed
-    return {}, 0
+        if is_run(folder) and "recipe" in (content := Run.open(folder).config()):
+            return from_json(content)
+    return None
 
 
 def print_result(report: StageReport, *, as_json: bool) -> None:

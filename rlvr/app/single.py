@@ -4,16 +4,16 @@ import tempfile
 from pathlib import Path
 
 from rlvr.app.importing import import_from
+from rlvr.app.measuring import recipe_of
 from rlvr.app.meter import Meter
 from rlvr.app.wiring import make_engine, make_parts, open_house
 from rlvr.config.data import EvaluateConfig
-from rlvr.config.reading import Resolved, from_json
 from rlvr.config.schema import Recipe
 from rlvr.data.chat import encode_prompt, stop_token_ids
 from rlvr.engines.base import Request, Sampling
 from rlvr.errors import UsageError
 from rlvr.models.policy import context_length, load_policy, pick_device
-from rlvr.runs.folder import Run, is_run
+from rlvr.runs.folder import Run
 from rlvr.runs.report import StageReport
 from rlvr.stages.evaluate import measure
 
@@ -68,11 +68,3 @@ def generate_text(path: str, prompt: str, *, samples: int, temperature: float, m
     while engine.has_work:
         texts.update({done.sample_index: done.completion.text for done in engine.step()})
     return [texts[index] for index in range(samples)]
-
-
-def recipe_of(checkpoint: Path) -> Resolved | None:
-    """Gives the recipe whose run holds the checkpoint; None for a model that no run here has made."""
-    for folder in checkpoint.absolute().parents:
-        if is_run(folder) and "recipe" in (content := Run.open(folder).config()):
-            return from_json(content)
-    return None

@@ -97,7 +97,7 @@ class Run:
                 shutil.rmtree(_doomed(path))
         if replace and is_run(path):
             _remove_run(path)
-        elif not _vacant(path):
+        elif not is_vacant(path):
             _refuse(path)
         with writing(path):
             path.mkdir(parents=True, exist_ok=True)
@@ -293,7 +293,7 @@ def peak_bytes() -> int:
     return peak if sys.platform == "darwin" else 1024 * peak  # in kB everywhere else
 
 
-def _vacant(path: Path) -> bool:
+def is_vacant(path: Path) -> bool:
     """Whether a run may be made there: nothing is, or only what a kill left of one that never started."""
     if not path.exists():
         return True

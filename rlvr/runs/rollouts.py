@@ -45,7 +45,7 @@ SCHEMA = pa.schema(
 )
 
 
-def write_rollouts(path: Path, groups: Sequence[Group], *, step: int, split: str, fsync: bool = True) -> None:
+def write_rollouts(path: Path, groups: Sequence[Group], *, step: int, split: str) -> None:
     """Writes one row per completion to `path`, whole or not at all.
 
     Equal groups give equal bytes, `verify_seconds` aside. Raises RunError when the disk is full or read-only.
@@ -57,14 +57,12 @@ def write_rollouts(path: Path, groups: Sequence[Group], *, step: int, split: str
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             pq.write_table(table, temporary, compression="zstd")
-            if fsync:
-                sync(temporary)
+            sync(temporary)
             temporary.replace(path)
         except OSError:
             temporary.unlink(missing_ok=True)
             raise
-        if fsync:
-            sync(path.parent)
+        sync(path.parent)
 
 
 def read_rollouts(path: Path, *, columns: Sequence[str] = ()) -> pa.Table:

@@ -10,10 +10,10 @@ from rlvr.config.preference import LOSS_ROWS
 from rlvr.config.supervised import DpoConfig
 from rlvr.models.logprobs import token_logprobs
 from rlvr.runs.folder import Run
+from rlvr.stages.kto import kto
 from rlvr.stages.pairs import pair_rows, preference_pairs, with_reference
 from rlvr.stages.parts import Checkpoint, Parts, domains_of
 from rlvr.stages.supervised import fitting, longest_sequence, train_supervised
-from rlvr.stages.unpaired import kto
 from rlvr.training.batching import Batch, Row, sequence_sums
 from rlvr.training.update import LossFunction
 

@@ -89,11 +89,16 @@ def return_sentences(found: Returns) -> list[str]:
     ]
     if last.gain.low <= 0:
         lines.append("It cannot be told from chance.")
-    best = max(found.points, key=lambda point: point.per_hundred.mean)
-    lines.append(
-        f"The best stretch ended at step {best.step}: {_points(best.per_hundred)} for each 100 {found.unit}-seconds; "
-        f"in the last one it was {_points(last.per_hundred)}."
-    )
+    each = f"for each 100 {found.unit}-seconds"
+    if len(found.points) > 1:
+        best = max(found.points, key=lambda point: point.per_hundred.mean)
+        lines.append(
+            f"The best of {len(found.points)} stretches ended at step {best.step}, with "
+            f"{100 * best.per_hundred.mean:+.1f} points {each}; as the highest of several it looks better than it is. "
+            f"In the last one it was {_points(last.per_hundred)}."
+        )
+    else:
+        lines.append(f"That is {_points(last.per_hundred)} {each}.")
     if found.flat_since is not None:
         share = found.flat_seconds / max(last.seconds, 1e-9)
         lines.append(

@@ -12,9 +12,9 @@ from rlvr.app.cli import main
 from rlvr.app.pipeline import resume, start
 from rlvr.config.reading import read_recipe
 from rlvr.errors import RecipeError, RunError
-from rlvr.runs.compare import differences
 from rlvr.runs.folder import Run
 from rlvr.runs.report import read_report
+from rlvr.runs.sameness import differences
 
 ROWS = """
 from rlvr.types import Task, Verdict

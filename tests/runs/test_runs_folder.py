@@ -10,10 +10,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from rlvr.errors import RunError
-from rlvr.runs.compare import differences
 from rlvr.runs.folder import Run, is_run
 from rlvr.runs.lock import locked
 from rlvr.runs.rollouts import read_rollouts
+from rlvr.runs.sameness import differences
 
 
 def make(path: Path) -> Run:

@@ -71,6 +71,6 @@ def test_a_package_installed_inside_some_other_checkout_is_not_taken_for_it(tmp_
 
 
 def test_the_room_loads_no_torch():
-    rooms = "rlvr.runs.folder, rlvr.runs.compare, rlvr.runs.provenance, rlvr.runs.report, rlvr.runs.sinks"
+    rooms = "rlvr.runs.folder, rlvr.runs.sameness, rlvr.runs.provenance, rlvr.runs.report, rlvr.runs.sinks"
     code = f"import {rooms}, sys; sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, check=False).returncode == 0

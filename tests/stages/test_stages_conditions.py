@@ -13,9 +13,9 @@ from tiny import completion, emit, make_parts, make_run, task, write_base
 from rlvr.config.rlvr import ConditionsConfig
 from rlvr.errors import RunError, TrainingError
 from rlvr.models.checkpoint import latest_checkpoint
-from rlvr.runs.compare import differences
 from rlvr.runs.report import Contamination, Lengths, read_condition
 from rlvr.runs.rollouts import read_rollouts
+from rlvr.runs.sameness import differences
 from rlvr.runs.summary import condition_table
 from rlvr.stages.conditions import (
     conditions_of,

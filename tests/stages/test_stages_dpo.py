@@ -8,7 +8,7 @@ from tiny import make_parts, make_run, task, words, write_base
 
 from rlvr.config.supervised import DpoConfig
 from rlvr.errors import DataError, VerifierError
-from rlvr.runs.compare import differences
+from rlvr.runs.sameness import differences
 from rlvr.stages.dpo import dpo
 from rlvr.stages.pairs import policy_pairs
 from rlvr.types import Preference, Verdict

@@ -12,8 +12,8 @@ from rlvr.config.data import EvaluateConfig
 from rlvr.data.chat import encode_document, encode_plain_prompt
 from rlvr.errors import DataError, RunError, VerifierError
 from rlvr.models.tokenizer import train_tokenizer
-from rlvr.runs.compare import differences
 from rlvr.runs.rollouts import read_rollouts
+from rlvr.runs.sameness import differences
 from rlvr.stages.evaluate import (
     Rates,
     answered_rates,

@@ -11,9 +11,9 @@ from tiny import emit, make_parts, make_run, task, write_base
 from rlvr.config.data import EvaluateConfig
 from rlvr.config.rlvr import IterateConfig
 from rlvr.errors import TrainingError
-from rlvr.runs.compare import differences
 from rlvr.runs.folder import Run
 from rlvr.runs.rollouts import read_rollouts
+from rlvr.runs.sameness import differences
 from rlvr.stages import iterate as module
 from rlvr.stages.iterate import iterate
 from rlvr.statistics.intervals import Interval

@@ -8,7 +8,7 @@ from tiny import CPU, full_logprobs, gradients, worst_gap
 
 from rlvr.config.supervised import DpoConfig
 from rlvr.stages.dpo import preference_loss
-from rlvr.stages.unpaired import kto_loss
+from rlvr.stages.kto import kto_loss
 from rlvr.training.batching import Row, make_batches
 
 PREFERENCE_CASES = [

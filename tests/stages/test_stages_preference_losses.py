@@ -10,12 +10,12 @@ from rlvr.config.data import EvaluateConfig
 from rlvr.config.preference import LOSS_ROWS
 from rlvr.config.supervised import DpoConfig
 from rlvr.errors import DataError
-from rlvr.runs.compare import differences
-from rlvr.stages import unpaired
+from rlvr.runs.sameness import differences
+from rlvr.stages import kto as unpaired
 from rlvr.stages.dpo import dpo
 from rlvr.stages.evaluate import measure
+from rlvr.stages.kto import mismatched_rows
 from rlvr.stages.pairs import halves, policy_completions
-from rlvr.stages.unpaired import mismatched_rows
 from rlvr.types import Preference, Verdict
 from rlvr.verifiers.scorer import Scorer
 

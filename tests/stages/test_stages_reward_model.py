@@ -14,7 +14,7 @@ from rlvr.config.supervised import RewardModelConfig
 from rlvr.data.chat import encode_completion
 from rlvr.errors import DataError, TrainingError
 from rlvr.models.heads import create_value_model, load_value_model
-from rlvr.runs.compare import differences
+from rlvr.runs.sameness import differences
 from rlvr.stages.reward_model import (
     accuracy_line,
     accuracy_of,

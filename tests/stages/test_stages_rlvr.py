@@ -17,8 +17,8 @@ from rlvr import keyed
 from rlvr.algorithms.presets import PRESETS as ALGORITHMS
 from rlvr.errors import DataError, VerifierError
 from rlvr.models.checkpoint import latest_checkpoint
-from rlvr.runs.compare import differences
 from rlvr.runs.rollouts import read_rollouts
+from rlvr.runs.sameness import differences
 from rlvr.stages.rlvr import rlvr
 from rlvr.types import Verdict
 from rlvr.verifiers.scorer import Scorer

@@ -10,7 +10,7 @@ from tiny import make_parts, make_run, words, write_base
 from rlvr.config.supervised import PretrainConfig, SftConfig
 from rlvr.errors import DataError
 from rlvr.models.checkpoint import latest_checkpoint
-from rlvr.runs.compare import differences
+from rlvr.runs.sameness import differences
 from rlvr.stages import supervised
 from rlvr.stages.pretrain import pretrain
 from rlvr.stages.sft import sft

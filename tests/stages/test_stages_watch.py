@@ -8,7 +8,7 @@ from tiny import make_parts, make_run, task, write_base
 from rlvr.config.data import EvaluateConfig
 from rlvr.config.gate import GateConfig
 from rlvr.config.rlvr import RlvrConfig
-from rlvr.runs.compare import differences
+from rlvr.runs.sameness import differences
 from rlvr.stages.parts import PASSED
 from rlvr.stages.rlvr import rlvr
 from rlvr.stages.watch import STOPPED, flat_since, last_passed, rates_by_step, stopped_lines

@@ -19,8 +19,8 @@ from tiny import completion, full_logprobs, task
 from rlvr.algorithms.presets import resolve
 from rlvr.config.supervised import DpoConfig, RewardModelConfig
 from rlvr.stages.dpo import preference_loss
+from rlvr.stages.kto import kto_loss
 from rlvr.stages.reward_model import reward_loss
-from rlvr.stages.unpaired import kto_loss
 from rlvr.training.batching import Row
 from rlvr.training.learner import Learner
 from rlvr.training.reward_scores import scored_row

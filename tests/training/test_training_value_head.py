@@ -10,7 +10,7 @@ from tiny import VOCABULARY, emit, gradients, make_parts, make_run, task, worst_
 
 from rlvr.algorithms.presets import resolve
 from rlvr.config.rlvr import RlvrConfig
-from rlvr.runs.compare import differences
+from rlvr.runs.sameness import differences
 from rlvr.stages.rlvr import rlvr
 from rlvr.training.learner import Learner
 from rlvr.training.samples import Measured

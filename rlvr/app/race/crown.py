@@ -28,7 +28,10 @@ def crown(course: Course, racers: Mapping[str, Resolved]) -> None:
         winner = winner_of(course.plan, course.state, course.places)
         recipe = racers[winner].recipe
         gate, place = gate_of(recipe, recipe.stage[-1]), course.places[winner]
-        course.say(f"best: {winner}, {course.executor.checkpoint(winner)}")
+        course.say(
+            f"best: {winner}, {course.executor.checkpoint(winner)}; half of the tasks in the report of its own run are "
+            "those that chose it, so quote the race's figures"
+        )
         report = _judged(place, gate, number=1)
         if report.went_on:
             break

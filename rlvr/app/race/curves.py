@@ -9,19 +9,15 @@ Steps are those done; `rates` has one number per task, the share of its samples 
 """
 
 import json
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rlvr.app.race.standing import is_race, rates_at, read_race
 from rlvr.errors import DataError
-from rlvr.runs.folder import ROLLOUTS, Run, is_run
-from rlvr.runs.rollouts import read_rollouts
+from rlvr.runs.folder import Run, is_run
 from rlvr.stages.race.curves import Curve
-
-SPLIT = "evaluate"
-"""The rollouts of held-out tasks, at the evaluation's temperature."""
+from rlvr.stages.watch import rates_by_step
 
 
 def read_curves(path: Path) -> list[Curve]:
@@ -48,16 +44,14 @@ def curve_of_run(folder: Path, *, domains: Sequence[str] = ()) -> Curve:
         (child for child in run.children if child.path.name.partition("-")[0].isdigit()),
         key=lambda child: int(child.path.name.partition("-")[0]),
     )
-    outcomes: dict[int, dict[str, list[bool]]] = defaultdict(lambda: defaultdict(list))
-    for file in sorted((stages[-1].path / ROLLOUTS).glob(f"{SPLIT}-*.parquet")) if stages else []:
-        columns = ("step", "domain", "task_id", "outcome", "threshold")
-        for row in read_rollouts(file, columns=columns).to_pylist():
-            if row["outcome"] is not None and (not domains or row["domain"] in domains):
-                task = f"{row['domain']}/{row['task_id']}"
-                outcomes[row["step"] + 1][task].append(row["outcome"] >= row["threshold"])
+    seen = rates_by_step(stages[-1]) if stages else []
+    outcomes = {
+        step: {f"{d}/{task}": rate for d in found if not domains or d in domains for task, rate in found[d].items()}
+        for step, found in seen
+    }
     asked = [set(found) for found in outcomes.values()]
     tasks = tuple(sorted(set.intersection(*asked))) if asked else ()
-    rates = {step: tuple(sum(found[t]) / len(found[t]) for t in tasks) for step, found in sorted(outcomes.items())}
+    rates = {step: tuple(found[task] for task in tasks) for step, found in sorted(outcomes.items())}
     return Curve(folder.name, tasks, rates)
 
 

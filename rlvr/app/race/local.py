@@ -24,6 +24,7 @@ LOG_BYTES = 20_000
 class _Running:
     job: Job
     slot: int
+    log_bytes: int
     process: subprocess.Popen[bytes]
 
 
@@ -53,7 +54,7 @@ class LocalExecutor:
         for racer, known in list(self._running.items()):
             if (code := known.process.poll()) is not None:
                 self._let_go(racer)
-                problem = self._problem(racer, code) if code else ""
+                problem = self._problem(known, code) if code else ""
                 ended.append(Ended(known.job, problem, is_final=code == BROKEN))
         self._fill()
         return ended
@@ -74,7 +75,9 @@ class LocalExecutor:
     def _fill(self) -> None:
         while self._waiting and self._slots:
             job, slot = self._waiting.popleft(), self._slots.pop(0)
-            self._running[job.racer] = _Running(job, slot, self._start(job, slot))
+            log = log_of(self._folders[job.racer])
+            size = log.stat().st_size if log.exists() else 0
+            self._running[job.racer] = _Running(job, slot, size, self._start(job, slot))
 
     def _start(self, job: Job, slot: int) -> "subprocess.Popen[bytes]":
         folder, words = self._folders[job.racer], [str(job.until), *(["fresh"] if job.fresh else [])]
@@ -97,9 +100,10 @@ class LocalExecutor:
         known.process.wait()
         self._slots = sorted([*self._slots, known.slot])
 
-    def _problem(self, racer: str, code: int) -> str:
-        """Says why a racer's process failed: what it said last, or how it ended."""
-        text = log_of(self._folders[racer]).read_bytes()[-LOG_BYTES:].decode("utf-8", "replace")
+    def _problem(self, known: _Running, code: int) -> str:
+        """Says why a racer's process failed: what it said last, jobs before it not counted, or how it ended."""
+        log = log_of(self._folders[known.job.racer]).read_bytes()
+        text = log[known.log_bytes :][-LOG_BYTES:].decode("utf-8", "replace")
         said = [line.removeprefix(PROBLEM) for line in text.splitlines() if line.startswith(PROBLEM)]
         if code > 0 and said:
             return said[-1]

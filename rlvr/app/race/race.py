@@ -20,7 +20,7 @@ from rlvr.app.race.state import RacePlan, Racer
 from rlvr.config.reading import Resolved, from_json, resolved_json
 from rlvr.config.rlvr import RlvrConfig
 from rlvr.errors import RecipeError, RunError
-from rlvr.runs.folder import PROVENANCE, Run, is_run
+from rlvr.runs.folder import PROVENANCE, Run, is_run, is_vacant
 from rlvr.runs.lock import locked
 from rlvr.runs.provenance import collect
 from rlvr.runs.report import REPORT, read_report
@@ -40,7 +40,7 @@ def make_race(folder: Path, resolved: Resolved, racers: Mapping[str, Resolved], 
     if recipe.replace or recipe.export:
         key = "replace" if recipe.replace else "export"
         raise RecipeError(f"{key} is for a run, not for a race", hint="remove the folder yourself, or leave it out")
-    if folder.exists() and any(entry.name != PROVENANCE for entry in folder.iterdir()):
+    if not is_vacant(folder):
         goes_on = f"rlvr resume {folder} goes on with a race; or give another name=" if is_race(folder) else "name="
         raise RunError(f"{folder} is not empty", hint=goes_on)
     folder.mkdir(parents=True, exist_ok=True)
@@ -53,10 +53,10 @@ def make_race(folder: Path, resolved: Resolved, racers: Mapping[str, Resolved], 
 def run_race(folder: Path, say: Say) -> None:
     """Runs what is left of the race in that folder, an absolute path."""
     race = Run(folder)
-    content = race.read_json(PLAN)
     os.chdir(str(race.read_json(PROVENANCE)["folder"]))
-    plan, state, places = read_race(folder)
-    with locked(folder):
+    with locked(folder):  # What stands there is read inside: another command may just have taken a racer back.
+        content = race.read_json(PLAN)
+        plan, state, places = read_race(folder)
         begin, models = _shared(folder, from_json(content["recipe"]))
         racers = {name: from_json(stored) for name, stored in content["racers"].items()}
         for number, racer in enumerate(plan.racers):
@@ -70,7 +70,7 @@ def run_race(folder: Path, say: Say) -> None:
             bring(course, {name: Job(name, plan.steps, fresh=True) for name in state.running(plan)})
             crown(course, racers)
         finally:
-            for name in places:
+            for name in reversed(places):  # Those that wait first, or each would begin in the place of one that ends.
                 executor.kill(name)
 
 

@@ -11,12 +11,11 @@ from rich.table import Table
 
 from rlvr.app.ended import handed_on, has_ended
 from rlvr.app.gating import gate_lines
-from rlvr.app.race.racer import place_name
-from rlvr.app.race.spending import Spent, spent_on
-from rlvr.app.race.standing import metrics_of, rates_at, read_race, stage_folder, winner_of
+from rlvr.app.race.spending import Spent, cost_of, measuring_of, spent_on
+from rlvr.app.race.standing import metrics_of, rates_at, read_race, winner_of
 from rlvr.app.race.state import RacePlan, State
 from rlvr.runs.atomic import encode, replace_file
-from rlvr.runs.folder import Run, is_run
+from rlvr.runs.folder import Run
 from rlvr.runs.report import StageReport, read_report
 from rlvr.stages.race.budget import UNITS
 from rlvr.stages.race.curves import FEWEST
@@ -130,7 +129,7 @@ def result_of(folder: Path) -> RaceResult:
         went_on=reports[-1].went_on,
         spread=_spread(plan, at_rungs[plan.rungs[0]]),
         spread_at=plan.rungs[0],
-        foretold={step: _foretold(step, {**at_rungs, plan.steps: race}) for step in plan.rungs},
+        foretold={step: _foretold(step, {**at_rungs, plan.steps: race}, fresh) for step in plan.rungs},
     )
     Run(folder).write_json(RESULT, asdict(found))
     return found
@@ -149,18 +148,9 @@ def _racer(name: str, plan: RacePlan, state: State, place: Path, scores: Mapping
         paused_at=plan.rungs[paused[0]] if paused else None,
         is_taken_back=name in state.taken_back,
         fault=fault.why if fault else "",
-        cpu_seconds=_cpu(lines),
-        measuring_cpu_seconds=sum(_measuring(place, step) for step in scores),
+        cpu_seconds=cost_of(lines, "cpu-s", place),
+        measuring_cpu_seconds=measuring_of(place, "cpu-s", fault.steps if fault else None),
     )
-
-
-def _measuring(place: Path, step: int) -> float:
-    folders = (stage_folder(place) / place_name(step, fresh=fresh) for fresh in (False, True))
-    return sum(_cpu(Run(folder).metrics()) for folder in folders if is_run(folder))
-
-
-def _cpu(lines: Sequence[Mapping[str, float]]) -> float:
-    return sum(line.get("time/cpu_seconds", 0.0) for line in lines)
 
 
 def _selection(race: TaskRates, fresh: TaskRates, winner: str) -> Interval:
@@ -196,10 +186,13 @@ def _spread(plan: RacePlan, rates: TaskRates) -> Spread | None:
     return spread_of(np.stack([rates[name] for name in alike])) if len(alike) > 1 else None
 
 
-def _foretold(rung: int, scores: Mapping[int, TaskRates]) -> Told:
+def _foretold(rung: int, scores: Mapping[int, TaskRates], fresh: TaskRates) -> Told:
+    """Judges the end, as recorded curves are judged, on the `fresh` tasks: what is easier for a racer on the tasks of
+    the race is so at both steps."""
     common = {step: [name for name in scores[step] if name in scores[rung]] for step in scores if step > rung}
     step = max((step for step, both in common.items() if len(both) >= FEWEST), default=max(scores))
-    early, late = ([scores[at][name].mean() for name in common[step]] for at in (rung, step))
+    sides = scores[rung], fresh if step == max(scores) else scores[step]
+    early, late = ([rates[name].mean() for name in common[step]] for rates in sides)
     return Told(step, len(common[step]), correlation(early, late))
 
 
@@ -207,10 +200,10 @@ def sentences(found: RaceResult) -> list[str]:
     """Gives the result in words."""
     ended = sum(racer.paused_at is None and not racer.fault for racer in found.racers.values())
     let_pass = " that the gate let pass" if found.rejected else ""
+    apart = "tasks that no rung saw, but the gate that rejected others" if found.rejected else "tasks that took no part"
     lines = [
         f"{found.winner} won: {_percent(found.on_race)} on the tasks of the race, on which it was chosen as the best "
-        f"of {len(found.racers)}{let_pass}, and {_percent(found.on_fresh)} on tasks that took no part: quote the "
-        "second.",
+        f"of {len(found.racers)}{let_pass}, and {_percent(found.on_fresh)} on {apart}: quote the second.",
         f"{100 * found.cost:.0f}% of the training steps of running all {len(found.racers)} to the end were spent; "
         f"{ended} ran to the end.",
         *(_said_of(found.spent[unit], unit) for unit in ("gpu-s", "cpu-s", "tokens") if unit in found.spent),
@@ -222,14 +215,14 @@ def sentences(found: RaceResult) -> list[str]:
         )
     if found.over_others is not None:
         lines.append(
-            f"On tasks that took no part it lies {_points(found.over_others)} points above the mean of the others that "
-            "ran to the end, task by task."
+            f"On {apart} it lies {_points(found.over_others)} points above the mean of the others that ran to the end, "
+            "task by task."
         )
     lines += [f"{name} was rejected by the gate: {why}." for name, why in found.rejected.items()]
     lines += found.gate
     if found.after_more is not None:
         lines.append(
-            f"After {found.cooked} steps more it has {_percent(found.after_more)} on the tasks that took no part"
+            f"After {found.cooked} steps more it has {_percent(found.after_more)} on the {apart}"
             + ("." if found.went_on else ", but did not pass its gate: the checkpoint before them is the result.")
         )
     if found.spread is not None:

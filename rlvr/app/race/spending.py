@@ -43,24 +43,20 @@ def spent_on(
     training, steps, limits = 0.0, 0, limits or {}
     for name, place in places.items():
         lines = metrics_of(place)[: limits.get(name)]
-        training += _cost(lines, unit, place)
+        training += cost_of(lines, unit, place)
         steps += len(lines)
     return Spent(
         training=training,
-        measuring=sum(_measuring(place, unit, limits.get(name)) for name, place in places.items()),
+        measuring=sum(measuring_of(place, unit, limits.get(name)) for name, place in places.items()),
         cooking=sum(_cooking(place, unit) for place in places.values()),
         all_to_the_end=training / steps * plan.steps * len(places) if steps else 0.0,
     )
 
 
-def prices_of(
-    plan: RacePlan, places: Mapping[str, Path], unit: str, *, limits: Mapping[str, int] | None = None
-) -> Prices:
+def prices_of(plan: RacePlan, places: Mapping[str, Path], spent: Spent, *, limits: Mapping[str, int]) -> Prices:
     """Gives what a step and a measurement cost on average so far, once there is one of each; `limits` as above."""
-    limits = limits or {}
-    found = spent_on(plan, places, unit, limits=limits)
     measured = sum(len(_measurements(place, limits.get(name))) for name, place in places.items())
-    return Prices(found.all_to_the_end / plan.steps / len(places), found.measuring / measured if measured else 0.0)
+    return Prices(spent.all_to_the_end / plan.steps / len(places), spent.measuring / measured if measured else 0.0)
 
 
 def left_of(plan: RacePlan, state: State, places: Mapping[str, Path]) -> tuple[float, Prices]:
@@ -69,9 +65,9 @@ def left_of(plan: RacePlan, state: State, places: Mapping[str, Path]) -> tuple[f
     What a racer did after its fault does not count: how much that is depends on when somebody looked.
     """
     assert plan.budget is not None, "asked of a race with a budget"
-    limits, unit = state.fault_steps(), plan.budget.unit
-    spent = spent_on(plan, places, unit, limits=limits)
-    return plan.budget.amount - spent.total, prices_of(plan, places, unit, limits=limits)
+    limits = state.fault_steps()
+    spent = spent_on(plan, places, plan.budget.unit, limits=limits)
+    return plan.budget.amount - spent.total, prices_of(plan, places, spent, limits=limits)
 
 
 def is_paid(plan: RacePlan, state: State, places: Mapping[str, Path], back: Collection[str]) -> bool:
@@ -97,7 +93,8 @@ def _measurements(place: Path, limit: int | None = None) -> list[Path]:
     return [folder for folder in done if limit is None or int(folder.name.rpartition("-")[2]) < limit]
 
 
-def _measuring(place: Path, unit: str, limit: int | None) -> float:
+def measuring_of(place: Path, unit: str, limit: int | None) -> float:
+    """Gives what measuring a racer cost; with a `limit` at steps before it."""
     return 0.0 if unit == "steps" else sum(_measurement(folder, unit) for folder in _measurements(place, limit))
 
 
@@ -111,10 +108,11 @@ def _measurement(folder: Path, unit: str) -> float:
 
 def _cooking(place: Path, unit: str) -> float:
     stages = [folder for folder in place.glob("2-*") if is_run(folder)]
-    return sum(_cost(Run(folder).metrics(), unit, place) for folder in stages)
+    return sum(cost_of(Run(folder).metrics(), unit, place) for folder in stages)
 
 
-def _cost(lines: Sequence[Mapping[str, float]], unit: str, place: Path) -> float:
+def cost_of(lines: Sequence[Mapping[str, float]], unit: str, place: Path) -> float:
+    """Gives what these steps of a racer cost."""
     if unit == "steps":
         return float(len(lines))
     if unit != "tokens":

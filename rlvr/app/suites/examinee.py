@@ -90,7 +90,7 @@ def _check_own_words(fields: Mapping[str, Any]) -> None:
 
 
 def _checkpoint(path: Path) -> Examinee:
-    from rlvr.app.single import recipe_of
+    from rlvr.app.measuring import recipe_of
     from rlvr.app.wiring import make_engine
     from rlvr.models.policy import load_policy, pick_device
     from rlvr.stages.suites.local import LocalAnswerer

@@ -82,8 +82,21 @@ def not_gained(facts: Facts) -> str:
         _forgotten(after),
         _untouched(after),
         _perplexity(facts, pair),
+        _each_alone(after),
         "All of this is one run with one seed: the intervals cover which tasks and samples were drawn, not how a "
         "second training run would turn out.",
+    )
+
+
+def _each_alone(after: StageReport) -> str:
+    """Says how often one of several domains seems to have moved by luck: each is judged with a 95% interval."""
+    number = sum(domain.gain is not None for domain in after.domains.values())
+    if number < 2:
+        return ""
+    chance = 1 - 0.95**number
+    return (
+        f"Each domain is judged by itself: where training changes nothing at all, one or more of {number} seem to move "
+        f"in about {percent(chance)} of such pages."
     )
 
 

@@ -88,7 +88,8 @@ class Recorded:
         drawn = rng.permutation(len(self.records.rates))[:num_racers]
         deciding = self.records.deciding[drawn]
         places = [self.records.place(share) for share in self.shares]
-        return Race(self.records.judging[drawn], deciding[:, places].swapaxes(0, 1), deciding[:, -1])
+        rungs = deciding[:, places].swapaxes(0, 1)
+        return Race(self.records.judging[drawn], rungs, deciding[:, -1], curves=tuple(map(int, drawn)))
 
     def foresight(self, rung: int) -> Foresight:
         """What the records say of that rung."""

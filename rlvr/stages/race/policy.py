@@ -190,13 +190,17 @@ WATCHED = ("train/loss", "train/grad_norm", "train/entropy", "train/kl", "rollou
 """Metrics that are numbers as long as all is well."""
 FEWEST_NORMS = 5
 """So many gradients there must be before one can be called too large."""
+KL_LIMIT = 5.0
+"""In nats a token."""
+BLOW_UP = 100.0
+"""So many times the median is too large a gradient."""
 
 
-def fault(lines: Sequence[Mapping[str, float]], *, kl_limit: float = 5.0, blow_up: float = 100.0) -> str:
+def fault(lines: Sequence[Mapping[str, float]]) -> str:
     """Says what is broken in a racer after the last of these metrics, "" where nothing is: it is then killed.
 
     A number that is not finite; over the last FAULT_STEPS steps no group with a signal and none that is all right, or
-    an entropy below a hundredth of what it began with; a KL above `kl_limit` nats a token; a gradient `blow_up` times
+    an entropy below a hundredth of what it began with; a KL above `KL_LIMIT` nats a token; a gradient `BLOW_UP` times
     the median of those before.
     """
     if not lines:
@@ -206,11 +210,11 @@ def fault(lines: Sequence[Mapping[str, float]], *, kl_limit: float = 5.0, blow_u
     for key in WATCHED:
         if key in last and not np.isfinite(last[key]):
             return f"{key} is {last[key]} {at}"
-    if last.get("train/kl", 0.0) > kl_limit:
-        return f"train/kl is {last['train/kl']:.3g} nats a token {at}, above {kl_limit:g}"
+    if last.get("train/kl", 0.0) > KL_LIMIT:
+        return f"train/kl is {last['train/kl']:.3g} nats a token {at}, above {KL_LIMIT:g}"
     norms = [line["train/grad_norm"] for line in lines[:-1] if line.get("train/grad_norm", 0.0) > 0]
-    if len(norms) >= FEWEST_NORMS and last.get("train/grad_norm", 0.0) > blow_up * float(np.median(norms)):
-        return f"train/grad_norm is {last['train/grad_norm']:.3g} {at}, {blow_up:g} times its median and more"
+    if len(norms) >= FEWEST_NORMS and last.get("train/grad_norm", 0.0) > BLOW_UP * float(np.median(norms)):
+        return f"train/grad_norm is {last['train/grad_norm']:.3g} {at}, {BLOW_UP:g} times its median and more"
     if len(window) == FAULT_STEPS and all(_is_hopeless(line) for line in window):
         return f"no group had a signal and none was all right for {FAULT_STEPS} steps, {at}"
     begun, now = _entropy(lines[:FAULT_STEPS]), _entropy(window)

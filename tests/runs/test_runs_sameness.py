@@ -3,10 +3,10 @@ from pathlib import Path
 
 import pytest
 
-from rlvr.runs.compare import differences
 from rlvr.runs.folder import Run
 from rlvr.runs.publish import publish
 from rlvr.runs.rollouts import write_rollouts
+from rlvr.runs.sameness import differences
 
 
 @pytest.fixture
