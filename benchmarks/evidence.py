@@ -1,6 +1,6 @@
 """The evidence for the laptop recipe: 3 seeds of RLVR on 2 bases, 3 runs with shuffled rewards, 256 tasks a domain.
 
-RLVR goes on for 500 steps; the demo has 80, because its limit is four minutes. Lines to order are measured on
+RLVR goes on for 500 steps; the demo has 80, because its limit is four minutes. Instruction lines are measured on
 four times as many tasks: there the stages before RLVR differ least, by less than what 256 tasks can tell. Tasks and
 stories are drawn by a hash of the recipes and the number of steps, so that what was chosen by one draw is judged by
 another. In one more run all demonstrations show their working: what the gain owes to those that do not.
@@ -52,7 +52,7 @@ SECOND_BASE_SEED = 2
 SEEDS = (1, 2, 3)
 TASKS = 256
 MORE = {4: 4}
-"""By place among the evaluation's sources: how many times as many tasks, for lines to order."""
+"""By place among the evaluation's sources: how many times as many tasks, for instruction lines."""
 STEPS = 500
 """Of RLVR, in every run."""
 DRAWN_DOMAINS = 5

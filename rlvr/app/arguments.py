@@ -163,7 +163,9 @@ def add_generate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("prompt", metavar="PROMPT", help="what the user says")
     parser.add_argument("--samples", type=positive, default=1, metavar="N", help="completions (default 1)")
     parser.add_argument("--temperature", type=temperature, default=1.0, metavar="T", help="0 is greedy (default 1)")
-    parser.add_argument("--max-tokens", type=positive, default=256, metavar="N", help="tokens at most (default 256)")
+    parser.add_argument(
+        "--max-completion-tokens", type=positive, default=256, metavar="N", help="tokens at most (default 256)"
+    )
     parser.add_argument("--seed", type=count, default=0, metavar="N", help="seed of the sampling (default 0)")
 
 

@@ -62,6 +62,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         hint = f'pip install "rlvr[{EXTRAS[package]}]"; rlvr doctor shows what is missing'
         return _complain(f"`rlvr {options.verb}` needs the package {package}, which is not installed", hint, 1)
+    except (MemoryError, RuntimeError) as error:
+        if not _is_out_of_memory(error):
+            raise
+        return _complain(f"out of memory: {str(error).strip().partition(chr(10))[0]}", _LESS_MEMORY, 1)
     except OSError as error:
         if error.errno not in _DISK_TROUBLE:
             raise
@@ -87,6 +91,17 @@ _DISK_TROUBLE = {
     errno.EACCES: ("no permission", "check the owner and the mode of the folder, or choose another: runs=FOLDER"),
     errno.EPERM: ("no permission", "check the owner and the mode of the folder, or choose another: runs=FOLDER"),
 }
+
+
+_LESS_MEMORY = (
+    "a smaller microbatch_tokens, model.gradient_checkpointing=true or fewer prompts_per_step; rlvr train RECIPE "
+    "--dry-run estimates what each part takes (docs/troubleshooting.md)"
+)
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """Also on a GPU, and where torch finds no room on the CPU: their errors are known without torch by these words."""
+    return isinstance(error, MemoryError) or any(w in str(error) for w in ("out of memory", "can't allocate memory"))
 
 
 def _complain(message: str, hint: str, code: int) -> int:
@@ -160,7 +175,7 @@ def _parser() -> argparse.ArgumentParser:
     report = verbs.add_parser("report", help="write a run's page anew", description="Writes report.html of a run anew.")
     report.add_argument("run", type=Path, metavar="RUN", help="a run folder, for example runs/demo")
 
-    add_analyze(verbs.add_parser("analyze", help="say what a run's lengths count for"))
+    add_analyze(verbs.add_parser("analyze", help="say what a stage did: lengths, what was taught, thinking, returns"))
     add_compare(verbs.add_parser("compare", help="say in what two checkpoints differ, and what chance explains"))
     add_race(verbs.add_parser("race", help="run seeds side by side and pause those that cannot win"))
     explain = verbs.add_parser("explain", help="say what a key of a recipe, an algorithm or a metric means")

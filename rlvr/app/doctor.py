@@ -24,8 +24,9 @@ from rlvr.types import Completion, Task, read_only
 State = Literal["ok", "missing", "note"]
 
 EXTRAS: Mapping[str, tuple[str, ...]] = {
-    "train": ("torch", "transformers", "tokenizers", "safetensors", "jinja2", "reasoning_gym"),
+    "train": ("torch", "transformers", "tokenizers", "safetensors", "jinja2", "matplotlib", "reasoning_gym"),
     "hub": ("datasets",),
+    "judge": ("openai",),
     "tensorboard": ("tensorboard",),
     "wandb": ("wandb",),
 }

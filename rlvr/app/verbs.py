@@ -101,7 +101,7 @@ def _generate(options: argparse.Namespace) -> int:
         options.prompt,
         samples=options.samples,
         temperature=options.temperature,
-        max_tokens=options.max_tokens,
+        max_tokens=options.max_completion_tokens,
         seed=options.seed,
     )
     for number, text in enumerate(texts, start=1):

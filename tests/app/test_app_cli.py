@@ -125,6 +125,8 @@ def test_words_that_are_no_override_are_refused(recipe: Path, capsys: pytest.Cap
         (OSError(errno.EROFS, "Read-only", "runs/x"), 1, "error: the file system is read-only: runs/x"),
         (PermissionError(errno.EACCES, "denied", "runs/x"), 1, "error: no permission: runs/x\nhint: check the owner"),
         (ModuleNotFoundError("No module", name="torch.nn"), 1, "needs the package torch"),
+        (MemoryError("Unable to allocate"), 1, "error: out of memory: Unable to allocate\nhint: a smaller micro"),
+        (RuntimeError("CUDA out of memory. Tried\nmore"), 1, "error: out of memory: CUDA out of memory. Tried\nhint:"),
     ],
 )  # fmt: skip
 def test_trouble_gives_one_clear_error(
@@ -202,7 +204,7 @@ def test_generate_prints_completions_only(pipeline: Callable[..., None], capsys:
         return [f"answer {i}" for i in range(settings["samples"])]
 
     pipeline(generate_text=generate_text)
-    assert cli.main(["generate", "model", "2+2?", "--temperature", "0", "--max-tokens", "9"]) == 0
+    assert cli.main(["generate", "model", "2+2?", "--temperature", "0", "--max-completion-tokens", "9"]) == 0
     assert capsys.readouterr().out == "answer 0\n"
     assert asked == {"path": "model", "prompt": "2+2?", "samples": 1, "temperature": 0.0, "max_tokens": 9, "seed": 0}
     assert cli.main(["generate", "model", "x", "--samples", "2"]) == 0

@@ -271,10 +271,10 @@ def test_commands_of_the_documentation_exist() -> None:
     from rlvr.app.verbs import VERBS
 
     targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
+    pages = [ROOT / "README.zh-CN.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
     found = commands(readme("README.md"))
     assert any(line.startswith("make demo") for line in found)
-    contributing = ROOT / "CONTRIBUTING.md"
-    found += commands(contributing.read_text(encoding="utf-8")) if contributing.is_file() else []
+    found += [line for page in pages for line in commands(page.read_text(encoding="utf-8"))]
     for line in found:
         words = line.removeprefix(".venv/bin/").split()
         if words[0] == "make":
@@ -286,7 +286,7 @@ def test_commands_of_the_documentation_exist() -> None:
                     assert (ROOT / word).is_file(), line
 
 
-@pytest.mark.parametrize("name", ["README.md", "README.zh-CN.md"])
+@pytest.mark.parametrize("name", ["README.md", "README.zh-CN.md", "docs/suites.md"])
 def test_the_checkpoints_that_the_readme_names_are_those_of_the_demo(name: str) -> None:
     from rlvr.config.reading import read_recipe
     from rlvr.config.rlvr import RlvrConfig
