@@ -1,6 +1,6 @@
 """Simulated races: what each rule costs and loses, against what can be known by hand."""
 
-from dataclasses import replace
+from dataclasses import astuple, replace
 
 import numpy as np
 import pytest
@@ -36,12 +36,24 @@ def test_halving_spends_its_share_and_beats_fewer_seeds_where_rungs_tell():
     )
 
 
+def test_a_gain_on_recorded_curves_counts_the_curves_and_not_the_races():
+    base = simulate(halving(8), World(0.03, TWO), num_races=3)
+    drawn = ((0, 1), (0, 2), (1, 2)) * 100
+    own = replace(base, regrets=(0.0,) * 300, curves=drawn)
+    other = replace(base, regrets=(0.1, 0.2, 0.6) * 100, curves=drawn)
+    # Without curve 0, 1, 2: 0.6, 0.2, 0.1, mean 0.3; 2/3 · (0.3² + 0.1² + 0.2²) = 0.0933, root 0.30551, t of 2 degrees
+    assert astuple(gain_over(other, own)) == pytest.approx((0.3, 0.3 - 4.302653 * 0.305505, 0.3 + 4.302653 * 0.305505))
+    # Where every race has all curves none can be left out.
+    own, other = (replace(one, curves=((0, 1, 2),) * 300) for one in (own, other))
+    assert astuple(gain_over(other, own)) == pytest.approx((0.3, -1.0, 1.0))
+
+
 def test_a_gain_is_that_of_single_races_by_hand():
     # 0.03 - 0.01, 0.02 - 0.02, 0.05 - 0.01: mean 0.02, deviation 0.02, of the mean 0.02 / sqrt(3) = 0.011547
     own, other = (simulate(halving(8), World(0.03, TWO), num_races=3) for _ in range(2))
     own, other = replace(own, regrets=(0.01, 0.02, 0.01)), replace(other, regrets=(0.03, 0.02, 0.05))
     found = gain_over(other, own)
-    assert (found.mean, found.low) == (pytest.approx(0.02), pytest.approx(0.02 - 1.96 * 0.011547, abs=1e-6))
+    assert (found.mean, found.low) == (pytest.approx(0.02), pytest.approx(0.02 - 4.302653 * 0.011547, abs=1e-6))
     assert gain_over(own, own).mean == 0.0
 
 
