@@ -34,7 +34,7 @@ def test_what_was_spent_after_the_last_gain_is_told():
     lines = return_sentences(found)
     assert lines[0].startswith("After 40 steps and 400 CPU-seconds the mean gain over sums is +30.0 points [")
     assert lines[1].startswith(
-        "The best of 4 stretches ended at step 10, with +40.0 points for each 100 CPU-seconds; as the highest of several"
+        "The best of 4 stretches ended at step 10, with +40.0 points for each 100 CPU-seconds; as the highest of"
     )
     # 150 of 400
     assert "No gain since step 20 can be told from chance: 150 CPU-seconds, 38% of all" in lines[-1]
