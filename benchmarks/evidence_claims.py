@@ -2,7 +2,7 @@
 
 import math
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 
 from evidence_runs import CHILD, HARD_FROM, PARENT, STRETCH, Finished, each
 
@@ -110,9 +110,7 @@ def _control(true: Sequence[Finished], control: Sequence[Finished]) -> Claim:
     means = _named({run.name: run.mean_gain.mean for run in control})
     holds = bool(control) and limit is not None and _all_below(bounds, limit) and _all_below(rises, limit)
     broken = [run.name for run in control if run.mean_gain.high < -BROKEN]
-    said = (
-        f"; by such losses {', '.join(broken)} broke in the end, so that only the way says something" if broken else ""
-    )
+    said = f"; {', '.join(broken)} broke in the end, so that there only the way says something" if broken else ""
     return holds, f"{text}{_named(bounds)}; the gains themselves: {means}; on the way at most: {_named(rises)}{said}"
 
 
@@ -155,46 +153,44 @@ def _lowest(values: Mapping[str, float | None] | Mapping[str, float]) -> str:
 
 
 def _ladder(runs: Sequence[Finished]) -> Claim:
-    """Right working on the highest rung against the lowest, and right with working against without, paired by task."""
+    """Right working on rungs that ask for ten times as much as the lowest, and right with working against without."""
     rungs = sorted({rung for run in runs for rung in run.work.get(LADDER, {})})
     lengths = {rung: [n for run in runs for n in each(run.work[LADDER][rung].working)] for rung in rungs}
-    pays = {run.name: _pays([run], HARDER_FROM) for run in runs}
-    by_rung = {rung: _pays(runs, rung, rung, looks=len(rungs)) for rung in rungs}
-    top = max((rung for rung, found in by_rung.items() if found is not None and found.low > 0), default=0)
+    typical = {rung: statistics.median(found) for rung, found in lengths.items() if found}
+    long = [rung for rung in rungs[1:] if typical.get(rung, 0.0) >= LONGER * typical.get(rungs[0], math.inf)]
+    there, pays = _pays(runs, long), {run.name: _pays([run], range(HARDER_FROM, 100)) for run in runs}
     text = (
-        f"{LADDER} is a ladder: right working is at least {LONGER:.0f} times as long on the highest rung on which it "
-        f"is shown to pay as on the lowest rung, and over all rungs from {HARDER_FROM} on an answer with working is "
-        "more often right than one without, on the same tasks, in every run: "
+        f"{LADDER} is a ladder: its highest rungs ask for right working {LONGER:.0f} times as long as the lowest; "
+        f"there, and in every run over all rungs from {HARDER_FROM} on, an answer with working is more often right "
+        "than one without, on the same tasks: "
     )
-    if not top or not lengths[rungs[0]] or not lengths[top]:
+    if there is None:
         return False, text + NOT_MEASURED
-    short, long = (statistics.median(lengths[rung]) for rung in (rungs[0], top))
-    harder = "" if top == rungs[-1] else f" (not shown on rung {rungs[-1]})"
+    holds = there.low > 0 and all(found is not None and found.low > 0 for found in pays.values())
+    asked = ", ".join(f"{typical[rung]:.0f} on rung {rung}" for rung in long)
     figures = (
-        f"{short:.0f} tokens on rung {rungs[0]}, {long:.0f} on rung {top}{harder}; lower ends of what working pays, in "
-        f"points: {_named({name: None if found is None else found.low for name, found in pays.items()})}"
+        f"{typical[rungs[0]]:.0f} tokens on rung {rungs[0]}, {asked}; what working pays there, in points: "
+        f"{100 * there.mean:+.1f} [{100 * there.low:+.1f}, {100 * there.high:+.1f}]; lower ends from rung "
+        f"{HARDER_FROM} on: {_named({name: None if found is None else found.low for name, found in pays.items()})}"
     )
-    holds = all(found is not None and found.low > 0 for found in pays.values())
-    return long >= LONGER * short and holds, text + figures
+    return holds, text + figures
 
 
-def _pays(runs: Sequence[Finished], low: int, high: int | float = math.inf, *, looks: int = 1) -> Interval | None:
+def _pays(runs: Sequence[Finished], rungs: Container[int]) -> Interval | None:
     """Gives right with working minus right without, over the tasks of these rungs that have samples of both kinds.
 
-    The unit is the task: of several runs, which share their tasks, each task has its mean. `looks` share the error.
+    The unit is the task: of several runs, which share their tasks, each task has its mean.
     """
     pairs: dict[str, list[tuple[float, float]]] = {}
     for run in runs:
         for rung, work in run.work.get(LADDER, {}).items():
-            if low <= rung <= high:
+            if rung in rungs:
                 for task, pair in work.paired.items():
                     pairs.setdefault(task, []).append(pair)
     if not pairs:
         return None
-    shown, without = (
-        [statistics.mean(pair[side] for pair in of_task) for of_task in pairs.values()] for side in (0, 1)
-    )
-    return paired_difference_interval(without, shown, confidence=1 - 0.05 / looks)
+    shown, without = ([statistics.mean(pair[side] for pair in task) for task in pairs.values()] for side in (0, 1))
+    return paired_difference_interval(without, shown)
 
 
 def _beyond(runs: Sequence[Finished]) -> Claim:

@@ -3,7 +3,6 @@
 import importlib
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -193,7 +192,8 @@ def test_every_claim_holds_and_says_its_figures(tables: Any) -> None:
         # DPO's 44 beside SFT's 45, in four domains; the fifth lowest is facts, 90 beside 90
         "; base1-seed1 dpo spell -1.0; base1-seed1 sft facts-seen +0.0",
         # 40 differences of 50 points, and a pseudo-pair half up, half down: the interval is [41.7, 53.5]
-        "5 tokens on rung 1, 55 on rung 10; lower ends of what working pays, in points: base1-seed1 +41.7",
+        "5 tokens on rung 1, 55 on rung 10; what working pays there, in points: +50.0 [+41.7, +53.5]; "
+        "lower ends from rung 5 on: base1-seed1 +41.7",
         "in 2 domains, in every run: base1-seed1 sums, rows",
         "in every run: base1-seed1 arithmetic +20.0 [+8.0, +32.0], chain_sum +5.0 [-2.0, +12.0]",
     ]
@@ -290,13 +290,15 @@ def test_a_ladder_that_does_not_rise_tenfold_or_whose_working_does_not_pay_fails
     assert [index for index, (holds, _) in enumerate(found) if not holds] == [6]
 
 
-def test_the_ladder_ends_on_the_highest_rung_on_which_working_is_shown_to_pay(tables: Any) -> None:
+def test_all_rungs_that_ask_for_ten_times_as_much_are_asked_together_what_working_pays(tables: Any) -> None:
     made = run(tables)
     runs = importlib.import_module("evidence_runs")
-    made.work["arithmetic"][12] = runs.Work({90: 1}, {80: 1}, (1, 1), (0, 0), by_task(((0.5, 0.5),) * 40))
-    holds, text = list(tables.claims([made], [control(tables)]))[6]
-    assert holds
-    assert "55 on rung 10 (not shown on rung 12); lower ends" in text
+    # Rung 9 asks for nine times as much; on rung 12 working pays nothing, on rungs 10 and 12 together it does.
+    made.work["arithmetic"][9] = runs.Work({45: 1}, {45: 1}, (1, 1), (0, 0), by_task(((0.0, 0.9),) * 40))
+    other = {f"u{number}": (0.5, 0.5) for number in range(40)}
+    made.work["arithmetic"][12] = runs.Work({90: 1}, {80: 1}, (1, 1), (0, 0), other)
+    text = list(tables.claims([made], [control(tables)]))[6][1]
+    assert "5 tokens on rung 1, 55 on rung 10, 80 on rung 12; what working pays there, in points: +25.0 [" in text
 
 
 def test_a_control_that_broke_is_said_to(tables: Any) -> None:
@@ -317,11 +319,18 @@ def test_a_control_that_gained_on_its_way_or_whose_way_is_not_known_fails_though
 
 def test_runs_that_share_their_tasks_do_not_make_more_of_them(tables: Any) -> None:
     # 4 tasks, +100, 0, 0, 0: of one run or of twenty alike, working is not shown to pay.
-    few = by_task(((1.0, 0.0), *[(0.5, 0.5)] * 3))
-    alike = [run(tables, f"base1-seed{number}") for number in range(20)]
-    for made in alike:
-        made.work["arithmetic"][12] = replace(made.work["arithmetic"][10], paired=few)
-    assert "(not shown on rung 12)" in list(tables.claims(alike, [control(tables)]))[6][1]
+    few = ((1.0, 0.0), *[(0.5, 0.5)] * 3)
+    found = [
+        list(
+            tables.claims(
+                [run(tables, f"base1-seed{number}", paired=few) for number in range(count)], [control(tables)]
+            )
+        )
+        for count in (1, 20)
+    ]
+    (holds, one), (_, many) = (claims[6] for claims in found)
+    assert not holds
+    assert one.partition("pays there")[2][:40] == many.partition("pays there")[2][:40]
 
 
 def test_what_is_left_of_the_gain_where_all_demonstrations_show_their_working_stands_with_the_claim(
