@@ -152,9 +152,10 @@ def test_a_run_on_judged_tasks_counts_what_the_judge_did_and_records_how_far_it_
     said = capsys.readouterr().err
     assert "judged answers: each task's own verifier, weight 0.50, audited in" in said
     run = Run.open(tmp_path / "runs" / "judged")
-    last = list(run.child("1-rlvr").metrics())[-1]
-    assert last["judge/requests"] == asked > 0
-    assert last["judge/canaries_seen"] == 0
+    steps = run.child("1-rlvr").metrics()
+    # Each step tells what was asked in it.
+    assert sum(step["judge/requests"] for step in steps) == asked > steps[-1]["judge/requests"] > 0
+    assert steps[-1]["judge/canaries_seen"] == 0
     provenance = run.read_json("provenance.json")
     assert provenance["audits"]["judged"]["false_reject_rate"]["high"] == 0.2
     assert provenance["verifier_versions"]["judge"].startswith("judge-")

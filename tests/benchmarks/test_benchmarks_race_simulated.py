@@ -40,7 +40,7 @@ def test_the_page_has_every_setting_and_each_rule_spends_what_it_must(script: An
 
 
 def test_cells_are_the_numbers_of_a_result(script: Any) -> None:
-    result = Result(Interval(0.0123, 0.011, 0.0136), 0.25, 1.0, 0.375, ())
+    result = Result(Interval(0.0123, 0.011, 0.0136), 0.25, 1.0, 0.375, (), ())
     assert script.cells(result) == ["1.23 [1.10, 1.36]", "25.0 %", "100.0 %", "37.5 %"]
 
 
