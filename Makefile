@@ -1,6 +1,7 @@
 # The words of this project. `make demo` and `make test` set everything up by themselves.
 PYTHON ?= python3
 BIN := .venv/bin
+TEST_JOBS ?= 2
 export OMP_WAIT_POLICY ?= PASSIVE
 
 .PHONY: setup demo evidence test check bench docs clean
@@ -21,7 +22,7 @@ evidence: setup
 	$(BIN)/python benchmarks/evidence.py
 
 test: setup
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n $(TEST_JOBS) --dist loadfile
 
 check: setup
 	$(BIN)/ruff check .
