@@ -158,7 +158,8 @@ def _ladder(runs: Sequence[Finished]) -> Claim:
     lengths = {rung: [n for run in runs for n in each(run.work[LADDER][rung].working)] for rung in rungs}
     typical = {rung: statistics.median(found) for rung, found in lengths.items() if found}
     long = [rung for rung in rungs[1:] if typical.get(rung, 0.0) >= LONGER * typical.get(rungs[0], math.inf)]
-    there, pays = _pays(runs, long), {run.name: _pays([run], range(HARDER_FROM, 100)) for run in runs}
+    harder = [rung for rung in rungs if rung >= HARDER_FROM]
+    there, pays = _pays(runs, long), {run.name: _pays([run], harder) for run in runs}
     text = (
         f"{LADDER} is a ladder: its highest rungs ask for right working {LONGER:.0f} times as long as the lowest; "
         f"there, and in every run over all rungs from {HARDER_FROM} on, an answer with working is more often right "

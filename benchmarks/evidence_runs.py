@@ -10,6 +10,7 @@ from typing import Any
 
 from transformers import AutoTokenizer
 
+from rlvr.app.analyze.returns import SOLVED
 from rlvr.app.wiring import load_items
 from rlvr.config.reading import from_json
 from rlvr.config.rlvr import RlvrConfig
@@ -22,7 +23,6 @@ from rlvr.stages.evaluate import Measurement, read_measurement
 from rlvr.statistics.intervals import Interval, mean_of
 
 PARENT, CHILD = "dpo", "rlvr"
-SOLVED = "rollout/solved_rate/"
 STRETCH = 20
 HARD_FROM = {"arithmetic": 9, "chain_sum": 9, "functions": 5}
 """By domain the first rung that no written text has, neither corpus nor demonstrations; a model's own samples may."""

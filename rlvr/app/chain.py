@@ -35,7 +35,6 @@ from rlvr.statistics.intervals import Interval
 from rlvr.verifiers.judge.settings import settings_from
 
 BASE = "0-base"
-"""The folder, in a stage's, with what its checkpoint was measured on."""
 
 
 @dataclass(slots=True)

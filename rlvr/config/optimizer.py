@@ -39,11 +39,11 @@ class OptimizerConfig(Section):
 
     @model_validator(mode="after")
     def _nothing_idle(self) -> "OptimizerConfig":
-        idle = {"decay_share": 1.0, "final_share": 0.0} if self.schedule == "constant" else {}
-        idle |= {"adamw_rate": 0.15} if self.name == "adamw" else {}
-        for key, default in idle.items():
+        idle = [(key, 'schedule = "constant"') for key in ("decay_share", "final_share") if self.schedule == "constant"]
+        idle += [("adamw_rate", 'name = "adamw"')] if self.name == "adamw" else []
+        for key, cause in idle:
+            default = type(self).model_fields[key].default
             if getattr(self, key) != default:
-                cause = 'name = "adamw"' if key == "adamw_rate" else 'schedule = "constant"'
                 raise ValueError(f"{key} does nothing beside {cause}: leave it at {default:g}, or change that")
         return self
 

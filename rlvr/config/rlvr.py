@@ -70,9 +70,6 @@ class ConditionsConfig(Section):
         return self
 
 
-VALUE_COEFFICIENT = 0.1
-
-
 class CriticConfig(Section):
     """The critic of an algorithm with `advantage = "gae"`: a value model, or a head on the policy; others have none."""
 
@@ -80,7 +77,7 @@ class CriticConfig(Section):
         False, description="A head on the policy's own trunk, trained in the policy's updates; false: a model apart."
     )
     value_coefficient: float = Field(
-        VALUE_COEFFICIENT, gt=0, description="shared: weight of the value loss beside the policy's; TRL's."
+        0.1, gt=0, description="shared: weight of the value loss beside the policy's; TRL's."
     )
 
     path: str = Field(
@@ -93,7 +90,7 @@ class CriticConfig(Section):
 
     @model_validator(mode="after")
     def _one_kind(self) -> "CriticConfig":
-        if not self.shared and self.value_coefficient != VALUE_COEFFICIENT:
+        if not self.shared and self.value_coefficient != type(self).model_fields["value_coefficient"].default:
             raise ValueError("value_coefficient is for a shared critic; a model apart has its own optimizer")
         if self.shared and (self.path or self.warmup_steps):
             key = "path" if self.path else "warmup_steps"

@@ -143,9 +143,9 @@ class Condition:
     `mixed_rate` is the share of groups of `group_size` with right and wrong samples, `working_rate` the share of
     samples that show working; `working` is None where no task has samples of both kinds. `problems` holds a sentence
     for each condition that does not hold. A rate is None where no task has the scored samples for it, and `mixed_rate`
-    where the algorithm compares no samples of one task. `histogram`
-    counts tasks by the share right of their samples: 0, up to 1/4, 1/2, 3/4, below 1, and 1. Runs of earlier versions
-    have no histogram (empty), lengths or contamination (None).
+    where the algorithm compares no samples of one task. `histogram` counts tasks by the share right of their samples:
+    0, up to 1/4, 1/2, 3/4, below 1, and 1. Runs of earlier versions have no histogram (empty), lengths or contamination
+    (None).
     """
 
     domain: str

@@ -143,8 +143,8 @@ def conditions_of(
 
     Completions without an outcome do not count. pass@k is over the tasks in which every sample has one, the share of
     mixed groups over those with at least `group_size`, and only where the algorithm `compares` completions; None where
-    there is none. A domain that nobody could score has
-    no rates, which is a problem of its own; its tasks and the share that shows working are then over all samples.
+    there is none. A domain that nobody could score has no rates, which is a problem of its own; its tasks and the share
+    that shows working are then over all samples.
     """
     found = []
     for domain in sorted({g.task.domain for g in groups}):

@@ -160,10 +160,12 @@ def _note_again(run: Run, child: Run, first: int) -> None:
     known = {int(line["step"]) for line in run.metrics()}
     lines = {first + int(line["step"]): line for line in child.metrics()}
     missing = sorted(lines.keys() - known)
-    if missing:
-        run.rewind(missing[0])
-    for step in (step for step in sorted(lines) if missing and step >= missing[0]):
-        run.add_step(step, {key: value for key, value in lines[step].items() if key != "step"})
+    if not missing:
+        return
+    run.rewind(missing[0])
+    for step, line in lines.items():
+        if step >= missing[0]:
+            run.add_step(step, {key: value for key, value in line.items() if key != "step"})
 
 
 def _parts_of_round(parts: Parts, begin: Path, *, number: int) -> Parts:

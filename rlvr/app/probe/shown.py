@@ -128,12 +128,11 @@ def costs(one: StageProbe) -> list[str]:
     else:
         told += "; learning could not be timed, as no group gave a signal"
     whole, longest = (duration_text(one.steps * each) for each in (pace.step_seconds, pace.longest_step_seconds))
-    few = pace.sampled_completions < pace.step_completions
+    if pace.sampled_completions < pace.step_completions:
+        told += ". Few at once are slow, so it will rather be less; --tasks says how many are sampled"
     lines = [
         f"time: about {whole} for {one.steps:,} steps, {pace.step_seconds:.1f} s each: "
-        f"{pace.step_sampling_seconds:.1f} s for {told}."
-        + " Few at once are slow, so it will rather be less; --tasks says how many are sampled."
-        * few,
+        f"{pace.step_sampling_seconds:.1f} s for {told}.",
         f"      Up to {longest} if answers grow to {one.max_completion_tokens} tokens; evaluations come on top.",
     ]
     if pace.cpu_share < BUSY:
