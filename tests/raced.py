@@ -1,11 +1,23 @@
 """A race of three seeds on a tiny model that is rewarded for saying w9."""
 
+import multiprocessing
 import os
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from multiprocessing.connection import Connection
 from pathlib import Path
 
+import pytest
 from tiny import write_base
+
+from rlvr.app.race import racer
+from rlvr.app.race.local import LocalExecutor, log_of
+from rlvr.stages.race.executor import Job
+
+IN_A_NEW_PROCESS = LocalExecutor._start
+WARM = multiprocessing.get_context("forkserver")
+WARM.set_forkserver_preload(["rlvr.app.race.racer", "transformers.models.llama.modeling_llama"])
 
 ROWS = """
 from rlvr.types import Demonstration, Task, Verdict
@@ -52,15 +64,48 @@ optimizer = { learning_rate = 2e-2 }
 """
 
 
+class Forked:
+    """To an executor a racer's process, forked from one that has imported everything, which takes seconds a racer."""
+
+    def __init__(self, folder: Path, words: Sequence[str]) -> None:
+        pipe, self.stdin = WARM.Pipe(duplex=False)
+        self._process = WARM.Process(target=_race, args=(folder, words, pipe))
+        self._process.start()
+        pipe.close()
+        assert self._process.pid is not None
+        self.pid = self._process.pid
+
+    def poll(self) -> int | None:
+        return self._process.exitcode
+
+    def wait(self) -> None:
+        self._process.join()
+
+
+def _race(folder: Path, words: Sequence[str], pipe: Connection) -> None:
+    os.setsid()
+    os.dup2(pipe.fileno(), sys.stdin.fileno())
+    with log_of(folder).open("ab") as log:
+        for stream in (sys.stdout, sys.stderr):
+            os.dup2(log.fileno(), stream.fileno())
+    sys.exit(racer.main([str(folder), *words]))
+
+
+def _forked(self: LocalExecutor, job: Job, slot: int) -> Forked:
+    return Forked(self._folders[job.racer], [str(job.until), *(["fresh"] if job.fresh else [])])
+
+
 @contextmanager
 def race_home(folder: Path, *, more: str = "") -> Iterator[Path]:
-    """A folder with a tiny base, rows and the recipe of a race, with `more` at its end; races go where they lie, and
-    afterwards all is where it was."""
+    """A folder with a tiny base, rows and the recipe of a race, with `more` at its end; races go where they lie, their
+    racers are forked, and afterwards all is where it was."""
     before = Path.cwd()
     write_base(folder / "base", scale=0.25)
     (folder / "race_rows.py").write_text(ROWS)
     (folder / "recipe.toml").write_text(RECIPE.replace("BASE", str(folder / "base")) + more)
-    yield folder
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(LocalExecutor, "_start", _forked)
+        yield folder
     os.chdir(before)
 
 
