@@ -15,7 +15,6 @@ from rlvr.app.race import racer
 from rlvr.app.race.local import LocalExecutor, log_of
 from rlvr.stages.race.executor import Job
 
-IN_A_NEW_PROCESS = LocalExecutor._start
 WARM = multiprocessing.get_context("forkserver")
 WARM.set_forkserver_preload(["rlvr.app.race.racer", "transformers.models.llama.modeling_llama"])
 

@@ -60,7 +60,7 @@ class Chain:
 
     def add(self, house: House, run: Run, progress: Progress, stage: Any) -> None:
         """Takes the chain through one stage, or through what is left of it, and adds its report."""
-        name = stage.name or stage.kind
+        name = stage.label
         if not getattr(stage, "continues", False):
             self.parent, self.goes_on = self.current, []
         elif self.failed:
@@ -90,7 +90,7 @@ class Chain:
         self, house: House, run: Run, progress: Progress, stage: Any, *, made: Path, domains: set[str]
     ) -> StageReport:
         """Measures what a stage made, lets it go on or not, and gives its report."""
-        name, gate = stage.name or stage.kind, gate_of(house.recipe, stage)
+        name, gate = stage.label, gate_of(house.recipe, stage)
         config = stage if isinstance(stage, EvaluateConfig) else house.recipe.evaluation
 
         def measured(path: Path, place: str = EVALUATION) -> Measurement:

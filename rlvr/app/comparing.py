@@ -155,8 +155,7 @@ def _open(path: Path) -> Measured:
         raise RunError(f"{path} is no run and no stage of one", hint="rlvr compare runs/a runs/b, or runs/a/1-sft …")
     run, stages = Run.open(folder), [folder]
     if "recipe" not in run.config() or _place(folder) is None:
-        inner = [child.path for child in run.children if child.path.name.partition("-")[0].isdigit()]
-        stages = sorted(inner, key=lambda child: int(child.name.partition("-")[0])) or stages
+        stages = [stage.path for stage in run.stages] or stages
     measured = [(stage, place) for stage in stages if (place := _place(stage)) is not None]
     if not measured:
         raise RunError(f"{path} holds no measurement", hint="its recipe needs an [evaluation], and a stage that ended")
@@ -169,7 +168,7 @@ def _open(path: Path) -> Measured:
     if around is None:
         raise RunError(f"{path} lies in no run with a recipe", hint="give a run folder, or the folder of its stage")
     recipe = from_json(around.config()).in_force
-    own = next((s for n, s in enumerate(recipe.stage, start=1) if stage.name == f"{n}-{s.name or s.kind}"), None)
+    own = next((s for n, s in enumerate(recipe.stage, start=1) if stage.name == s.folder(n)), None)
     evaluation = own if isinstance(own, EvaluateConfig) else recipe.evaluation
     if evaluation is None:
         raise RunError(f"{stage} was measured in a way that its recipe does not say", hint="another version made it")

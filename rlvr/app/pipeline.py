@@ -59,7 +59,7 @@ def resume(path: Path, *, more_steps: int = 0) -> Path:
         with locked(run.path):
             known = from_json(run.config())
             last = known.recipe.stage[-1]
-            folder = run.path / f"{len(known.recipe.stage)}-{last.name or last.kind}"
+            folder = run.path / last.folder(len(known.recipe.stage))
             if not has_ended(folder):
                 raise RunError(f"{path} has not ended: its last stage is not done", hint=f"first: rlvr resume {path}")
             if handed_on(folder) != made_by(folder):
@@ -86,7 +86,7 @@ def _all_stages(run: Run, resolved: Resolved) -> Path:
         house = open_house(recipe)
         chain = begin_chain(house, run, progress, _base(house, run))
         for number, stage in enumerate(recipe.stage, start=1):
-            chain.add(house, run.child(f"{number}-{stage.name or stage.kind}"), progress, stage)
+            chain.add(house, run.child(stage.folder(number)), progress, stage)
             write_report(run, chain.reports)
             write_page(run)
             stop_where_asked(gate_of(recipe, stage), chain.reports[-1])

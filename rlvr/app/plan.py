@@ -87,7 +87,7 @@ def make_plan(resolved: Resolved) -> Plan:
                 gradient_checkpointing=recipe.model.gradient_checkpointing,
                 workers=workers,
             )
-        stages.append(StagePlan(f"{number}-{stage.name or stage.kind}", tuple(lines), memory))
+        stages.append(StagePlan(stage.folder(number), tuple(lines), memory))
     return Plan(tuple(_heading(resolved, size)), tuple(stages))
 
 
@@ -130,7 +130,7 @@ def model_size(model: ModelConfig) -> ModelSize | None:
 
 def _heading(resolved: Resolved, size: ModelSize | None) -> list[str]:
     recipe = resolved.in_force
-    chain = " → ".join(["base", *(stage.name or stage.kind for stage in recipe.stage)])
+    chain = " → ".join(["base", *(stage.label for stage in recipe.stage)])
     numbers = f", {_count(size.parameters)} parameters" if size else ""
     model = f"new {recipe.model.new.architecture}" if recipe.model.new else recipe.model.path
     lines = [
@@ -295,7 +295,7 @@ def _check_domains(recipe: Recipe) -> None:
         if other := sorted(set(named) - there):
             close = nearest(other[0], there)
             raise RecipeError(
-                f"algorithm.domains names {other[0]!r}, of which the stage {stage.name or stage.kind} has no task",
+                f"algorithm.domains names {other[0]!r}, of which the stage {stage.label} has no task",
                 hint=f"did you mean {close}?" if close else f"its domains are {', '.join(sorted(there))}",
             )
 

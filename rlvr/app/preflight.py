@@ -124,7 +124,7 @@ def _data(recipe: Recipe) -> list[DataConfig]:
 
 def _check_reward_models(recipe: Recipe) -> None:
     """Raises RecipeError where a scorer or critic is no reward_model stage before its own, nor a directory with one."""
-    names = [stage.name or stage.kind for stage in recipe.stage]
+    names = [stage.label for stage in recipe.stage]
     for number, stage in enumerate(recipe.stage):
         if isinstance(stage, REINFORCED):
             for role, wanted in (("scored by", stage.scorer.reward_model), ("given a critic from", stage.critic.path)):
@@ -161,7 +161,7 @@ def _check_model(recipe: Recipe) -> None:
     if not recipe.model.path or not path.is_dir():
         return
     check_directory(path)
-    asked = [f"the stage {stage.name or stage.kind}" for stage in recipe.stage if _asks(stage)]
+    asked = [f"the stage {stage.label}" for stage in recipe.stage if _asks(stage)]
     asked += ["[evaluation]"] if recipe.evaluation and _asks(recipe.evaluation) else []
     if asked and not has_chat_template(path):
         raise ModelError(

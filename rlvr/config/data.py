@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from rlvr.config.section import STAGE_NAME, Section
+from rlvr.config.section import Section, Stage
 
 CHAT = "chat"
 """The prompt that is the tokenizer's chat template."""
@@ -57,11 +57,10 @@ def check_prompt(prompt: str) -> None:
         )
 
 
-class EvaluateConfig(Section):
+class EvaluateConfig(Stage):
     """Held-out tasks, sampled and greedy, and held-out text. As a stage it passes its checkpoint on unchanged."""
 
     kind: Literal["evaluate"] = "evaluate"
-    name: str = Field("", pattern=STAGE_NAME, description="Name of the stage in the run folder; empty: its kind.")
     data: tuple[EvaluationDataConfig, ...] = Field((), description="Tasks to solve.")
     text: tuple[DataConfig, ...] = Field((), description="Documents whose perplexity is measured.")
     samples: int = Field(16, ge=1, description="Completions per task for pass@1 and pass@k.")

@@ -106,7 +106,7 @@ def continued(resolved: Resolved, steps: int) -> Resolved:
     (*_, last) = stages = resolved.recipe.stage
     if not isinstance(last, RlvrConfig):
         raise RecipeError(
-            f"the run's last stage is {last.name or last.kind}, and only rlvr can go on for more steps",
+            f"the run's last stage is {last.label}, and only rlvr can go on for more steps",
             hint="a new run from its checkpoint: rlvr train RECIPE model.path=RUN/N-STAGE/checkpoints/step-N",
         )
     chain = [last]
@@ -114,7 +114,7 @@ def continued(resolved: Resolved, steps: int) -> Resolved:
         former = stages[len(stages) - 1 - len(chain)]
         assert isinstance(former, RlvrConfig), "a stage continues one of kind rlvr"
         chain.insert(0, former)
-    name = f"{chain[0].name or chain[0].kind}-{sum(stage.steps for stage in chain) + steps}"
+    name = f"{chain[0].label}-{sum(stage.steps for stage in chain) + steps}"
     critic = last.critic.model_copy(update={"warmup_steps": 0})
     changes = {"name": name, "steps": steps, "continues": True, "critic": critic, "conditions": UNCONDITIONED}
     more = last.model_copy(update=changes)
@@ -140,7 +140,7 @@ def _checked(section: type[AnySection], values: Any, origin: Origin) -> AnySecti
 
 
 def _without_marked(recipe: Recipe, why: str) -> Recipe:
-    stages = tuple(_section_without_marked(stage, stage.name or stage.kind, why) for stage in recipe.stage)
+    stages = tuple(_section_without_marked(stage, stage.label, why) for stage in recipe.stage)
     evaluation = recipe.evaluation and _section_without_marked(recipe.evaluation, "evaluation", why)
     return recipe.model_copy(update={"stage": stages, "evaluation": evaluation})
 

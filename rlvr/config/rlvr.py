@@ -7,7 +7,7 @@ from pydantic import Field, field_validator, model_validator
 from rlvr.config.data import CHAT, DataConfig, check_prompt
 from rlvr.config.gate import GateConfig
 from rlvr.config.optimizer import CRITIC_OPTIMIZER, RLVR_OPTIMIZER, OptimizerConfig, optimizer_field, over
-from rlvr.config.section import STAGE_NAME, Section
+from rlvr.config.section import Section, Stage
 
 
 class AlgorithmConfig(Section):
@@ -100,10 +100,9 @@ class CriticConfig(Section):
         return self
 
 
-class _Reinforced(Section):
+class _Reinforced(Stage):
     """Keys that rlvr and iterate share."""
 
-    name: str = Field("", pattern=STAGE_NAME, description="Name of the stage in the run folder; empty: its kind.")
     data: tuple[DataConfig, ...] = Field(description="Tasks to learn from.")
     algorithm: AlgorithmConfig = Field(
         description="A preset, or {preset = …, cell = value, …}; domains = {NAME = {cell = value}} for single domains."

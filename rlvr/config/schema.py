@@ -144,7 +144,7 @@ class Recipe(Section):
     def _steps_are_measured(self) -> "Recipe":
         watched = [stage for stage in self.stage if getattr(stage, "evaluate_every", 0)]
         if watched and not (self.evaluation and self.evaluation.data):
-            name = watched[0].name or watched[0].kind
+            name = watched[0].label
             raise ValueError(f"{name} has evaluate_every, which measures the tasks of [evaluation]: give it data")
         return self
 

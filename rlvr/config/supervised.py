@@ -16,13 +16,12 @@ from rlvr.config.optimizer import (
     over,
 )
 from rlvr.config.preference import LOSS_ROWS, NEUTRAL, LossName, defaults_of, misfit, with_loss_defaults
-from rlvr.config.section import STAGE_NAME, Section
+from rlvr.config.section import Stage
 
 
-class _Supervised(Section):
+class _Supervised(Stage):
     """Keys that pretrain, SFT, DPO and reward models share."""
 
-    name: str = Field("", pattern=STAGE_NAME, description="Name of the stage in the run folder; empty: its kind.")
     data: tuple[DataConfig, ...] = Field(description="Where the items come from.")
     epochs: float = Field(1.0, gt=0, description="Passes over the data; may be a fraction.")
     sequences_per_update: int = Field(

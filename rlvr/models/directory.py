@@ -75,9 +75,9 @@ def check_reward_model(path: Path) -> None:
 
 def _last_checkpoint(path: Path) -> Path | None:
     """Gives the last whole checkpoint of a run: its own, else that of the last of its stages or rounds that has one."""
-    stages = sorted(Run(path).children, key=lambda run: (_number(run.path.name), run.path.name))
-    by_number = [run for stage in stages for run in (stage, *stage.children)]
-    for run in (Run(path), *reversed(by_number)):
+    own = Run(path)
+    inner = [run for stage in own.stages or own.children for run in (stage, *stage.children)]
+    for run in (own, *reversed(inner)):
         try:
             found = latest_whole(run.checkpoints)
         except RunError:
@@ -85,8 +85,3 @@ def _last_checkpoint(path: Path) -> Path | None:
         if found is not None:
             return found[0]
     return None
-
-
-def _number(name: str) -> int:
-    digits = name.partition("-")[0]
-    return int(digits) if digits.isdecimal() else 0

@@ -11,6 +11,7 @@ In metrics and events JSON's null stands for NaN and infinities.
 import json
 import math
 import os
+import re
 import resource
 import shutil
 import sys
@@ -122,8 +123,14 @@ class Run:
 
     @property
     def children(self) -> list["Run"]:
-        """The runs inside this one, in name order."""
-        return [Run(path, fsync=self.fsync) for path in sorted(self.path.iterdir()) if is_run(path)]
+        """The runs inside this one, in name order, in which 2 comes before 10."""
+        found = [path for path in self.path.iterdir() if is_run(path)]
+        return [Run(path, fsync=self.fsync) for path in sorted(found, key=_in_order)]
+
+    @property
+    def stages(self) -> list["Run"]:
+        """Of the runs inside this one the base and a recipe's stages, whose names begin with their places, in order."""
+        return [child for child in self.children if child.path.name[0].isdecimal()]
 
     def child(self, name: str, *, config: Mapping[str, Any] | None = None) -> "Run":
         """Gives the run inside this one of that name, made with `config` when it is not there yet."""
@@ -270,6 +277,11 @@ _RESUME = "continue it with `rlvr resume RUN`, which first sets aside the steps 
 def rollout_name(split: str, step: int) -> str:
     """Gives the file name of one split's rollouts in one step."""
     return f"{split}-{step:06d}.parquet"
+
+
+def _in_order(path: Path) -> list[str | int]:
+    """The key by which folders are sorted: their numbers are compared as such."""
+    return [int(part) if part.isdecimal() else part for part in re.split("([0-9]+)", path.name)]
 
 
 def _step_of(path: Path) -> int:

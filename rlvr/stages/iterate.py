@@ -77,8 +77,7 @@ def round_lines(run: Run) -> list[str]:
 
 def rounds_of(run: Run) -> list[Run]:
     """Gives the folders of the rounds that a stage's run holds, in order; none for a stage of another kind."""
-    found = [child for child in run.children if child.path.name.startswith(ROUND)]
-    return sorted(found, key=lambda child: int(child.path.name.removeprefix(ROUND)))
+    return [child for child in run.children if child.path.name.startswith(ROUND)]
 
 
 def measuring_lines(run: Run) -> list[Mapping[str, float]]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from raced import IN_A_NEW_PROCESS, race_home, words
+from raced import race_home, words
 from racing import keeps_its_promises, names_what_failed
 
 from rlvr.app.cli import main
@@ -297,10 +297,7 @@ def test_a_failing_job_is_tried_again_and_then_the_race_stops_and_can_be_taken_u
     assert result(home / "failing-race") == result(finished)
 
 
-def test_the_local_executor_keeps_what_every_executor_promises(
-    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(LocalExecutor, "_start", IN_A_NEW_PROCESS)
+def test_the_local_executor_keeps_what_every_executor_promises(finished: Path, tmp_path: Path) -> None:
     places = {}
     for name in ("a", "b", "c"):
         config = json.loads((finished / "racers" / "seed-5" / "config.json").read_text())

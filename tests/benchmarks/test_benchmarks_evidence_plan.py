@@ -90,7 +90,7 @@ def test_the_plan_has_three_seeds_on_two_bases_and_three_controls_and_each_can_b
         assert [data.options.get("seed") for data in recipe.evaluation.data] == [evidence.task_seed()] * 5 + [None]
         assert [text.options["seed"] for text in recipe.evaluation.text] == [evidence.task_seed()]
         assert (len(recipe.evaluation.prompts) == 1) == job.name.startswith("shuffled")
-        names = [stage.name or stage.kind for stage in recipe.stage]
+        names = [stage.label for stage in recipe.stage]
         # The gain is over the stage before, and the tables call that one DPO.
         assert names[-2:] == [runs.PARENT, runs.CHILD]
         (learning,) = [stage for stage in recipe.stage if isinstance(stage, RlvrConfig)]

@@ -293,7 +293,7 @@ def test_the_checkpoints_that_the_readme_names_are_those_of_the_demo(name: str) 
 
     stages = read_recipe(ROOT / "recipes" / "laptop.toml").recipe.stage
     last = {
-        f"{number}-{stage.name or stage.kind}": stage.steps
+        stage.folder(number): stage.steps
         for number, stage in enumerate(stages, start=1)
         if isinstance(stage, RlvrConfig)
     }

@@ -190,6 +190,14 @@ def test_a_child_is_a_run_of_the_same_shape_and_is_found_again(tmp_path):
     assert child.checkpoints == run.path / "2-dpo" / "checkpoints"
 
 
+def test_stages_are_in_the_order_of_their_numbers_and_what_has_none_is_no_stage(tmp_path):
+    run = make(tmp_path / "demo")
+    for name in ("10-rlvr", "evaluation", "2-dpo", "0-base", "round-10", "round-9"):
+        run.child(name)
+    assert [stage.path.name for stage in run.stages] == ["0-base", "2-dpo", "10-rlvr"]
+    assert [child.path.name for child in run.children][3:] == ["evaluation", "round-9", "round-10"]
+
+
 def test_a_torn_last_line_is_passed_over_and_cut_off_by_the_next(tmp_path):
     run = make(tmp_path / "demo")
     for step in (0, 1):

@@ -115,10 +115,7 @@ class Asked:
 
 def stages_of(recipe: Recipe) -> list[Chosen]:
     """Gives the stages of a recipe with the names of their folders."""
-    return [
-        Chosen(number, f"{number}-{config.name or config.kind}", config)
-        for number, config in enumerate(recipe.stage, start=1)
-    ]
+    return [Chosen(number, config.folder(number), config) for number, config in enumerate(recipe.stage, start=1)]
 
 
 def choose_stage(run: Run, recipe: Recipe, stage: str, *, word: str, among: tuple[type, ...] = REINFORCED) -> Chosen:

@@ -100,7 +100,7 @@ def probe(resolved: Resolved, *, stage: str = "", tasks: int | None = None) -> t
 
 def _chosen(resolved: Resolved, wanted: str) -> list[int]:
     names = {
-        number: (f"{number}-{stage.name or stage.kind}", stage.name or stage.kind)
+        number: (stage.folder(number), stage.label)
         for number, stage in enumerate(resolved.in_force.stage, start=1)
         if isinstance(stage, REINFORCED)
     }
@@ -118,7 +118,7 @@ def _chosen(resolved: Resolved, wanted: str) -> list[int]:
 def _key(resolved: Resolved, number: int) -> str:
     """Gives what the overrides of a stage begin with: its name or kind where no other stage has it, else its place."""
     stages = resolved.recipe.stage
-    name = stages[number - 1].name or stages[number - 1].kind
+    name = stages[number - 1].label
     told = [name in (other.name, other.kind) for other in stages]
     return name if sum(told) == 1 else f"stage.{number}"
 

@@ -36,11 +36,11 @@ def start_of(recipe: Recipe, number: int) -> Start:
     for place, stage in enumerate(recipe.stage[: number - 1], start=1):
         if isinstance(stage, RewardModelConfig | EvaluateConfig):
             continue  # The policy goes on as it was.
-        name, made = stage.name or stage.kind, made_by[place - 1 : place]
+        name, made = stage.label, made_by[place - 1 : place]
         if made and made != (stage,):
             note = note or f"{folder} is of no use from {name} on: there it has other settings"
         there = run is not None and made == (stage,) and not not_run
-        found = _finished(folder / f"{place}-{name}", before=current) if there else None
+        found = _finished(folder / stage.folder(place), before=current) if there else None
         if found is None:
             not_run.append(name)
         else:

@@ -133,7 +133,7 @@ def race(options: argparse.Namespace) -> Path:
     recipe = resolved.in_force
     last = recipe.stage[-1]
     if not isinstance(last, RlvrConfig) or last.continues:
-        raise RecipeError(f"the last stage is {last.name or last.kind}; a race is of kind rlvr", hint='kind = "rlvr"')
+        raise RecipeError(f"the last stage is {last.label}; a race is of kind rlvr", hint='kind = "rlvr"')
     rule = policy_of(options, num_racers=len(everyone))
     rungs = check(rule, num_racers=len(everyone), steps=last.steps)
     _say_what_can_be_seen(options, rule, recipe.evaluation, domains_of(last), num_racers=len(everyone))

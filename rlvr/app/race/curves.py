@@ -39,11 +39,7 @@ def read_curves(path: Path) -> list[Curve]:
 
 def curve_of_run(folder: Path, *, domains: Sequence[str] = ()) -> Curve:
     """Gives the curve of a run's last stage from its evaluations on the way, in these domains, or in all."""
-    run = Run.open(folder)
-    stages = sorted(
-        (child for child in run.children if child.path.name.partition("-")[0].isdigit()),
-        key=lambda child: int(child.path.name.partition("-")[0]),
-    )
+    stages = Run.open(folder).stages
     seen = rates_by_step(stages[-1]) if stages else []
     outcomes = {
         step: {f"{d}/{task}": rate for d in found if not domains or d in domains for task, rate in found[d].items()}

@@ -63,16 +63,15 @@ def _reached(run: Run, house: House, until: int) -> tuple[Run, Path, int]:
 
 def stage_of(run: Run, stage: RlvrConfig) -> Run:
     """The folder of the racer's one stage."""
-    return run.child(f"1-{stage.name or stage.kind}")
+    return run.child(stage.folder(1))
 
 
 def checkpoint_of(folder: Path) -> Path | None:
     """Gives the last whole checkpoint of a racer's run, of its last stage that has any; None before the first."""
-    stages = [child for child in Run.open(folder).children if child.checkpoints.is_dir()]
+    stages = [stage for stage in Run.open(folder).stages if stage.checkpoints.is_dir()]
     if not stages:
         return None
-    last = max(stages, key=lambda child: int(child.path.name.partition("-")[0]))
-    found = latest_checkpoint(last.checkpoints)
+    found = latest_checkpoint(stages[-1].checkpoints)
     return found[0] if found else None
 
 

@@ -39,7 +39,7 @@ def read_race(folder: Path) -> tuple[RacePlan, State, dict[str, Path]]:
 def stage_folder(place: Path) -> Path:
     """The folder of a racer's stage. Asked at every poll, and the same for as long as the run is there."""
     stage = raced_stage(place)
-    return place / f"1-{stage.name or stage.kind}"
+    return place / stage.folder(1)
 
 
 def raced_stage(place: Path) -> RlvrConfig:
