@@ -11,6 +11,8 @@ settings.register_profile("rlvr", deadline=None)  # a test asserts no time: the 
 settings.load_profile("rlvr")
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+if "PYTEST_XDIST_WORKER" in os.environ:  # as many of these as cores; read when torch is imported
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from rlvr.app.race.result import RacerResult, _over_others, _said_of_policies, _selection
+from rlvr.app.race.result import RacerResult, _over_others, _selection
+from rlvr.app.race.telling import _said_of_policies
 
 
 def test_selection_is_a_difference_of_leads_with_the_chance_of_both_halves() -> None:

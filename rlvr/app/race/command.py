@@ -12,10 +12,11 @@ from rlvr.app.plan import domains_of, make_plan
 from rlvr.app.race.local import usable_gpus
 from rlvr.app.race.race import make_race, run_race
 from rlvr.app.race.racer import RACE, half
-from rlvr.app.race.result import print_result, result_of, write_page
+from rlvr.app.race.result import result_of
 from rlvr.app.race.spending import is_paid
 from rlvr.app.race.standing import DECISIONS, PLAN, read_race
 from rlvr.app.race.state import RacePlan, Racer
+from rlvr.app.race.telling import print_result, write_page
 from rlvr.app.sandboxing import fitted
 from rlvr.app.wiring import load_items
 from rlvr.config.data import EvaluateConfig
