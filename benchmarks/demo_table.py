@@ -73,7 +73,7 @@ def cost(run: Run, stages: Sequence[StageReport], words: Mapping[str, str]) -> s
     """Gives what RLVR cost, on what machine, and the report's first line."""
     known, last = run.read_json(PROVENANCE), stages[-1]
     metrics = list(run.child(f"{len(stages) - 1}-{last.name}").metrics())
-    places = [place for stage in run.children for place in (stage, stage.child("evaluation"))]
+    places = [place for stage in run.stages for place in (stage, stage.child("evaluation"))]
     every = [line for place in places for line in place.metrics() if "memory/peak_bytes" in line]
     return words["cost"].format(
         minutes=_minutes(last.seconds),

@@ -70,7 +70,7 @@ def ways() -> dict[str, Way]:
 def curve(run: Path) -> dict[str, Any]:
     """Gives what a run's last stage took to train, in CPU-seconds, and along it what the reward model thought and what
     was true, means over WINDOW steps each."""
-    lines = Run.open(run).children[-1].metrics()
+    lines = Run.open(run).stages[-1].metrics()
     parts = [lines[at : at + WINDOW] for at in range(0, len(lines), WINDOW)]
     found = {key: [_mean([line.get(key, math.nan) for line in part]) for part in parts] for key in FIGURES}
     return {COST: math.fsum(line[COST] for line in lines), **found}

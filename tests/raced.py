@@ -3,7 +3,7 @@
 import multiprocessing
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -12,8 +12,7 @@ import pytest
 from tiny import write_base
 
 from rlvr.app.race import racer
-from rlvr.app.race.local import LocalExecutor, log_of
-from rlvr.stages.race.executor import Job
+from rlvr.app.race.local import log_of
 
 WARM = multiprocessing.get_context("forkserver")
 WARM.set_forkserver_preload(["rlvr.app.race.racer", "transformers.models.llama.modeling_llama"])
@@ -66,7 +65,8 @@ optimizer = { learning_rate = 2e-2 }
 class Forked:
     """To an executor a racer's process, forked from one that has imported everything, which takes seconds a racer."""
 
-    def __init__(self, folder: Path, words: Sequence[str]) -> None:
+    def __init__(self, folder: Path, words: Sequence[str], more: Mapping[str, str]) -> None:
+        assert not more, "a racer that is forked sees what the others see"
         pipe, self.stdin = WARM.Pipe(duplex=False)
         self._process = WARM.Process(target=_race, args=(folder, words, pipe))
         self._process.start()
@@ -90,10 +90,6 @@ def _race(folder: Path, words: Sequence[str], pipe: Connection) -> None:
     sys.exit(racer.main([str(folder), *words]))
 
 
-def _forked(self: LocalExecutor, job: Job, slot: int) -> Forked:
-    return Forked(self._folders[job.racer], [str(job.until), *(["fresh"] if job.fresh else [])])
-
-
 @contextmanager
 def race_home(folder: Path, *, more: str = "") -> Iterator[Path]:
     """A folder with a tiny base, rows and the recipe of a race, with `more` at its end; races go where they lie, their
@@ -103,7 +99,7 @@ def race_home(folder: Path, *, more: str = "") -> Iterator[Path]:
     (folder / "race_rows.py").write_text(ROWS)
     (folder / "recipe.toml").write_text(RECIPE.replace("BASE", str(folder / "base")) + more)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(LocalExecutor, "_start", _forked)
+        patch.setattr("rlvr.app.race.local.start_racer", Forked)
         yield folder
     os.chdir(before)
 

@@ -277,7 +277,7 @@ def sentences(found: Comparison) -> list[str]:
     """Gives in words what differs, and what cannot be told."""
     lines = []
     for name, domain in found.domains.items():
-        change = f"{_points(domain.change.mean)} points {_ends(domain.change)}"
+        change = domain.change.points()
         if domain.hangs_on_the_method:
             change += f" (from tasks drawn anew {_ends(domain.bootstrap)}: it hangs on the method)"
         if domain.is_told:

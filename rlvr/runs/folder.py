@@ -279,9 +279,9 @@ def rollout_name(split: str, step: int) -> str:
     return f"{split}-{step:06d}.parquet"
 
 
-def _in_order(path: Path) -> list[str | int]:
+def _in_order(path: Path) -> str:
     """The key by which folders are sorted: their numbers are compared as such."""
-    return [int(part) if part.isdecimal() else part for part in re.split("([0-9]+)", path.name)]
+    return re.sub("[0-9]+", lambda number: number[0].zfill(12), path.name)
 
 
 def _step_of(path: Path) -> int:

@@ -78,14 +78,14 @@ def gain_lines(stages: Sequence[StageReport]) -> list[str]:
     lines = []
     for before, stage in with_ancestor(stages):
         lines += [
-            f"{stage.name} over {before.name}, {name}: pass@1 {_signed(found.gain)}{_length(name, before, stage)}"
+            f"{stage.name} over {before.name}, {name}: pass@1 {found.gain.points()}{_length(name, before, stage)}"
             for name, found in stage.domains.items()
             if found.gain is not None
         ]
         lines += [
             f"{stage.name} over the strongest readout ({found.stage}, "
             f"{_asked(found.prompt, found.temperature, first_prompt(stage))}, {100 * found.accuracy.mean:.1f}%), "
-            f"{name}: greedy {_signed(found.gain)}: {label(found.gain)}{_reach(name, before, stage)}"
+            f"{name}: greedy {found.gain.points()}: {label(found.gain)}{_reach(name, before, stage)}"
             for name, found in stage.beyond.items()
         ]
         if worth := _worth(stage):
@@ -134,12 +134,8 @@ def _worth(stage: StageReport) -> str:
     gain = mean_of(gains)
     seconds, unit = (stage.gpu_seconds, "GPU") if stage.gpu_seconds else (stage.cpu_seconds, "CPU")
     if gain.low <= 0 <= gain.high:
-        return f"{_signed(gain)} in {seconds:.0f} {unit}-seconds: no gain that can be told from chance"
-    return f"{_signed(gain)} in {seconds:.0f} {unit}-seconds, {100 * gain.mean / (seconds / 100):+.2f} in a hundred"
-
-
-def _signed(gain: Interval) -> str:
-    return f"{100 * gain.mean:+.1f} points [{100 * gain.low:+.1f}, {100 * gain.high:+.1f}]"
+        return f"{gain.points()} in {seconds:.0f} {unit}-seconds: no gain that can be told from chance"
+    return f"{gain.points()} in {seconds:.0f} {unit}-seconds, {100 * gain.mean / (seconds / 100):+.2f} in a hundred"
 
 
 def readout_lines(stage: StageReport) -> list[str]:

@@ -155,18 +155,14 @@ def _said(check: GateCheck) -> str:
     if check.what == GAIN:
         gain = Interval(-check.loss.mean, -check.loss.high, -check.loss.low)
         return (
-            f"the gain over {check.against} is {_points(gain)}, not shown to be above {-100 * check.margin:.1f} points"
+            f"the gain over {check.against} is {gain.percent()}, not shown to be above {-100 * check.margin:.1f} points"
         )
     if check.in_nats:
         found = f"{check.loss.mean:.4f} [{check.loss.low:.4f}, {check.loss.high:.4f}] nats per token"
         told = "" if check.verdict == LOST else ": not told"
         return f"{check.what} from {check.against} is {found}, at most {check.margin:g}{told}"
-    what = f"{check.what} against {check.against}: worse by {_points(check.loss)}, margin {100 * check.margin:.1f}"
+    what = f"{check.what} against {check.against}: worse by {check.loss.percent()}, margin {100 * check.margin:.1f}"
     return what if check.verdict == LOST else f"{what}: not told{_asked_for(check)}"
-
-
-def _points(value: Interval) -> str:
-    return f"{100 * value.mean:.1f} [{100 * value.low:.1f}, {100 * value.high:.1f}]"
 
 
 def _asked_for(check: GateCheck) -> str:

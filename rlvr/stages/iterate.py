@@ -89,7 +89,7 @@ def measuring_lines(run: Run) -> list[Mapping[str, float]]:
 def _said(gain: Interval | None, *, last: bool) -> str:
     if gain is None:
         return "not measured"
-    told = f"{100 * gain.mean:+.1f} points [{100 * gain.low:+.1f}, {100 * gain.high:+.1f}] on held-out tasks"
+    told = f"{gain.points()} on held-out tasks"
     if gain.high < 0:
         return f"{told}: given up"
     return f"{told}: not to be told from chance, so the last one" if gain.low <= 0 and not last else told

@@ -85,7 +85,7 @@ def return_sentences(found: Returns) -> list[str]:
     last = found.points[-1]
     lines = [
         f"After {last.step} steps and {last.seconds:,.0f} {found.unit}-seconds the mean gain over "
-        f"{', '.join(found.domains)} is {_points(last.gain)}."
+        f"{', '.join(found.domains)} is {last.gain.points()}."
     ]
     if last.gain.low <= 0:
         lines.append("It cannot be told from chance.")
@@ -95,10 +95,10 @@ def return_sentences(found: Returns) -> list[str]:
         lines.append(
             f"The best of {len(found.points)} stretches ended at step {best.step}, with "
             f"{100 * best.per_hundred.mean:+.1f} points {each}; as the highest of several it looks better than it is. "
-            f"In the last one it was {_points(last.per_hundred)}."
+            f"In the last one it was {last.per_hundred.points()}."
         )
     else:
-        lines.append(f"That is {_points(last.per_hundred)} {each}.")
+        lines.append(f"That is {last.per_hundred.points()} {each}.")
     if found.flat_since is not None:
         share = found.flat_seconds / max(last.seconds, 1e-9)
         lines.append(
@@ -106,7 +106,3 @@ def return_sentences(found: Returns) -> list[str]:
             f"{found.unit}-seconds, {share:.0%} of all. More tasks in [evaluation] would tell smaller gains."
         )
     return lines
-
-
-def _points(value: Interval) -> str:
-    return f"{100 * value.mean:+.1f} points [{100 * value.low:+.1f}, {100 * value.high:+.1f}]"

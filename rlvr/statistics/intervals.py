@@ -18,6 +18,14 @@ class Interval:
     low: float
     high: float
 
+    def points(self, unit: str = " points") -> str:
+        """The change of a rate in words: +1.2 points [+0.3, +2.1]."""
+        return f"{100 * self.mean:+.1f}{unit} [{100 * self.low:+.1f}, {100 * self.high:+.1f}]"
+
+    def percent(self, unit: str = "") -> str:
+        """A rate in words: 51.2 [40.0, 60.1]."""
+        return f"{100 * self.mean:.1f}{unit} [{100 * self.low:.1f}, {100 * self.high:.1f}]"
+
 
 def proportion_interval(num_successes: int, num_trials: int, *, confidence: float = 0.95) -> Interval:
     """Gives Wilson's score interval for a proportion, such as greedy accuracy over tasks.

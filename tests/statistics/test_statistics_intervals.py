@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from rlvr.keyed import uniform
 from rlvr.statistics.intervals import (
+    Interval,
     paired_difference_interval,
     proportion_interval,
     rate_interval,
@@ -22,6 +23,14 @@ def test_wilson_by_hand():
     interval = proportion_interval(8, 10)
     assert interval.mean == 0.8
     assert (interval.low, interval.high) == pytest.approx((0.4902, 0.9433), abs=1e-4)
+
+
+def test_an_interval_is_told_as_a_rate_or_as_a_change_of_one():
+    found = Interval(0.1234, -0.05, 0.2)
+    assert found.points() == "+12.3 points [-5.0, +20.0]"
+    assert found.points("") == "+12.3 [-5.0, +20.0]"
+    assert found.percent("%") == "12.3% [-5.0, 20.0]"
+    assert found.percent() == "12.3 [-5.0, 20.0]"
 
 
 def test_no_success_leaves_room_above_zero():

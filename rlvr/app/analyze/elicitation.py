@@ -168,7 +168,7 @@ def sentences(report: Elicitation) -> list[str]:
     whole = report.overall
     lines = [
         f"Over {_over(whole)}, {report.child} {WORDS[whole.verdict]}. pass@1 changed by "
-        f"{_points(whole.first)}, pass@{whole.k} by {_points(whole.last)}."
+        f"{whole.first.points()}, pass@{whole.k} by {whole.last.points()}."
     ]
     lines += [f"{name}: {_domain_words(found, report)}" for name, found in report.domains.items()]
     if report.samples < FEW_SAMPLES:
@@ -190,13 +190,13 @@ def _domain_words(found: DomainElicitation, report: Elicitation) -> str:
     first, last = found.points[0], found.points[-1]
     words = [
         f"{WORDS[found.verdict]}. pass@1 {_rate(first.parent.mean)} → {_rate(first.child.mean)} "
-        f"({_points(first.difference)}), pass@{last.k} {_rate(last.parent.mean)} → {_rate(last.child.mean)} "
-        f"({_points(last.difference)})."
+        f"({first.difference.points()}), pass@{last.k} {_rate(last.parent.mean)} → {_rate(last.child.mean)} "
+        f"({last.difference.points()})."
     ]
     if read := found.readout:
         words.append(
             f"Greedy answers: {_rate(read.parent_greedy.mean)} → {_rate(read.child_greedy.mean)} "
-            f"({_points(read.over_greedy)})."
+            f"({read.over_greedy.points()})."
         )
     words.append(_crossing(found))
     if found.verdict in ("sharpened", "no change") and last.parent.mean >= NEAR_ALL:
@@ -218,10 +218,6 @@ def _crossing(found: DomainElicitation) -> str:
 
 def _rate(rate: float) -> str:
     return f"{100 * rate:.1f} %"
-
-
-def _points(change: Interval) -> str:
-    return f"{100 * change.mean:+.1f} points [{100 * change.low:+.1f}, {100 * change.high:+.1f}]"
 
 
 def _count(number: int, noun: str) -> str:

@@ -95,7 +95,7 @@ def return_table(found: Returns) -> Table:
 
 def _points(value: Interval) -> str:
     # An escaped bracket: rich reads a plain one as markup.
-    return f"{100 * value.mean:+.1f} \\[{100 * value.low:+.1f}, {100 * value.high:+.1f}]"
+    return value.points("").replace("[", r"\[")
 
 
 def print_return(found: Returns, page: Path, *, as_json: bool) -> None:

@@ -31,7 +31,6 @@ from rlvr.stages.thinking import (
     domain_thinking,
     mean_thinking,
 )
-from rlvr.statistics.intervals import Interval
 
 RESULT = "thinking.json"
 SAMPLES = "thinking-samples.jsonl"
@@ -180,7 +179,7 @@ def _against_votes(report: ThinkingReport, choice: Choice) -> str:
         end = "which of the two is better cannot be told"
     return (
         f"A majority vote of {choice.votes} lifts {report.parent} to {_rate(choice.voted)} for "
-        f"{choice.voted.tokens:.0f} tokens; one sample of {report.child} is {_points(lead)} from it: {end}."
+        f"{choice.voted.tokens:.0f} tokens; one sample of {report.child} is {lead.points()} from it: {end}."
     )
 
 
@@ -188,7 +187,7 @@ def _paid(report: ThinkingReport, choice: Choice) -> str:
     """Says after how many questions training has paid for itself."""
     if choice.gain.low <= 0:
         return (
-            f"No gain of one sample can be told from chance, {_points(choice.gain)}: whether training pays is unknown."
+            f"No gain of one sample can be told from chance, {choice.gain.points()}: whether training pays is unknown."
         )
     if choice.equal.mean is None:
         return f"No vote of up to {choice.votes} brought {report.parent} to {_rate(choice.child)}; training did."
@@ -259,10 +258,6 @@ def _rate(point: ThinkingPoint) -> str:
     return f"{100 * point.accuracy.mean:.1f} %"
 
 
-def _points(change: Interval) -> str:
-    return f"{100 * change.mean:+.1f} points [{100 * change.low:+.1f}, {100 * change.high:+.1f}]"
-
-
 def curve_table(report: ThinkingReport) -> Table:
     """Gives a row for each way of spending: tokens and accuracy of both sides, the mean over domains."""
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
@@ -280,8 +275,7 @@ def curve_table(report: ThinkingReport) -> Table:
 def _cells(point: ThinkingPoint | None) -> tuple[str, str]:
     if point is None:
         return "–", "–"
-    rate = point.accuracy
-    return f"{point.tokens:,.0f}", f"{100 * rate.mean:.1f} [{100 * rate.low:.1f}, {100 * rate.high:.1f}]"
+    return f"{point.tokens:,.0f}", point.accuracy.percent()
 
 
 def choice_table(report: ThinkingReport) -> Table:
@@ -303,7 +297,7 @@ def choice_table(report: ThinkingReport) -> Table:
         table.add_row(
             name,
             *(f"{100 * p.accuracy.mean:.1f} for {p.tokens:,.0f}" for p in (choice.parent, choice.voted, choice.child)),
-            f"{100 * choice.lead.mean:+.1f} [{100 * choice.lead.low:+.1f}, {100 * choice.lead.high:+.1f}]",
+            choice.lead.points(""),
             _tokens(choice.equal),
             _questions(choice),
         )

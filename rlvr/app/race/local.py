@@ -82,15 +82,7 @@ class LocalExecutor:
     def _start(self, job: Job, slot: int) -> "subprocess.Popen[bytes]":
         folder, words = self._folders[job.racer], [str(job.until), *(["fresh"] if job.fresh else [])]
         gpu = {VISIBLE: self._gpus[slot % len(self._gpus)]} if self._gpus else {}
-        with log_of(folder).open("ab") as log:
-            return subprocess.Popen(
-                [sys.executable, "-m", "rlvr.app.race.racer", str(folder), *words],
-                stdin=subprocess.PIPE,
-                stdout=log,
-                stderr=log,
-                env={**os.environ, **gpu},
-                start_new_session=True,
-            )
+        return start_racer(folder, words, gpu)
 
     def _let_go(self, racer: str) -> None:
         """Closes the pipe, with which a racer that still runs ends, and waits for it."""
@@ -108,6 +100,20 @@ class LocalExecutor:
         if code > 0 and said:
             return said[-1]
         return f"its process ended with code {code}" if code > 0 else f"its process was ended by signal {-code}"
+
+
+def start_racer(folder: Path, words: Sequence[str], more: Mapping[str, str]) -> "subprocess.Popen[bytes]":
+    """Starts a racer's process in a session of its own, with `more` in its environment; what it says goes to its log,
+    and it ends when its standard input is closed."""
+    with log_of(folder).open("ab") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", "rlvr.app.race.racer", str(folder), *words],
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=log,
+            env={**os.environ, **more},
+            start_new_session=True,
+        )
 
 
 def gpu_names(count: int, visible: str | None) -> tuple[str, ...]:

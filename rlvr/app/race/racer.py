@@ -50,7 +50,7 @@ def _reached(run: Run, house: House, until: int) -> tuple[Run, Path, int]:
     assert isinstance(stage, RlvrConfig), "a racer has one stage, of kind rlvr, and what continues it"
     child = stage_of(run, stage)
     if until > stage.steps:  # The pipeline has taken the winner there.
-        more = run.child(f"2-{house.recipe.stage[1].name}")
+        more = run.child(house.recipe.stage[1].folder(2))
         path = last_checkpoint(more)
         assert path is not None, "a stage that ended has a checkpoint"
         return child, path, until

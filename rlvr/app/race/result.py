@@ -170,7 +170,7 @@ def _gate_said(reports: Sequence[StageReport]) -> tuple[str, ...]:
 
 def _checkpoint(place: Path) -> Path:
     """Gives the winner's last checkpoint that its gate let pass."""
-    stages = sorted((path for path in place.glob("[12]-*") if has_ended(path)), reverse=True)
+    stages = (stage.path for stage in reversed(Run(place).stages) if has_ended(stage.path))
     found = next((path for path in map(handed_on, stages) if path is not None), None)
     assert found is not None, "the winner has passed"
     return found

@@ -14,7 +14,6 @@ from rlvr.app.race.standing import metrics_of
 from rlvr.runs.atomic import encode, replace_file
 from rlvr.stages.race.budget import UNITS
 from rlvr.stages.race.curves import FEWEST
-from rlvr.statistics.intervals import Interval
 
 PAGE = "race.html"
 
@@ -25,8 +24,8 @@ def sentences(found: RaceResult) -> list[str]:
     let_pass = " that the gate let pass" if found.rejected else ""
     apart = "tasks that no rung saw, but the gate that rejected others" if found.rejected else "tasks that took no part"
     lines = [
-        f"{found.winner} won: {_percent(found.on_race)} on the tasks of the race, on which it was chosen as the best "
-        f"of {len(found.racers)}{let_pass}, and {_percent(found.on_fresh)} on {apart}: quote the second.",
+        f"{found.winner} won: {found.on_race.percent('%')} on the tasks of the race, on which it was chosen as the "
+        f"best of {len(found.racers)}{let_pass}, and {found.on_fresh.percent('%')} on {apart}: quote the second.",
         f"{100 * found.cost:.0f}% of the training steps of running all {len(found.racers)} to the end were spent; "
         f"{ended} ran to the end.",
         *(_said_of(found.spent[unit], unit) for unit in ("gpu-s", "cpu-s", "tokens") if unit in found.spent),
@@ -34,18 +33,18 @@ def sentences(found: RaceResult) -> list[str]:
     if found.selection is not None:
         lines.append(
             f"Selection: the winner's lead over the mean of the {ended} that ran to the end is "
-            f"{_points(found.selection)} points larger on the tasks that chose it than on the others."
+            f"{found.selection.points('')} points larger on the tasks that chose it than on the others."
         )
     if found.over_others is not None:
         lines.append(
-            f"On {apart} it lies {_points(found.over_others)} points above the mean of the others that ran to the end, "
-            "task by task."
+            f"On {apart} it lies {found.over_others.points('')} points above the mean of the others that ran to the "
+            "end, task by task."
         )
     lines += [f"{name} was rejected by the gate: {why}." for name, why in found.rejected.items()]
     lines += found.gate
     if found.after_more is not None:
         lines.append(
-            f"After {found.cooked} steps more it has {_percent(found.after_more)} on the {apart}"
+            f"After {found.cooked} steps more it has {found.after_more.percent('%')} on the {apart}"
             + ("." if found.went_on else ", but did not pass its gate: the checkpoint before them is the result.")
         )
     if found.spread is not None:
@@ -95,14 +94,6 @@ def _said_of(spent: Spent, unit: str) -> str:
     parts += f", {spent.cooking:,.0f} the winner's further steps" if spent.cooking else ""
     less = f"{abs(spent.saved):,.0f} {'less' if spent.saved >= 0 else 'more'}"
     return f"Spent: {spent.total:,.0f} {UNITS[unit]} ({parts}), {less} than training all to the end."
-
-
-def _points(gain: Interval) -> str:
-    return f"{100 * gain.mean:+.1f} [{100 * gain.low:+.1f}, {100 * gain.high:+.1f}]"
-
-
-def _percent(rate: Interval) -> str:
-    return f"{100 * rate.mean:.1f}% [{100 * rate.low:.1f}, {100 * rate.high:.1f}]"
 
 
 def result_table(found: RaceResult) -> Table:

@@ -90,8 +90,8 @@ def print_results(found: Sequence[Examined], examinee: Examinee, *, as_json: boo
         for number, figure in enumerate(result.figures):
             named = _name(result) if number == 0 else ""
             last = number == len(result.figures) - 1
-            table.add_row(named, _figure_name(figure), _percent(figure).replace("[", r"\["), _tasks(result, figure),
-                          end_section=last)  # fmt: skip
+            value = figure.value.percent().replace("[", r"\[")
+            table.add_row(named, _figure_name(figure), value, _tasks(result, figure), end_section=last)
     console.print(table)
     for result in results:
         for line in sentences(result):
@@ -115,7 +115,7 @@ def markdown(results: Sequence[SuiteResult], examinee: Examinee) -> str:
     lines += ["| suite | figure | percent | tasks |", "|---|---|---|---|"]
     for result in results:
         for figure in result.figures:
-            cells = _name(result), _figure_name(figure), _percent(figure), _tasks(result, figure)
+            cells = _name(result), _figure_name(figure), figure.value.percent(), _tasks(result, figure)
             lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
     for result in results:
         lines += ["", f"## {result.loaded.suite.name}", ""]
@@ -168,7 +168,7 @@ def contamination_line(result: SuiteResult) -> str:
     line += f" The first: {', '.join(found.first)}."
     if found.clean is None:
         return f"{line} No other task is left."
-    return f"{line} Without these: {found.clean.name} {_percent(found.clean)} over {found.clean.num_tasks} tasks."
+    return f"{line} Without these: {found.clean.name} {found.clean.value.percent()} over {found.clean.num_tasks} tasks."
 
 
 def _name(result: SuiteResult) -> str:
@@ -183,8 +183,3 @@ def _tasks(result: SuiteResult, figure: Figure) -> str:
     if result.loaded.is_limited and not result.loaded.suite.num_tasks:
         return f"{figure.num_tasks} of the first {result.num_tasks}"
     return f"{figure.num_tasks} of {max(result.loaded.suite.num_tasks, result.num_tasks)}"
-
-
-def _percent(figure: Figure) -> str:
-    value = figure.value
-    return f"{100 * value.mean:.1f} [{100 * value.low:.1f}, {100 * value.high:.1f}]"
