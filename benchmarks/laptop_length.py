@@ -3,23 +3,28 @@
     python benchmarks/laptop_length.py --jobs 2
 
 Dr. GRPO's row from one DPO checkpoint, equal rollouts, three seeds; only the aggregation differs. Adam's epsilon is so
-small that the size of a loss, in which the aggregations differ too, does not count. Writes docs/lab/laptop-length.md.
+small, and the norm to which a gradient is clipped so large, that the size of a loss, in which the aggregations differ
+too, does not count. Then the token mean and the constant length, which weigh all tokens of an update alike, differ by
+little more than chance: that pair shows what a difference of the third is worth. Writes docs/lab/laptop-length.md.
 """
 
 import argparse
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from trials import LAST_STAGE, RECIPE, ROOT, Outcome, Trial, run_all
+from laptop_rows import DIRECTION_ONLY
+from trials import LAST_STAGE, RECIPE, ROOT, Arm, Outcome, Trial, against, by_arm, run_all
 
 from rlvr.app.analyze.length import analyze_length
 
 DOMAIN = "arithmetic"
 AGGREGATIONS = ("token_mean", "sequence_mean", "constant")
+REFERENCE = "constant"
+"""The laptop recipe's own, against which the others are held."""
 SEEDS = (1, 2, 3)
 STEPS, TASKS, SAMPLES, TASK_SEED = 120, 512, 8, 90210
 
@@ -48,7 +53,7 @@ def trials() -> list[Trial]:
                 f"seed={seed}",
                 f"rlvr.algorithm.aggregation={name}",
                 f"rlvr.steps={STEPS}",
-                "rlvr.optimizer.epsilon=1e-12",
+                *DIRECTION_ONLY,
             ),
         )
         for name in AGGREGATIONS
@@ -72,48 +77,53 @@ def _plain(value: Any) -> Any:
 
 def page(found: Mapping[str, Outcome]) -> str:
     """Gives the lab page."""
+    made = by_arm(found)
+    arms = {name: made[name] for name in AGGREGATIONS if name in made}
     head = (
-        "aggregation | gain | each seed | right: first → last | wrong: first → last | part of the push on the longest "
-        "| a token of the longest wrong against one of the shortest"
+        f"aggregation | gain | against {REFERENCE}: each seed | right: first → last (each seed) | wrong: first → last "
+        "(each seed) | part of the push on the longest | a token of the longest wrong against one of the shortest"
     )
     lines = [
         "# Length bias: three aggregations on word problems of 1 to 10 steps",
         "",
         "`python benchmarks/laptop_length.py` made this page: Dr. GRPO's row from one DPO checkpoint,",
-        f"{STEPS} steps of 64 prompts × 8 completions, seeds {', '.join(map(str, SEEDS))}, one rate for all and Adam's",
-        f"ε at 1e-12, so that only directions differ. {TASKS} held-out problems, {SAMPLES} samples. Lengths are tokens",
+        f"{STEPS} steps of 64 prompts × 8 completions, seeds {', '.join(map(str, SEEDS))}, one rate for all, Adam's ε",
+        "at 1e-12 and no gradient clipped, so that only directions differ. The token mean and the constant length",
+        "weigh all tokens of an update alike, by numbers that Adam takes out again: what parts these two is chance,",
+        f"and what the third differs by has to be more than that. {TASKS} held-out problems, {SAMPLES} samples; a gain",
+        "is over the checkpoint, its interval of the tasks alone; the difference is paired by task. Lengths are tokens",
         "of training completions in the first and the last twentieth of the steps. The push is |advantage| × weight on",
         "the tokens of wrong answers, its part on the longest that on the longest fifth of all completions.",
         "",
         f"| {head} |",
         f"|{'---|' * 7}",
     ]
-    lines += [_line(name, [found[f"{name}-seed{seed}"] for seed in SEEDS]) for name in AGGREGATIONS]
+    lines += [_line(name, arm, arms.get(REFERENCE, {})) for name, arm in arms.items()]
     lines += ["", "pass@1 by rung (steps of the problem), means over the seeds:", ""]
     rungs = sorted(next(iter(found.values())).stage.domains[DOMAIN].rungs)
     lines += [f"| aggregation | {' | '.join(map(str, rungs))} |", f"|{'---|' * (1 + len(rungs))}"]
-    for name in AGGREGATIONS:
-        domains = [found[f"{name}-seed{seed}"].stage.domains[DOMAIN] for seed in SEEDS]
+    for name, arm in arms.items():
+        domains = [outcome.stage.domains[DOMAIN] for outcome in arm.values()]
         cells = [f"{100 * statistics.mean(domain.rungs[rung].mean for domain in domains):.0f}" for rung in rungs]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 
-def _line(name: str, made: Sequence[Outcome]) -> str:
-    gains = [outcome.stage.domains[DOMAIN].gain for outcome in made]
-    means = [100 * gain.mean for gain in gains if gain]
-    low, high = (100 * statistics.mean(getattr(gain, end) for gain in gains if gain) for end in ("low", "high"))
+def _line(name: str, arm: Arm, reference: Arm) -> str:
+    made = [arm[seed] for seed in sorted(arm)]
+    gains = [gain for outcome in made if (gain := outcome.stage.domains[DOMAIN].gain)]
+    mean, low, high = (100 * statistics.mean(getattr(gain, end) for gain in gains) for end in ("mean", "low", "high"))
     moved = []
     for side in ("right", "wrong"):
-        ends = [(outcome.more["lengths"][side][0], outcome.more["lengths"][side][-1]) for outcome in made]
-        first, last = (statistics.mean(end[place] for end in ends) for place in (0, 1))
-        moved.append(f"{first:.1f} → {last:.1f}")
+        first, last = ([outcome.more["lengths"][side][place] for outcome in made] for place in (0, -1))
+        each = ", ".join(f"{tokens:.1f}" for tokens in last)
+        moved.append(f"{statistics.mean(first):.1f} → {statistics.mean(last):.1f} ({each})")
     longest = statistics.mean(outcome.more["shares"][name]["wrong"][-1] for outcome in made)
     weights = [outcome.more["weights"][name]["wrong"] for outcome in made]
     ratio = statistics.mean(weight[-1] / weight[0] for weight in weights)
-    seeds = ", ".join(f"{mean:+.1f}" for mean in means)
+    held = against(arm, reference, [DOMAIN])
     return (
-        f"| {name} | {statistics.mean(means):+.1f} [{low:+.1f}, {high:+.1f}] | {seeds} | {' | '.join(moved)} "
+        f"| {name} | {mean:+.1f} [{low:+.1f}, {high:+.1f}] | {held} | {' | '.join(moved)} "
         f"| {100 * longest:.0f} % | {ratio:.2f} |"
     )
 

@@ -3,9 +3,9 @@
     python benchmarks/laptop_recipes.py --jobs 2
 
 As many rollouts, and measured on the same tasks, as the rows of laptop_rows.py. Each has its control: iterative RLVR
-the same steps without rounds, RLHF the same PPO with the verifier in the reward model's place. Of the recipe from the
-base only the RLVR stage is run, of iterative RLVR only the rounds, from the rows' DPO checkpoint. Writes
-docs/lab/laptop-recipes.md.
+the same steps without rounds, RLHF the same PPO with the verifier in the reward model's place, whose completions that
+seed's reward model then reads too. Of the recipe from the base only the RLVR stage is run, of iterative RLVR only the
+rounds, from the rows' DPO checkpoint. Writes docs/lab/laptop-recipes.md.
 """
 
 import argparse
@@ -16,13 +16,23 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from laptop_rows import SAMPLES, SEEDS, STEPS, TASKS, head_of, line_of, measured
-from trials import ROOT, Outcome, Trial, run_all
+import numpy as np
+import torch
+from laptop_rows import SAMPLES, SEEDS, STEPS, TASKS, head_of, line_of, measured, trained_in
+from transformers import AutoTokenizer
+from trials import ROOT, Arm, Outcome, Trial, by_arm, run_all
 
-from rlvr.runs.folder import Run
-from rlvr.runs.report import StageReport
+from rlvr.app.ended import made_by
+from rlvr.models.heads import load_value_model
+from rlvr.runs.folder import ROLLOUTS, Run, rollout_name
+from rlvr.runs.rollouts import read_rollouts
+from rlvr.stages.iterate import measuring_lines, round_lines
+from rlvr.training.reward_scores import measure_rewards, scored_row
 
 ROUNDS, WINDOW = 3, 10
+TASTE = "2-taste"
+CONTROLS = {"iterate": "one-round", "rlhf": "ppo-verifier"}
+"""What a way is held against."""
 BASE = ROOT / "models" / "laptop-base"
 COST = "time/cpu_seconds"
 FIGURES = SCORE, SOLVED, AGREES, KL = (
@@ -60,20 +70,46 @@ def ways() -> dict[str, Way]:
     plain, eight = 'evaluation.prompts=["Q: {problem}\\nA:"]', "rlvr.group_size=8"
     return {
         "zero": Way(zero, (*alike, plain), BASE, 1),
-        "one round": Way(at_once, (*alike, chat), None, 1),
+        "one-round": Way(at_once, (*alike, chat), None, 1),
         "iterate": Way(iterate, (f"iterate.steps={STEPS // ROUNDS}", chat), None, 1),
-        "PPO, verifier": Way(rlhf.replace('scorer = { reward_model = "taste" }\n', ""), (*alike, eight, chat), BASE, 2),
+        "ppo-verifier": Way(rlhf.replace('scorer = { reward_model = "taste" }\n', ""), (*alike, eight, chat), BASE, 2),
         "rlhf": Way(rlhf, (*alike, eight, chat), BASE, 2),
     }
 
 
 def curve(run: Path) -> dict[str, Any]:
-    """Gives what a run's last stage took to train, in CPU-seconds, and along it what the reward model thought and what
-    was true, means over WINDOW steps each."""
-    lines = Run.open(run).stages[-1].metrics()
+    """Gives what a run's last stage took, in CPU-seconds with all that was sampled around rounds, its steps and the
+    rounds' verdicts, and along it what the reward model thought and what was true, means over WINDOW steps each."""
+    stage, taste = Run.open(run).stages[-1], run / TASTE
+    lines = [dict(line) for line in stage.metrics()]
+    cost = math.fsum(line[COST] for line in [*lines, *measuring_lines(stage)])
+    if taste.is_dir() and SCORE not in lines[0]:
+        lines = [{**line, **scored(stage, int(line["step"]), made_by(taste))} for line in lines]
     parts = [lines[at : at + WINDOW] for at in range(0, len(lines), WINDOW)]
     found = {key: [_mean([line.get(key, math.nan) for line in part]) for part in parts] for key in FIGURES}
-    return {COST: math.fsum(line[COST] for line in lines), **found}
+    return {COST: cost, "steps": len(lines), "rounds": round_lines(stage), **found}
+
+
+def scored(stage: Run, step: int, reward_model: Path) -> dict[str, float]:
+    """Gives what a reward model thinks of a step's completions that were trained on another word: the mean score, and
+    how often a right one has a higher score than a wrong one of the same task."""
+    columns = ("draw_index", "prompt_ids", "token_ids", "outcome", "threshold")
+    path = stage.path / ROLLOUTS / rollout_name("train", step)
+    rows = read_rollouts(path, columns=columns).to_pylist()
+    tokenizer = AutoTokenizer.from_pretrained(reward_model)
+    model = load_value_model(reward_model, tokenizer=tokenizer, device=torch.device("cpu"))
+    tokens = [np.array(row["prompt_ids"] + row["token_ids"]) for row in rows]
+    ends = [scored_row(ids, len(ids) - 1) for ids in tokens]
+    scores = np.array(measure_rewards(model, ends, microbatch_tokens=4096, layout="padded", dtype="float32"))
+    groups = np.array([row["draw_index"] for row in rows])
+    right = np.array([row["outcome"] is not None and row["outcome"] >= row["threshold"] for row in rows])
+    wrong = np.array([row["outcome"] is not None for row in rows]) & ~right
+    wins = [
+        np.sign(scores[right & (groups == group), None] - scores[wrong & (groups == group)]).ravel() / 2 + 0.5
+        for group in np.unique(groups)
+    ]
+    pairs = np.concatenate(wins)
+    return {SCORE: float(scores.mean()), **({AGREES: float(pairs.mean())} if pairs.size else {})}
 
 
 def _mean(values: list[float]) -> float | None:
@@ -83,8 +119,8 @@ def _mean(values: list[float]) -> float | None:
 
 def page(found: Mapping[str, Mapping[str, Outcome]]) -> str:
     """Gives the lab page."""
-    first = next(iter(next(iter(found.values())).values())).stage
-    trained = [name for name, domain in first.domains.items() if domain.trained]
+    arms = {name: by_arm(made)[name] for name, made in found.items() if made}
+    trained = trained_in(next(iter(next(iter(arms.values())).values())).stage)
     lines = [
         "# RLVR from the base, RLHF and iterative RLVR on the laptop's tasks",
         "",
@@ -93,32 +129,44 @@ def page(found: Mapping[str, Mapping[str, Outcome]]) -> str:
         'Gains are over what each starts from: zero over the base (both asked as "Q: …"); iterate',
         f"({ROUNDS} rounds at most of {STEPS // ROUNDS} steps) and the same steps in one round over the rows' DPO",
         "checkpoint; rlhf, and the same PPO with the verifier in the reward model's place, over an SFT model of that",
-        "seed. CPU-s are those of the training steps; the candidates of iterate, 8 samples each a round, and its",
-        "evaluations, by which it stops, come on top, and for the two with PPO the reward model, from which the critic",
-        "starts. An interval is that of the tasks alone; the seeds stand beside it.",
+        "seed. CPU-s are those of the training steps and, of iterate, of its candidates and of the evaluations by",
+        "which it stops; for the two with PPO the reward model, from which the critic starts, comes on top. An",
+        "interval is that of the tasks alone; the column of the control is paired by task, each seed's difference",
+        "beside it. iterate gives up a round and stops by the held-out tasks that are reported here, which favours it",
+        "a little; its candidates (8 samples each) are not among the rollouts.",
         "",
-        *head_of("recipe | passes", trained),
+        *head_of("recipe | passes", "against its control: each seed", trained),
     ]
     known = ways()
-    lines += [
-        line_of(name, known[name].updates, [_trained_for(outcome) for outcome in made.values()], trained)
-        for name, made in found.items()
-    ]
-    if "rlhf" in found:
-        lines += _proxy(found["rlhf"])
+    arms = {name: {seed: _with_cost(outcome) for seed, outcome in arm.items()} for name, arm in arms.items()}
+    for name, arm in arms.items():
+        lines.append(line_of(name, known[name].updates, arm, arms.get(CONTROLS.get(name, ""), {}), trained))
+    if "iterate" in arms:
+        lines += _rounds(arms["iterate"])
+    for name, title in (("rlhf", "RLHF"), ("ppo-verifier", "PPO on the verifier's word")):
+        if name in arms:
+            lines += _proxy(arms[name], title)
     return "\n".join(lines) + "\n"
 
 
-def _trained_for(outcome: Outcome) -> StageReport:
-    """Gives the report with the cost of the training steps alone."""
-    return replace(outcome.stage, cpu_seconds=outcome.more[COST])
+def _with_cost(outcome: Outcome) -> Outcome:
+    """Gives the outcome with the cost that `curve` found."""
+    return replace(outcome, stage=replace(outcome.stage, cpu_seconds=outcome.more[COST]))
 
 
-def _proxy(made: Mapping[str, Outcome]) -> list[str]:
-    """Gives the reward model's score, right answers and the KL along RLHF, means over the seeds."""
+def _rounds(arm: Arm) -> list[str]:
+    """Gives the steps that each seed made, and what was said of its rounds."""
+    lines = ["", "## Rounds", ""]
+    for seed, outcome in sorted(arm.items()):
+        lines.append(f"- seed {seed}, {outcome.more['steps']} steps: {'; '.join(outcome.more['rounds'])}")
+    return lines
+
+
+def _proxy(arm: Arm, title: str) -> list[str]:
+    """Gives the reward model's score, right answers and the KL along PPO, means over the seeds."""
     lines = [
         "",
-        "## RLHF: what the reward model thinks, and what is true",
+        f"## {title}: what the reward model thinks, and what is true",
         "",
         "Means over the seeds and ten steps each: the score, answers right, how often a right completion has a higher",
         "score than a wrong one of the same task, and the KL to the SFT model in nats a token.",
@@ -126,7 +174,7 @@ def _proxy(made: Mapping[str, Outcome]) -> list[str]:
         "| steps | score | right | right scores higher | KL |",
         "|---|---|---|---|---|",
     ]
-    curves = [dict[str, Any](outcome.more) for outcome in made.values()]
+    curves = [dict[str, Any](outcome.more) for outcome in arm.values()]
     for part in range(min(len(one[SOLVED]) for one in curves)):
         score, solved, agrees, kl = (
             _mean([math.nan if one[key][part] is None else one[key][part] for one in curves])
@@ -147,7 +195,7 @@ def main() -> None:
     given = parser.parse_args()
     found = {
         name: run_all(
-            f"recipes/{name.replace(', ', '-').replace(' ', '-')}",
+            f"recipes/{name}",
             way.recipe,
             way.trials(name),
             at_once=given.jobs,
