@@ -10,11 +10,11 @@ from typing import Any
 
 from transformers import AutoTokenizer
 
-from rlvr.app.analyze.returns import SOLVED
 from rlvr.app.wiring import load_items
 from rlvr.config.reading import from_json
 from rlvr.config.rlvr import RlvrConfig
 from rlvr.runs.folder import PROVENANCE, ROLLOUTS, Run, rollout_name
+from rlvr.runs.glossary import SOLVED
 from rlvr.runs.report import Beyond, StageReport, read_report
 from rlvr.runs.rollouts import read_rollouts
 from rlvr.stages.beyond import beyond_ancestors

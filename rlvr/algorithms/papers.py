@@ -116,6 +116,7 @@ SOURCES: dict[str, Source] = {
         },
         differs=(
             _STD,
+            "token_mean divides by the tokens of the whole update; the paper writes the tokens of one group.",
             "The weight has no lower bound, which the paper writes down and sets so low that it never holds.",
             "Refilling stops at refill_limit and trains on what there is; the paper does not say what it does.",
             _UNSCORED,
@@ -154,7 +155,11 @@ SOURCES: dict[str, Source] = {
             "kl_coefficient": "default of the authors' framework OpenRLHF",
             "updates_per_step": "ours: the paper updates several times on a batch without a number",
         },
-        differs=("The std is unbiased; OpenRLHF divides by the number of tokens.", _UNSCORED),
+        differs=(
+            "token_mean weighs all tokens of an update alike; the paper writes the mean of each completion.",
+            "The std is unbiased; OpenRLHF divides by the number of tokens.",
+            _UNSCORED,
+        ),
     ),
     "reinforce_pp_baseline": Source(
         title="REINFORCE++ with a baseline",
@@ -171,7 +176,11 @@ SOURCES: dict[str, Source] = {
             "kl_coefficient": "ours: that of reinforce_pp",
             "updates_per_step": "ours: that of reinforce_pp",
         },
-        differs=("The std is unbiased; OpenRLHF divides by the number of tokens.", _UNSCORED),
+        differs=(
+            "token_mean weighs all tokens of an update alike; the paper writes the mean of each completion.",
+            "The std is unbiased; OpenRLHF divides by the number of tokens.",
+            _UNSCORED,
+        ),
     ),
     "ppo": Source(
         title="Proximal Policy Optimization, with generalised advantage estimation (arXiv:1506.02438)",
@@ -193,6 +202,8 @@ SOURCES: dict[str, Source] = {
             "epochs_per_step": "TRL's default",
         },
         differs=(
+            "Advantages are whitened, values clipped, and the KL to a reference is taken off the reward; the paper has "
+            "none of these, implementations for language models do.",
             "Policy and critic are two networks with an optimizer each; the paper's joint loss has a coefficient.",
             "The order of the minibatches is that of the groups in every epoch; others shuffle.",
             _UNSCORED,

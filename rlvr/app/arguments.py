@@ -101,7 +101,8 @@ def add_probe(parser: argparse.ArgumentParser) -> None:
 def add_resume(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of `rlvr resume`."""
     parser.add_argument("run", type=Path, metavar="RUN", help="the folder of a run or a race, for example runs/demo")
-    add_overrides(parser, "steps=+200 goes on with the last stage, of kind rlvr, for so many steps more")
+    more = "steps=+200 goes on with the last stage, of kind rlvr, for so many steps more; evaluate_every=20 after it "
+    add_overrides(parser, more + "measures on the way")
     parser.add_argument(
         "--take-back", action="append", default=[], metavar="RACER", help="a race: this paused racer runs again"
     )
@@ -349,7 +350,7 @@ def add_race(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rungs", metavar="A,B", help="shares of the steps (default: the policy's)")
     parser.add_argument("--keep", default="", metavar="N,M", help="halving: how many go on after each rung")
     parser.add_argument("--error", type=error_rate, metavar="P", help="safe: how often it may err (default: 0.1)")
-    said = "safe: a lack at a rung is A times it at the end, off by S; or one per rung, with degrees of freedom A,S,D;…"
+    said = "safe: a lack at a rung is A times it at the end, off by S; or one per rung, as of records A,S,D,Q;…"
     parser.add_argument("--foresight", default="", metavar="A,S", help=said)
     parser.add_argument(
         "--margin", type=margin, metavar="M", help="safe: refuse fewer tasks than show a lag of M (0.05)"

@@ -15,6 +15,7 @@ from rlvr.app.ended import DONE, has_ended, made_by, write_ended
 from rlvr.app.gating import gate_lines, gate_of, is_same, pass_gate, sensitivity_line
 from rlvr.app.meter import Meter
 from rlvr.app.progress import Progress
+from rlvr.app.returned import returned
 from rlvr.app.wiring import STAGES, House, make_parts
 from rlvr.config.data import EvaluateConfig
 from rlvr.config.supervised import RewardModelConfig
@@ -30,6 +31,7 @@ from rlvr.stages.evaluate import RESULT, Measurement, measure, read_measurement
 from rlvr.stages.iterate import measuring_lines, round_lines
 from rlvr.stages.parts import last_checkpoint, whole
 from rlvr.stages.preferred import preferred_rate
+from rlvr.stages.returns import Unit, return_sentences
 from rlvr.stages.reward_model import accuracy_line, read_accuracy
 from rlvr.statistics.intervals import Interval
 from rlvr.verifiers.judge.settings import settings_from
@@ -69,6 +71,7 @@ class Chain:
                 hint="see in the report what was lost, and train with other settings",
             )
         self.failed = ""
+        begun = self.known[-1][1]
         made = _trained(self, house, run, progress, stage)
         progress.note(f"{name}: {made}")
         domains = set(run.read_json(DONE)["domains"])
@@ -83,6 +86,7 @@ class Chain:
             for line in round_lines(run):
                 progress.note(f"{name}: {line}")
             report = self._measure(house, run, progress, stage, made=made, domains=domains)
+            report = replace(report, returned=_returned(house, run, stage, begun))
         self.reports.append(report)
         self.goes_on.append(name)
 
@@ -268,6 +272,17 @@ def _report(
         conditions=read_conditions(run),
         continues=tuple(goes_on),
     )
+
+
+def _returned(house: House, run: Run, stage: Any, begun: Measurement) -> tuple[str, ...]:
+    """Gives what a stage's held-out evaluations on its way tell; nothing where there are none."""
+    if stage.kind not in REINFORCED:
+        return ()
+    unit: Unit = "GPU" if house.device.type == "cuda" else "CPU"
+    try:
+        return tuple(return_sentences(returned(run, round_steps=stage.steps, begun=begun, unit=unit)))
+    except ValueError:  # no two evaluations, or none of a trained task
+        return ()
 
 
 def _changed(report: DomainReport, change: Change | None) -> DomainReport:

@@ -1,6 +1,6 @@
 """What `rlvr explain` can say: keys of a recipe, algorithms and their cells, metrics."""
 
-from rlvr.algorithms.algorithm import CELLS, cell_text
+from rlvr.algorithms.algorithm import CELLS, cell_text, in_use
 from rlvr.algorithms.explain import explain
 from rlvr.algorithms.presets import BY_DOMAIN, PRESETS
 from rlvr.config.explain import explain_key
@@ -48,5 +48,6 @@ def _explain_domains() -> str:
 def _explain_cell(name: str) -> str:
     cell = CELLS[name]
     lines = [f"{name}  (a cell of [stage.algorithm])", f"  {cell.meaning}", f"  takes: {cell.expects}"]
-    lines += [f"  in {preset}: {cell_text(getattr(row, name))}" for preset, row in PRESETS.items()]
+    rows = {preset: in_use(row) for preset, row in PRESETS.items()}
+    lines += [f"  in {preset}: {cell_text(used[name])}" for preset, used in rows.items() if name in used]
     return "\n".join(lines)

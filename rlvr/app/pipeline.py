@@ -1,7 +1,6 @@
 """A recipe from end to end: a run's folder is made, or opened again, and taken through all stages."""
 
 import hashlib
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from rlvr.app.chain import BASE, begin_chain
 from rlvr.app.ended import handed_on, has_ended, made_by
 from rlvr.app.export import export_model
 from rlvr.app.gating import gate_of, stop_where_asked
-from rlvr.app.importing import import_from
+from rlvr.app.importing import at_home, import_from
 from rlvr.app.progress import Progress
 from rlvr.app.sandboxing import fitted, left_out_line
 from rlvr.app.trust import audits_of, versions_of
@@ -27,7 +26,7 @@ from rlvr.errors import ModelError, RunError
 from rlvr.models.checkpoint import latest_checkpoint, save_checkpoint
 from rlvr.models.policy import create_model
 from rlvr.models.tokenizer import check_reload, train_tokenizer
-from rlvr.runs.folder import CONFIG, PROVENANCE, Run
+from rlvr.runs.folder import CONFIG, Run
 from rlvr.runs.lock import locked
 from rlvr.runs.page.page import PAGE, write_page
 from rlvr.runs.provenance import collect
@@ -48,10 +47,11 @@ def start(resolved: Resolved) -> Path:
         return _all_stages(run, resolved)
 
 
-def resume(path: Path, *, more_steps: int = 0) -> Path:
+def resume(path: Path, *, more_steps: int = 0, evaluate_every: int | None = None) -> Path:
     """Goes on with a run from its last whole checkpoint; a finished one is only reported again.
 
-    With `more_steps` its last stage, of kind rlvr, is followed by one that continues it for so many steps.
+    With `more_steps` its last stage, of kind rlvr, is followed by one that continues it for so many steps, with
+    held-out evaluations as far apart as `evaluate_every` says, or as before.
     Works in the folder where the run was started, so that its relative paths mean what they meant.
     """
     run = Run.open(path.absolute())
@@ -67,13 +67,9 @@ def resume(path: Path, *, more_steps: int = 0) -> Path:
                     f"{path} cannot be continued: the end of {folder.name} did not pass its gate",
                     hint="see in report.html what it lost, and train with other settings",
                 )
-            run.write_json(CONFIG, resolved_json(continued(known, more_steps)))
+            run.write_json(CONFIG, resolved_json(continued(known, more_steps, evaluate_every=evaluate_every)))
             run.event("continued", steps=more_steps)
-    started_in = Path(str(run.read_json(PROVENANCE).get("folder", ".")))
-    if started_in.is_dir():
-        os.chdir(started_in)
-    resolved = from_json(run.config())
-    import_from(resolved.source.parent)
+    resolved = at_home(run)
     with locked(run.path):
         run.event("resume", libraries=collect(data_hashes={}, verifier_versions={})["libraries"])
         return _all_stages(run, resolved)

@@ -59,7 +59,7 @@ def generate_text(path: str, prompt: str, *, samples: int, temperature: float, m
     if len(ids) + max_tokens > context:
         raise UsageError(
             f"a prompt of {len(ids)} tokens and {max_tokens} more do not fit the model's context of {context}",
-            hint=f"--max-tokens {context - len(ids)}" if len(ids) < context else "shorten the prompt",
+            hint=f"--max-completion-tokens {context - len(ids)}" if len(ids) < context else "shorten the prompt",
         )
     engine = make_engine(policy.model, policy.tokenizer, samples, len(ids) + max_tokens)
     sampling = Sampling(temperature, max_tokens, stop_token_ids(policy.tokenizer), seed, "generate")

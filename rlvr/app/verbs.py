@@ -1,6 +1,7 @@
 """What each verb of the command line does; each imports what it needs itself, so that no other pays for it."""
 
 import argparse
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -42,7 +43,7 @@ def _resume(options: argparse.Namespace) -> int:
     if not any((options.run / name).is_file() for name in ("config.json", "race.json")):
         what = "has no config.json" if options.run.is_dir() else "is no folder"
         raise UsageError(f"{options.run} {what}; a run folder was expected", hint="rlvr resume runs/NAME")
-    more = _more_steps(options.overrides)
+    more, evaluate_every = _more_steps(options.overrides)
     if (options.run / "race.json").is_file():
         if options.overrides:
             raise UsageError("a race is resumed as it was asked for", hint=f"rlvr resume {options.run}")
@@ -54,21 +55,22 @@ def _resume(options: argparse.Namespace) -> int:
         raise UsageError("--take-back and --budget are for a race", hint=f"rlvr resume {options.run}")
     from rlvr.app.pipeline import resume
 
-    print(resume(options.run, more_steps=more))
+    print(resume(options.run, more_steps=more, evaluate_every=evaluate_every))
     return 0
 
 
-def _more_steps(words: Sequence[str]) -> int:
-    """Gives N of the word steps=+N, 0 where there is none."""
+def _more_steps(words: Sequence[str]) -> tuple[int, int | None]:
+    """Gives N of steps=+N and M of evaluate_every=M, which may follow it; 0 and None where there is nothing."""
     if not words:
-        return 0
-    number = words[-1].removeprefix("steps=+")
-    if len(words) > 1 or number == words[-1] or not number.isdecimal() or int(number) < 1:
+        return 0, None
+    found = re.fullmatch(r"steps=\+([1-9][0-9]{0,8})( evaluate_every=([0-9]{1,9}))?", " ".join(words), re.ASCII)
+    if found is None:
         raise UsageError(
-            f"rlvr resume takes steps=+N and no other word, found {' '.join(words)}",
-            hint="rlvr resume RUN steps=+200; other settings are a run of their own: rlvr train RECIPE key=value",
+            f"rlvr resume takes steps=+N, evaluate_every=M after it and no other word, found {' '.join(words)}",
+            hint="rlvr resume RUN steps=+200 evaluate_every=20; other settings are a run of their own: rlvr train "
+            "RECIPE key=value",
         )
-    return int(number)
+    return int(found[1]), None if found[3] is None else int(found[3])
 
 
 def _evaluate(options: argparse.Namespace) -> int:

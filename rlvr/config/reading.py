@@ -98,10 +98,11 @@ def from_json(content: Mapping[str, Any]) -> Resolved:
     return Resolved(recipe, dict(content.get("origins", {})), source, str(content.get("left_out", "")))
 
 
-def continued(resolved: Resolved, steps: int) -> Resolved:
+def continued(resolved: Resolved, steps: int, *, evaluate_every: int | None = None) -> Resolved:
     """Gives the recipe with one more stage, which continues the last one for so many steps; its name counts them all.
 
-    Raises RecipeError where the last stage is not of kind rlvr.
+    Held-out evaluations lie as far apart as before where `evaluate_every` says nothing else. Raises RecipeError where
+    the last stage is not of kind rlvr.
     """
     (*_, last) = stages = resolved.recipe.stage
     if not isinstance(last, RlvrConfig):
@@ -116,7 +117,10 @@ def continued(resolved: Resolved, steps: int) -> Resolved:
         chain.insert(0, former)
     name = f"{chain[0].label}-{sum(stage.steps for stage in chain) + steps}"
     critic = last.critic.model_copy(update={"warmup_steps": 0})
-    changes = {"name": name, "steps": steps, "continues": True, "critic": critic, "conditions": UNCONDITIONED}
+    changes: dict[str, Any] = {"name": name, "steps": steps, "continues": True}
+    changes |= {"critic": critic, "conditions": UNCONDITIONED}
+    if evaluate_every is not None:
+        changes["evaluate_every"] = evaluate_every
     more = last.model_copy(update=changes)
     values = resolved.recipe.model_dump(exclude={"stage"}, exclude_none=True)
     recipe = _checked(Recipe, {**values, "stage": (*stages, more)}, Origin(None, {}, ()))
@@ -126,7 +130,8 @@ def continued(resolved: Resolved, steps: int) -> Resolved:
         for key, origin in resolved.origins.items()
         if key.startswith(f"stage.{number}.")
     }
-    keys = ("name", "steps", "continues", "critic.warmup_steps", "conditions.tasks", "conditions.required")
+    keys = ["name", "steps", "continues", "critic.warmup_steps", "conditions.tasks", "conditions.required"]
+    keys += [] if evaluate_every is None else ["evaluate_every"]
     changed = {f"stage.{number + 1}.{key}": "override" for key in keys}
     return replace(resolved, recipe=recipe, origins={**resolved.origins, **origins, **changed})
 

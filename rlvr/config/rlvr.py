@@ -1,6 +1,6 @@
 """RLVR, once or in rounds: tasks, algorithm, rollout, reward, critic and optimizer."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -158,6 +158,12 @@ class _Reinforced(Stage):
         check_prompt(value)
         return value
 
+    @model_validator(mode="after")
+    def _rest_is_told(self) -> Self:
+        if self.rest_steps and self.group_size == 1:
+            raise ValueError("rest_steps goes by how often a task is solved, which one completion does not tell")
+        return self
+
 
 class RlvrConfig(_Reinforced):
     """Reinforcement learning with verifiable rewards."""
@@ -198,9 +204,10 @@ class IterateConfig(_Reinforced):
         256,
         ge=0,
         description="Tasks drawn before a round; of those solved now and then the nearest to every second time are "
-        "kept, as many as the round draws; 0: all tasks.",
+        "kept, no more than the round draws and kept_share says; 0: all tasks.",
     )
     candidate_samples: int = Field(8, ge=2, description="Completions of each of them.")
+    kept_share: float = Field(0.5, gt=0, le=1, description="Share of the candidates that is kept at most.")
     keep_optimizer: bool = Field(
         False, description="A round begins with the optimizer's moments, and critic, of the round before."
     )

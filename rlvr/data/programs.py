@@ -40,11 +40,11 @@ def from_label(value: Any) -> Any:
     return from_asserts([value] if isinstance(value, str) else value)
 
 
-def from_asserts(lines: Any, *, entry: str = "") -> Reference:
+def from_asserts(lines: Any) -> Reference:
     """Gives the reference of assert statements, each a text."""
     if not isinstance(lines, list) or not lines or not all(isinstance(line, str) and line.strip() for line in lines):
         raise DataError("no tests: expected a list of assert statements")
-    return {"asserts": "\n".join(lines), **({"entry": entry} if entry else {})}
+    return {"asserts": "\n".join(lines)}
 
 
 def from_cases(cases: Sequence[Any]) -> Reference:

@@ -305,9 +305,9 @@ def _imported(source: str) -> Source:
     module, _, name = source.partition(":")
     try:
         function = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
+    except Exception as error:  # whatever the user's module raises
         raise DataError(
-            f"the source {source!r} cannot be imported: {error}",
+            f"the source {source!r} cannot be imported: {type(error).__name__}: {error}",
             hint="expected package.module:function; check that Python finds the module from here",
         ) from error
     if not callable(function):

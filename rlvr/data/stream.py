@@ -13,9 +13,6 @@ from rlvr import keyed
 from rlvr.errors import DataError
 from rlvr.types import IntArray, Task
 
-MEMORY_STEP = 0.3
-"""How far the remembered mean rate moves towards each new rate."""
-
 
 @dataclass(frozen=True, slots=True)
 class Draw:
@@ -26,15 +23,10 @@ class Draw:
 
 
 @dataclass(frozen=True, slots=True)
-class PassRate:
-    """What is remembered of a task: rates recorded, the last one, and their exponential mean (step `MEMORY_STEP`).
+class _Seen:
+    """What is remembered of a task: how many of its last pass rates in a row were 0 or 1, which teach nothing, and
+    where the stream was then."""
 
-    `silent` counts the last ones in a row that were 0 or 1, which teach nothing; `cursor` is where the stream was then.
-    """
-
-    num_recorded: int
-    last_rate: float
-    mean_rate: float
     silent: int
     cursor: int
 
@@ -69,7 +61,7 @@ class TaskStream:
         self._dataset = _dataset_hash(self._tasks, self._weights, seed)
         self._cursor = 0
         self._positions = dict.fromkeys(self._names, 0)
-        self._memory: dict[str, PassRate] = {}
+        self._memory: dict[str, _Seen] = {}
         self._orders: dict[str, tuple[int, IntArray]] = {}
 
     @property
@@ -92,20 +84,11 @@ class TaskStream:
         """Remembers that this share of a group's completions, in [0, 1], solved the task."""
         assert task_id in self._ids, f"no task {task_id!r} in this stream"
         assert 0.0 <= solved_rate <= 1.0, f"a rate lies in [0, 1], not {solved_rate}"
-        rate = float(solved_rate)
-        known = self._memory.get(task_id)
-        mean = rate if known is None else known.mean_rate + MEMORY_STEP * (rate - known.mean_rate)
-        silent = 0 if 0.0 < rate < 1.0 else 1 + (0 if known is None else known.silent)
-        self._memory[task_id] = PassRate(
-            1 if known is None else known.num_recorded + 1, rate, mean, silent, self._cursor
-        )
-
-    def remembered(self, task_id: str) -> PassRate | None:
-        """Gives what is remembered of the task, None where nothing was recorded."""
-        return self._memory.get(task_id)
+        before = self._memory[task_id].silent if task_id in self._memory else 0
+        self._memory[task_id] = _Seen(0 if 0.0 < solved_rate < 1.0 else before + 1, self._cursor)
 
     def state(self) -> dict[str, Any]:
-        """Gives all that the next draws depend on, as JSON values; rates keep every bit through JSON."""
+        """Gives all that the next draws depend on, as JSON values."""
         return {
             "dataset": self._dataset,
             "cursor": self._cursor,
@@ -123,17 +106,14 @@ class TaskStream:
                 f"the saved position belongs to the task stream {state['dataset']}, not to this one ({self._dataset})",
                 hint="resume with the data, weights and seed that the run began with, or start a new run",
             )
-        if any(len(known) != len(fields(PassRate)) for known in state["memory"].values()):
+        if any(len(known) != len(fields(_Seen)) for known in state["memory"].values()):
             raise DataError(
                 "the memory of the task stream was written by another version of rlvr",
                 hint="go on with that version (provenance.json names it), or start a new run from the checkpoint",
             )
         self._cursor = int(state["cursor"])
         self._positions = {name: int(state["positions"][name]) for name in self._names}
-        self._memory = {
-            id_: PassRate(int(num), float(last), float(mean), int(silent), int(cursor))
-            for id_, (num, last, mean, silent, cursor) in state["memory"].items()
-        }
+        self._memory = {id_: _Seen(int(silent), int(cursor)) for id_, (silent, cursor) in state["memory"].items()}
 
     def _next_task(self, name: str) -> Task:
         size = len(self._tasks[name])

@@ -3,6 +3,11 @@
 A name that ends in DOMAIN stands for one metric per domain.
 """
 
+from collections.abc import Iterable, Mapping
+
+SOLVED = "rollout/solved_rate/"
+"""What begins the metric of each domain that is trained."""
+
 GLOSSARY: dict[str, str] = {
     "train/loss": "The loss of the update, over the global denominator; in RLVR it says little, read the outcome.",
     "train/grad_norm": "Euclidean norm of the whole gradient before clipping.",
@@ -81,3 +86,8 @@ def meaning(name: str) -> str | None:
     """Gives the line about a metric; None for a name that is not known."""
     room_and_what = "/".join(name.split("/")[:2])  # a domain may hold a slash itself
     return GLOSSARY.get(name) or GLOSSARY.get(f"{room_and_what}/DOMAIN")
+
+
+def trained_domains(lines: Iterable[Mapping[str, float]]) -> list[str]:
+    """Gives the domains that steps with these metrics trained on."""
+    return sorted({key.removeprefix(SOLVED) for line in lines for key in line if key.startswith(SOLVED)})

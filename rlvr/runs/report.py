@@ -225,9 +225,9 @@ class StageReport:
 
     `kl` is in nats per token from the reference, `perplexity` of held-out text, `no_signal_rate` the share of groups
     that gave no signal: each None where the stage has none. The durations cover the stage's training; `gpu_seconds`,
-    for which it held a GPU, is 0 without one. `beyond` (by
-    trained domain) and `conditions` are those of an RLVR stage, empty for any other. `gate` is None where there is
-    none.
+    for which it held a GPU, is 0 without one. `beyond` (by trained domain) and `conditions` are those of an RLVR stage,
+    empty for any other; so is `returned`, what its held-out evaluations on the way tell, also empty without any. `gate`
+    is None where there is none.
     """
 
     name: str
@@ -244,6 +244,7 @@ class StageReport:
     continues: tuple[str, ...] = ()
     gate: GateReport | None = None
     gpu_seconds: float = 0.0
+    returned: tuple[str, ...] = ()
 
     @property
     def went_on(self) -> bool:
@@ -277,6 +278,7 @@ def _read_stage(entry: Mapping[str, Any]) -> StageReport:
             "beyond": {name: _read_beyond(found) for name, found in entry["beyond"].items()},
             "conditions": tuple(read_condition(found) for found in entry["conditions"]),
             "continues": tuple(entry.get("continues", ())),
+            "returned": tuple(entry.get("returned", ())),
             "gate": None if entry.get("gate") is None else read_gate(entry["gate"]),
         }
     )

@@ -24,14 +24,14 @@ def tensorboard(run: Run) -> Listener:
     return listen
 
 
-def wandb(run: Run, *, project: str = "rlvr") -> Listener:
+def wandb(run: Run) -> Listener:
     """Gives a listener that logs offline to the run's folder wandb/; `wandb sync` sends it when the user wants.
 
     Raises UsageError when Weights & Biases is not installed.
     """
     library = _load("wandb", extra="wandb")
     session = library.init(
-        project=project, name=run.path.name, dir=str(run.path), config=run.config(), mode="offline", reinit="create_new"
+        project="rlvr", name=run.path.name, dir=str(run.path), config=run.config(), mode="offline", reinit="create_new"
     )
 
     def listen(step: int, metrics: Mapping[str, float]) -> None:

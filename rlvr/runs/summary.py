@@ -72,8 +72,8 @@ def gain_lines(stages: Sequence[StageReport]) -> list[str]:
     """Gives a line per stage and domain: how far pass@1 rose over the stage before, in points, and what it writes.
 
     After those of an RLVR stage follows, per trained domain, what its greedy answers have over the strongest readout,
-    its label, and pass@16 of the stage before and its own, and what the mean gain cost; then, where it was measured,
-    how perplexity changed.
+    its label, and pass@16 of the stage before and its own, what the mean gain cost, and what evaluations on the way
+    tell of that; then, where it was measured, how perplexity changed.
     """
     lines = []
     for before, stage in with_ancestor(stages):
@@ -90,6 +90,7 @@ def gain_lines(stages: Sequence[StageReport]) -> list[str]:
         ]
         if worth := _worth(stage):
             lines.append(f"{stage.name} over {before.name}, mean of the trained domains: pass@1 {worth}")
+        lines += [f"{stage.name}: {said}" for said in stage.returned]
         if change := perplexity_change(before, stage):
             since = f", {perplexity_change(stages[0], stage)} from {stages[0].name}" if before is not stages[0] else ""
             lines.append(f"{stage.name}, perplexity of held-out text: {change} from {before.name}{since}")

@@ -225,7 +225,8 @@ def frontier(groups: Sequence[Group], limit: int) -> list[str]:
 
 
 def _within_reach(parts: Parts, config: IterateConfig, once: RlvrConfig, run: Run) -> frozenset[str]:
-    """Gives the ids of the candidates that are learned from, sampled once a round: no more than it draws prompts."""
+    """Gives the ids of the candidates that are learned from, sampled once a round: no more than it draws prompts, nor
+    than their share that is kept at most."""
     if (run.path / CANDIDATES).is_file():
         return frozenset(run.read_json(CANDIDATES)["chosen"])
     by_source = tasks_by_source(parts, once)
@@ -250,7 +251,8 @@ def _within_reach(parts: Parts, config: IterateConfig, once: RlvrConfig, run: Ru
         record.rollouts(groups, split="candidates")
         refuse_unscored(groups, config.max_unscored_rate)
         record.metrics(_counts(groups))
-    chosen = sorted(frontier(groups, config.steps * config.prompts_per_step))
+    most = max(1, round(config.kept_share * len(groups)))
+    chosen = sorted(frontier(groups, min(most, config.steps * config.prompts_per_step)))
     run.write_json(CANDIDATES, {"chosen": chosen, "candidates": len(groups)})
     return frozenset(chosen)
 

@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 
 PASSED = "passed"
 """The folder, in a stage's, with the last checkpoint that a gate let pass while the stage trained."""
+KEPT = 2
+"""So many checkpoints stay of those in one place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,12 +130,10 @@ def restore(run: Run) -> tuple[int, Path | None, dict[str, Any]]:
     return int(state["step"]), path, state
 
 
-def save(
-    parts: Parts, run: Run, step: int, state: Mapping[str, Any], *, place: str = CHECKPOINTS, keep: int = 2
-) -> Path:
+def save(parts: Parts, run: Run, step: int, state: Mapping[str, Any], *, place: str = CHECKPOINTS) -> Path:
     """Publishes the policy and `state` after that many steps, once their records are on the disk; gives the folder.
 
-    It lies in the run's folder `place`, where the newest `keep` stay.
+    It lies in the run's folder `place`, where the newest KEPT stay.
     """
     run.sync()
     return save_checkpoint(
@@ -142,7 +142,7 @@ def save(
         model=parts.policy,
         tokenizer=parts.tokenizer,
         trainer_state={"step": step, **state},
-        keep=keep,
+        keep=KEPT,
     )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from rlvr.algorithms.advantages import GROUP_ADVANTAGES
+from rlvr.algorithms.advantages import GROUP_ADVANTAGES, whitened
 from rlvr.algorithms.aggregate import AGGREGATIONS
 from rlvr.algorithms.algorithm import Algorithm
 from rlvr.errors import DataError
@@ -63,8 +63,9 @@ class LengthReport:
 def length_report(found: Completions, row: Algorithm, *, max_completion_tokens: int) -> LengthReport:
     """Gives the report of a run with that row.
 
-    Where the row's advantage is one per token, the reward minus the group's mean stands for it.
-    Raises DataError where there are no completions.
+    Where the row's advantage is one per token, the reward minus the group's mean stands for it. Where one per
+    completion is whitened over the step's tokens it is so here, and groups without a signal push too. Raises
+    DataError where there are no completions.
     """
     if not found.learned.any():
         raise DataError("no completion that is learned from, so no length to analyse")
@@ -123,7 +124,19 @@ def _advantages(found: Completions, row: Algorithm) -> Numbers:
         given = advantage(rewards.nan_to_num(0.0), ~rewards.isnan())
         for line, members in zip(given, groups, strict=True):
             advantages[members] = line[: len(members)].numpy()
-    return advantages
+    return _whitened(found, advantages) if row.per_completion and row.whiten else advantages
+
+
+def _whitened(found: Completions, advantages: Numbers) -> Numbers:
+    """Gives the advantages [N] whitened over the tokens of their step, each as many times as it has tokens."""
+    white = np.zeros(len(advantages))
+    for step in np.unique(found.step):
+        inside = np.flatnonzero((found.step == step) & found.learned & found.kept)
+        tokens = torch.from_numpy(found.tokens[inside])[:, None]
+        there = torch.arange(int(tokens.max()) if len(inside) else 1)[None] < tokens
+        each = torch.from_numpy(advantages[inside])[:, None].expand_as(there)
+        white[inside] = whitened(each, there)[:, 0].numpy()
+    return white
 
 
 def _shares(sums: list[float]) -> tuple[float, ...]:

@@ -241,6 +241,14 @@ def test_explain_knows_keys_algorithms_cells_and_metrics(
     assert line in capsys.readouterr().out
 
 
+def test_explain_names_the_value_of_a_cell_in_the_rows_that_have_it_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["explain", "clip_high"]) == 0
+    said = capsys.readouterr().out
+    assert "  in dapo: 0.28\n" in said
+    assert "in cispo" not in said
+    assert "in rloo" not in said
+
+
 @pytest.mark.parametrize(("key", "near"), [("dapp", "dapo"), ("clip_hig", "clip_high"), ("train/kll", "train/kl")])
 def test_explain_names_the_nearest(key: str, near: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["explain", key]) == 2

@@ -144,10 +144,34 @@ def test_what_is_done_every_so_many_steps_counts_those_of_the_stages_before(tmp_
     assert [step for step, value in enumerate(kl) if value == pytest.approx(0.0, abs=1e-7)] == [0, 3, 6]
 
 
-@pytest.mark.parametrize("word", ["steps=200", "steps=+0", "steps=+-3", "steps=+x", "seed=3", "rlvr.steps=+3"])
+def test_more_steps_can_be_measured_on_the_way_and_the_report_says_what_they_returned(tmp_path: Path) -> None:
+    run = start(read_recipe(write_recipe(tmp_path, stage("rlvr", 1)), [f"runs={tmp_path}"]))
+    assert main(["resume", str(run), "steps=+2", "evaluate_every=1"]) == 0
+    first, more = read_report(Run.open(run))[1:]
+    assert first.returned == ()
+    assert more.returned[0].startswith("After 2 steps and ")
+    assert "CPU-seconds the mean gain over words is" in more.returned[0]
+    assert more.returned[0] in (run / "report.html").read_text()
+    assert Run.open(run).config()["origins"]["stage.2.evaluate_every"] == "override"
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "steps=+2 seed=3",
+        "steps=+2 evaluate_every=x",
+        "evaluate_every=2",
+        "steps=200",
+        "steps=+0",
+        "steps=+-3",
+        "steps=+x",
+        "seed=3",
+        "rlvr.steps=+3",
+    ],
+)
 def test_resume_takes_no_other_word(word: str, cooked: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = (cooked / "config.json").read_text()
-    assert main(["resume", str(cooked), word]) != 0
+    assert main(["resume", str(cooked), *word.split()]) != 0
     assert "steps=+N" in capsys.readouterr().err
     assert (cooked / "config.json").read_text() == before
 

@@ -127,6 +127,12 @@ def test_a_race_killed_with_its_racers_and_a_killed_racer_end_as_if_nobody_had_b
     wait_until(process, lambda: steps_of(folder, "seed-7") > 2 or steps_of(folder, "seed-5") > 2, home)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
+    # then while the tasks that took no part are asked, and on the winner's further steps
+    for pattern in ("racers/*/1-rlvr/fresh-*", "racers/*/2-*"):
+        resumed = [sys.executable, "-m", "rlvr.app.cli", "resume", str(folder)]
+        process = start_until(resumed, home, lambda seen=pattern: any(folder.glob(seen)))  # type: ignore[misc]
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
     assert not (folder / "result.json").exists()
     before = Path.cwd()
     os.chdir(home)
@@ -355,6 +361,10 @@ def test_a_half_is_a_matter_of_the_name() -> None:
         (["--rungs", "1.5"], "between 0 and 1"),
         (["--policy", "safe", "--keep", "", "--foresight", "1"], "no slope and deviation"),
         (["evaluation.data=[]"], "decided by held-out tasks"),
+        (
+            ['evaluation.data=[{source="race_rows:tasks", split="evaluation", limit=2}]'],
+            "at least 2 of each are needed",
+        ),
         (['stage=[{kind = "sft", data = ["race_rows:shown:train"]}]'], "a race is of kind rlvr"),
     ],
 )

@@ -10,6 +10,11 @@ import pytest
 from raced import race_home, words
 
 from rlvr.app.cli import main
+from rlvr.app.race import crown
+from rlvr.app.race.result import result_of
+from rlvr.app.race.telling import sentences
+from rlvr.errors import TrainingError
+from rlvr.runs.folder import Run
 
 # The further steps need not gain again: with two more steps they would not.
 GATE = "gate = { margin = 0.49, min_gain = -0.4 }\n"
@@ -38,8 +43,23 @@ def test_the_winner_and_its_further_steps_are_judged(raced: Path) -> None:
     assert second.startswith("rlvr-8 passed its gate")
     assert found["rejected"] == {}
     assert f"racers/{found['winner']}/2-rlvr-8/checkpoints/" in found["checkpoint"]
+    assert found["more_gain"]["mean"] == pytest.approx(found["after_more"]["mean"] - found["on_fresh"]["mean"])
     others = [path for path in raced.glob("racers/*/*/gate.json") if path.parts[-3] != found["winner"]]
     assert others == []  # only the best is measured in full
+
+
+def test_where_the_winner_surely_loses_by_its_further_steps_the_checkpoint_before_them_is_the_result(
+    raced: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = (raced / "result.json").read_text()
+    monkeypatch.setattr("rlvr.app.race.result._further", lambda *asked: ([0.75] * 40, [0.25] * 40))
+    found = result_of(raced)
+    assert found.is_worse
+    assert found.more_gain is not None
+    assert found.more_gain.mean == -0.5
+    assert f"racers/{found.winner}/1-rlvr/checkpoints/" in found.checkpoint
+    assert any("but lost by them: the checkpoint before them is the result." in line for line in sentences(found))
+    (raced / "result.json").write_text(before)
 
 
 def test_where_the_further_steps_fail_the_checkpoint_before_them_is_the_result(raced: Path) -> None:
@@ -50,7 +70,29 @@ def test_where_the_further_steps_fail_the_checkpoint_before_them_is_the_result(r
     assert found["winner"] == winner
     assert f"racers/{winner}/1-rlvr/checkpoints/" in found["checkpoint"]
     assert "rlvr-8 did not pass its gate: words lost" in found["gate"]
-    assert not found["went_on"]
+    assert not found["passed"]
+
+
+def test_where_the_further_steps_break_the_checkpoint_before_them_is_the_result(
+    home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def resume(place: Path) -> Path:
+        if len(Run(place).config()["recipe"]["stage"]) > 1:
+            raise TrainingError("the loss is nan at step 7")
+        return whole_resume(place)
+
+    whole_resume = crown.resume
+    with monkeypatch.context() as patch:
+        patch.setattr(crown, "resume", resume)
+        assert main(words(home, "broken", "--cook", "2")) == 0
+    folder = home / "broken-race"
+    found = result(folder)
+    assert (found["cooked"], found["after_more"], found["broken"]) == (0, None, "the loss is nan at step 7")
+    assert f"racers/{found['winner']}/1-rlvr/checkpoints/" in found["checkpoint"]
+    said = capsys.readouterr().err.replace("\n", " ")
+    assert "Its further steps broke, and the checkpoint before them is the result: the loss is nan at step 7." in said
+    assert main(["resume", str(folder)]) == 0
+    assert result(folder) == found
 
 
 def test_the_next_best_takes_the_place_of_one_that_fails(home: Path, capsys: pytest.CaptureFixture[str]) -> None:

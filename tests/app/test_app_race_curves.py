@@ -60,12 +60,13 @@ def test_what_is_no_curve_is_refused(text: str, said: str, tmp_path: Path) -> No
 
 
 def test_a_simulation_says_what_recorded_curves_tell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["race", "--simulate", "--seeds", "6", "--races", "60", "--curves"]
+    words = ["race", "--simulate", "--seeds", "8", "--races", "60", "--curves"]
     apart = stored(tmp_path / "apart.jsonl", curves_of(World(0.15, (0.95, 0.97), num_tasks=64), 24))
     assert main([*words, str(apart)]) == 0
     said = " ".join(capsys.readouterr().out.split())
     assert "halving at 40, 120" in said
     assert "Correlation of step 120 with the end, over 24 curves: 0.9" in said
+    assert "Break-even: halving beats fewer seeds from a correlation of its last rung with the end of 0." in said
     assert "is larger than the noise of evaluation" in said
     assert "Halving pays on these curves: beside fewer seeds for the same steps it gains +" in said
     assert "For safe" not in said  # its rungs are not among the steps
@@ -111,6 +112,13 @@ WORSE, EQUAL, BETTER = (0.03, 0.04, 0.03), (0.02, 0.03, 0.02), (0.0, 0.01, 0.0)
         ),
         (
             EQUAL,
+            BETTER,
+            0.99,
+            "Which rule suits is not told: 8 curves are too few to tell halving from fewer seeds in full. More "
+            "recorded curves narrow the interval, and more held-out tasks the noise of the end.",
+        ),
+        (
+            WORSE,
             BETTER,
             0.99,
             "These curves suit fewer seeds in full: halving is not shown to pay and safe saves less than 5% of the "
@@ -173,16 +181,32 @@ def test_foresight_is_said_for_each_rung_of_safe_and_is_read_again(
         ahead = records.foresight(place)
         assert (found.slope, found.degrees) == (pytest.approx(ahead.slope, abs=0.005), 6)
         assert found.spread == pytest.approx(ahead.spread, abs=5e-5)
+        assert found.square_sum == pytest.approx(ahead.square_sum, rel=0.05)
 
 
 def test_one_foresight_holds_for_all_rungs() -> None:
     assert _foresight("0.8,0.02", num_rungs=2) == (Foresight(0.8, 0.02),) * 2
     assert _foresight("", num_rungs=2) == (Foresight(),) * 2
+    assert _foresight("0.8,0.02,22,0.05", num_rungs=1) == (Foresight(0.8, 0.02, 22, 0.05),)
     with pytest.raises(UsageError, match="2 pairs for 3 rungs"):
         _foresight("0.8,0.02;0.9,0.01", num_rungs=3)
 
 
-@pytest.mark.parametrize("text", ["nan,0.1", "0.8,inf", "0.8", "0.8,-1", "0.8,0.1,0", "0.8,0.1,2.5", "a,b", "0.8,0.1;"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "nan,0.1",
+        "0.8,inf",
+        "0.8",
+        "0.8,-1",
+        "0.8,0.1,2",
+        "0.8,0.1,2.5,1",
+        "0.8,0.1,-2,1",
+        "0.8,0.1,2,-1",
+        "a,b",
+        "0.8,0.1;",
+    ],
+)
 def test_a_foresight_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="--foresight"):
         _foresight(text, num_rungs=2)

@@ -1,10 +1,15 @@
 """What a race's report says of the winner beside the others, worked by hand."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
-from rlvr.app.race.result import RacerResult, _over_others, _selection
-from rlvr.app.race.telling import _said_of_policies
+from rlvr.app.race.result import RacerResult, _foretold, _over_others, _selection
+from rlvr.app.race.telling import _said_of_policies, _said_of_rung
+from rlvr.statistics.intervals import Interval
+
+UNKNOWN = Interval(0.5, 0.0, 1.0)
 
 
 def test_selection_is_a_difference_of_leads_with_the_chance_of_both_halves() -> None:
@@ -22,6 +27,28 @@ def test_one_task_tells_nothing_of_selection() -> None:
     one = {"a": np.array([1.0]), "b": np.array([0.0])}
     found = _selection(one, one, "a")
     assert (found.mean, found.low, found.high) == (0.0, -2.0, 2.0)
+
+
+def test_of_one_that_alone_ended_selection_is_what_its_rate_loses() -> None:
+    found = _selection({"a": np.array([1.0, 0.5, 0.5])}, {"a": np.array([0.5, 0.0, 0.5])}, "a")
+    # 0.6667 - 0.3333, each with variance 0.0833 over 3 tasks: error 0.2357, t with 2 degrees of freedom 4.302653
+    assert found.mean == pytest.approx(1 / 3)
+    assert found.high - found.mean == pytest.approx(4.302653 * (2 * 0.0833333 / 3) ** 0.5, abs=1e-4)
+
+
+def test_a_rung_that_four_racers_left_together_tells_the_end_with_an_interval() -> None:
+    early = {name: np.array([rate]) for name, rate in zip("abcde", (0.1, 0.2, 0.3, 0.4, 0.9), strict=True)}
+    late = {name: np.array([0.0]) for name in "abcd"}
+    fresh = {name: np.array([rate]) for name, rate in zip("abcd", (0.3, 0.4, 0.45, 0.65), strict=True)}
+    found = _foretold(8, {8: early, 80: late}, fresh)
+    # over the four, worked in tests/stages/test_stages_race_curves.py: .055 / sqrt(.05 x .065)
+    assert (found.step, found.num_racers) == (80, 4)
+    assert found.correlation is not None
+    assert found.correlation.mean == pytest.approx(0.964764, abs=1e-6)
+    table = {n: RacerResult(1, (), {8: UNKNOWN, 80: UNKNOWN}, 9, None, False, "", 1.0, 1.0) for n in "abcde"}
+    said = _said_of_rung(8, found, SimpleNamespace(racers=table))  # type: ignore[arg-type]
+    assert said.startswith("Correlation of step 8 with the end: 0.96 [")
+    assert said.endswith("] over the 4 that came so far, which were kept for being high and so tell less.")
 
 
 def test_the_winner_is_set_against_the_mean_of_the_others_task_by_task() -> None:

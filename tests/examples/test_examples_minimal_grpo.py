@@ -38,9 +38,10 @@ def rollout_of(rows, example, *, group_size):
     return example.Rollout(token_ids, trainable, rewards)
 
 
-@pytest.mark.parametrize("name", ["grpo", "dr_grpo", "dapo", "rloo"])
+@pytest.mark.parametrize("name", ["grpo", "dr_grpo", "dapo", "rloo", "gspo", "cispo"])
 def test_its_first_step_is_that_of_the_real_loop(name, example, tmp_path):
-    cells = {"grpo": {"kl_coefficient": 0.5}, "dapo": {"refill": False, "overlong_buffer_share": 0}}.get(name, {})
+    whole = {"refill": False, "overlong_buffer_share": 0}
+    cells = {"grpo": {"kl_coefficient": 0.5}, "dapo": whole, "cispo": whole}.get(name, {})
     cells = {"updates_per_step": 1, **({"kl_place": "none"} if name == "rloo" else {}), **cells}
     base = write_base(tmp_path / "base", scale=0.25)
     before = AutoModelForCausalLM.from_pretrained(base)

@@ -106,6 +106,19 @@ def test_the_reference_of_a_round_is_what_it_began_with_and_its_tasks_are_those_
         assert set(read_rollouts(child / "rollouts")["task_id"].to_pylist()) <= chosen
 
 
+def test_of_the_candidates_within_reach_no_more_are_learned_from_than_their_share(base, tmp_path):
+    run = make_run(tmp_path / "run")
+    iterate(parts_of(base), config(candidates=14, kept_share=0.2, rounds=1), run)
+    place = run.path / "round-1"
+    chosen = json.loads((place / "candidates.json").read_text())["chosen"]
+    assert len(chosen) == 3  # 0.2 of 14, and more than 3 are solved now and then
+    solved = dict[str, list[bool]]()
+    for row in read_rollouts(place / "candidates" / "rollouts").to_pylist():
+        solved.setdefault(row["task_id"], []).append(row["outcome"] == 1.0)
+    off = {name: abs(sum(found) / len(found) - 0.5) for name, found in solved.items()}
+    assert max(off[name] for name in chosen) <= min(off[name] for name in off.keys() - set(chosen))
+
+
 def test_without_candidates_all_tasks_are_learned_from(base, tmp_path):
     run = make_run(tmp_path / "run")
     iterate(parts_of(base), config(candidates=0, rounds=1, steps=4), run)

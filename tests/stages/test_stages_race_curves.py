@@ -1,10 +1,12 @@
 """Recorded curves: what they have in common, how far a rung tells the end, and the races drawn from them."""
 
+import hashlib
+
 import numpy as np
 import pytest
 
 from rlvr.errors import DataError
-from rlvr.stages.race.curves import Curve, Recorded, records_of
+from rlvr.stages.race.curves import Curve, Recorded, in_race_order, records_of
 from rlvr.stages.race.policy import halving
 from rlvr.stages.race.simulate import World, simulate
 
@@ -13,6 +15,7 @@ def scored(name, **scores):
     return Curve(name, (), {int(step[1:]): (score,) for step, score in scores.items()})
 
 
+TASKS = tuple(in_race_order(("t0", "t1", "t2", "t3")))
 FOUR = [
     scored("a", s10=0.1, s20=0.1, s40=0.30),
     scored("b", s10=0.2, s40=0.40),
@@ -36,6 +39,7 @@ def test_the_foresight_is_the_line_of_least_squares_by_hand():
     found = records_of(FOUR).foresight(0)
     assert (found.slope, found.spread) == (pytest.approx(1.1), pytest.approx(0.067082, abs=1e-6))
     assert found.degrees == 2  # 4 racers less 2
+    assert found.square_sum == pytest.approx(0.05)
     told = records_of(FOUR).foretold(0)
     # .055 / sqrt(.05 x .065)
     assert told is not None
@@ -43,10 +47,7 @@ def test_the_foresight_is_the_line_of_least_squares_by_hand():
 
 
 def test_one_half_of_the_tasks_decides_and_the_other_judges():
-    curves = [
-        Curve(f"s{n}", ("t0", "t1", "t2", "t3"), {10: (0.0, 1.0, 0.0, 1.0), 20: (n / 10, 0.5, 0.0, 1.0)})
-        for n in range(5)
-    ]
+    curves = [Curve(f"s{n}", TASKS, {10: (0.0, 1.0, 0.0, 1.0), 20: (n / 10, 0.5, 0.0, 1.0)}) for n in range(5)]
     records = records_of(curves)
     assert records.deciding.shape == (5, 2, 2)
     assert records.judging == pytest.approx([0.75] * 5)
@@ -55,6 +56,14 @@ def test_one_half_of_the_tasks_decides_and_the_other_judges():
     assert set(race.measured[:, 0]) < {n / 10 for n in range(5)}
     assert records.foretold(0) is None
     assert records.foresight(0).slope == 0.0
+
+
+def test_the_tasks_of_records_come_in_the_order_of_a_race_whatever_that_of_the_file():
+    names = tuple(f"{domain}/{n}" for domain in ("arithmetic", "words") for n in range(8))
+    curves = [Curve(f"s{n}", names, {10: tuple(range(16)), 20: tuple(range(16))}) for n in range(4)]
+    order = sorted(range(16), key=lambda place: hashlib.blake2b(names[place].encode()).digest())
+    assert records_of(curves).rates[0, 0].tolist() == order
+    assert order != sorted(order)
 
 
 def test_tasks_are_matched_by_name():

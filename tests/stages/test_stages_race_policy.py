@@ -1,6 +1,7 @@
 """Who goes on in a race: ranks by hand, what safe needs to be sure of, faults, and what is refused."""
 
 import math
+from statistics import NormalDist
 
 import numpy as np
 import pytest
@@ -52,7 +53,12 @@ def test_halving_keeps_the_best_and_of_equals_the_first():
 def test_the_default_halving_of_8_costs_3_runs_in_full():
     policy = halving(8)
     assert (policy.shares, policy.keep) == ((0.1, 0.3), (4, 2))
-    assert halving(2).keep == (1, 1)
+    assert (halving(2).keep, halving(4).keep) == ((1, 1), (2, 1))
+    # 6: (6 x 0.1 + 3 x 0.2 + 2 x 0.7) / 6
+    assert halving(6).keep == (3, 2)
+    costs = [(0.1 * n + 0.2 * halving(n).keep[0] + 0.7 * halving(n).keep[1]) / n for n in range(4, 40)]
+    assert costs[2] == pytest.approx(2.6 / 6)
+    assert max(costs) < 0.45
 
 
 def test_safe_pauses_only_who_is_surely_behind_and_would_stay_there():
@@ -94,6 +100,9 @@ def test_few_records_leave_a_larger_chance_that_the_last_becomes_the_best():
     assert _tail(-lack, Foresight(1.0, 0.05)) == pytest.approx(3.167e-5, rel=1e-3)
     assert _tail(-lack, Foresight(1.0, 0.05, 2)) == pytest.approx(0.5 - 4 / (2 * 18**0.5))
     assert _tail(-lack, Foresight(1.0, 0.0, 2)) == 0.0
+    # the slope that records of square sum 0.02 told is off by 0.05 / sqrt(2) / sqrt(0.02) = 0.25, so a lead of 0.2 by
+    # 0.05 more: the spread is sqrt(2) times 0.05
+    assert _tail(-lack, Foresight(1.0, 0.05, 0, 0.02)) == pytest.approx(NormalDist().cdf(-4 / 2**0.5))
     scores = {"a": np.full(4000, 1.0), "b": np.full(4000, 0.79)}
     assert kept(decide(policy, 0, scores, num_racers=2, foresight=Foresight(1.0, 0.05))) == ["a"]
     assert kept(decide(policy, 0, scores, num_racers=2, foresight=Foresight(1.0, 0.05, 2))) == ["a", "b"]
@@ -202,6 +211,24 @@ def test_a_racer_that_gets_all_right_has_no_signal_and_no_fault():
     silent = [{key: line[key] for key in line if key != "train/entropy"} for line in easy]
     assert fault([*lines(), *({**line, "step": 60 + line["step"]} for line in silent)]) == ""
     assert fault(silent) == ""
+
+
+def test_a_row_that_compares_no_groups_is_hopeless_where_none_is_right_at_all():
+    alone = [{key: line[key] for key in line if key != "rollout/informative_rate"} for line in lines()]
+    none = [{**line, "rollout/all_right_rate": 0.0, "rollout/all_wrong_rate": 1.0} for line in alone]
+    assert "no group had a signal" in fault(none)
+    assert fault([{**line, "rollout/all_wrong_rate": 0.9} for line in none]) == ""
+
+
+def test_safe_pauses_from_the_lead_on_that_it_says():
+    policy, size = safe(), 400
+    lead = smallest_lead(policy, num_racers=3, num_tasks=size)
+    noise = np.random.default_rng(0).normal(0.0, 0.35, size=size)
+    noise = np.clip(noise - noise.mean(), -1.0, 1.0)
+    for share, left in ((0.9, ["a", "b", "c"]), (1.1, ["a", "c"])):
+        off = np.clip(noise + share * lead, -1.0, 1.0) / 2  # the rates 0.5 + off and 0.5 - off differ by twice that
+        scores = {"a": 0.5 + off, "b": 0.5 - off, "c": 0.5 + off}
+        assert kept(decide(policy, 0, scores, num_racers=3, foresight=Foresight(1.0, 1e-6))) == left
 
 
 def test_a_fault_that_just_begins_is_none():

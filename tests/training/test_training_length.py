@@ -73,6 +73,14 @@ def test_the_advantage_is_the_row_s_own():
     assert scaled.shares["constant"]["wrong"] == pytest.approx((push[0] / sum(push), push[1] / sum(push)))
 
 
+def test_whitening_makes_groups_without_a_signal_push_too():
+    # advantages +1/2 on 2 tokens, -1/2 on 4, 0 on 20: their mean over the tokens is -1/26, which is taken off
+    rows = completions((0, 0, 2, 1), (0, 0, 4, 0), (0, 1, 10, 0), (0, 1, 10, 0))
+    report = length_report(rows, resolve("reinforce_pp_baseline"), max_completion_tokens=16)
+    # by tokens 4 · 12/26 against 20 · 1/26
+    assert report.shares["constant"]["wrong"] == pytest.approx((48 / 68, 20 / 68))
+
+
 def test_what_is_not_learned_from_is_in_the_baseline_and_nowhere_else():
     rows = [(0, 0, 4, 1), (0, 0, 4, 0), (0, 0, 8, 0), (0, 0, 16, 0)]
     report = length_report(

@@ -133,10 +133,12 @@ def test_without_refill_dropped_groups_are_not_replaced():
     assert [g.draw_index for g in found.kept] == [0, 2]
 
 
-def test_the_stream_remembers_how_often_each_task_was_solved():
+def test_the_stream_remembers_which_tasks_taught_nothing():
     tasks = stream()
-    found = generate(Engine(), Scores(lambda t: 2), tasks=tasks)
-    assert [tasks.remembered(g.task.id).last_rate for g in found.groups] == [pytest.approx(2 / 3)] * 4
+    found = generate(Engine(), Scores(lambda t: 2 if t.id == "t0" else 3), tasks=tasks)
+    silent = {g.task.id: int(g.num_solved == 3) for g in found.groups}
+    assert sorted(silent.values()) == [0, 1, 1, 1]
+    assert {name: known[0] for name, known in tasks.state()["memory"].items()} == silent
     assert tasks.cursor == 4
 
 

@@ -1,6 +1,5 @@
 """`rlvr analyze return`: what each stretch of a stage's training gained for its compute, and where that ended."""
 
-import math
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -11,19 +10,15 @@ from rich.table import Table
 
 from rlvr.app.analyze.sides import choose_stage, parent_measurement
 from rlvr.app.drawing import drawing
-from rlvr.app.ended import DONE, has_ended
+from rlvr.app.returned import returned
 from rlvr.config.reading import from_json
 from rlvr.errors import RunError
 from rlvr.runs.atomic import encode, replace_file, strict_json
 from rlvr.runs.folder import PROVENANCE, Run
-from rlvr.stages.evaluate import Measurement
-from rlvr.stages.iterate import RATES, rounds_of
-from rlvr.stages.returns import COST, Returns, Seen, Unit, return_sentences, returns_of
-from rlvr.stages.watch import rates_by_step
+from rlvr.stages.returns import Returns, Unit, return_sentences
 from rlvr.statistics.intervals import Interval
 
 PAGE = "return.html"
-SOLVED = "rollout/solved_rate/"
 
 
 def analyze_return(path: Path, *, stage: str = "") -> tuple[Run, Returns]:
@@ -36,44 +31,14 @@ def analyze_return(path: Path, *, stage: str = "") -> tuple[Run, Returns]:
     chosen = choose_stage(run, recipe, stage, word="return")
     child = Run.open(run.path / chosen.name)
     unit: Unit = "GPU" if run.read_json(PROVENANCE).get("gpu") and recipe.model.device != "cpu" else "CPU"
-    begun = _begun_with(parent_measurement(run, recipe, chosen))
-    seen = [*begun, *_seen(child, chosen.config.steps, COST[unit])]
+    begun, steps = parent_measurement(run, recipe, chosen), chosen.config.steps
     try:
-        domains = _trained_domains(child)
-        return child, returns_of(seen, domains, unit=unit)
+        return child, returned(child, round_steps=steps, begun=begun, unit=unit)
     except ValueError as error:
         raise RunError(
             f"nothing is known of the way of {child.path}: {error}",
-            hint=f"rlvr.evaluate_every={max(1, chosen.config.steps // 5)} in the recipe, and an [evaluation]",
+            hint=f"rlvr.evaluate_every={max(1, steps // 5)} in the recipe, and an [evaluation]",
         ) from error
-
-
-def _trained_domains(child: Run) -> list[str]:
-    """Gives the domains that a stage trains on, also while it does."""
-    if has_ended(child.path):
-        return list(child.read_json(DONE)["domains"])
-    return sorted({key.removeprefix(SOLVED) for line in child.metrics() for key in line if key.startswith(SOLVED)})
-
-
-def _begun_with(found: Measurement | None) -> list[Seen]:
-    return [Seen(0, 0.0, found.sampled)] if found is not None and found.sampled else []
-
-
-def _seen(child: Run, steps: int, seconds: str) -> list[Seen]:
-    """Gives the stage's evaluations: those within an RLVR stage, or those after the rounds, of `steps` steps each.
-
-    `seconds` names the metric that says what a step costs.
-    """
-    cost, spent = {}, 0.0
-    for line in child.metrics():
-        spent = math.fsum((spent, line[seconds]))
-        cost[int(line["step"]) + 1] = spent
-    found = rates_by_step(child)
-    rounds = rounds_of(child)
-    if rounds:
-        ended = [(number, place) for number, place in enumerate(rounds) if number and (place.path / RATES).is_file()]
-        found = [(number * steps, place.read_json(RATES)["rates"]) for number, place in ended]
-    return [Seen(step, cost[step], rates) for step, rates in found if step in cost]
 
 
 def return_table(found: Returns) -> Table:

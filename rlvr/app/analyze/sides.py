@@ -5,7 +5,6 @@ Random draws are keyed by a task's place in the whole [evaluation]: fewer tasks 
 
 import hashlib
 import logging
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,11 +14,10 @@ from typing import Any
 from rlvr.app.analyze.kept import Kept, Spent
 from rlvr.app.chain import BASE
 from rlvr.app.ended import DONE, gate_report, handed_on, has_ended, made_by
-from rlvr.app.importing import import_from
+from rlvr.app.importing import at_home
 from rlvr.app.sandboxing import fitted, left_out_line
 from rlvr.app.wiring import House, make_parts, open_house
 from rlvr.config.data import EvaluateConfig
-from rlvr.config.reading import from_json
 from rlvr.config.rlvr import REINFORCED
 from rlvr.config.schema import Recipe
 from rlvr.config.supervised import RewardModelConfig
@@ -28,7 +26,7 @@ from rlvr.errors import RunError, UsageError
 from rlvr.models.checkpoint import latest_checkpoint
 from rlvr.models.policy import context_length
 from rlvr.runs.atomic import strict_json
-from rlvr.runs.folder import CHECKPOINTS, PROVENANCE, Run, is_run
+from rlvr.runs.folder import CHECKPOINTS, Run, is_run
 from rlvr.runs.publish import damages, mark_of
 from rlvr.runs.report import measured_in
 from rlvr.stages.evaluate import RESULT, Measurement, Way, read_measurement
@@ -143,10 +141,7 @@ def open_sides(path: Path, *, stage: str, word: str) -> Sides:
     is gone, and UsageError where the recipe has no [evaluation] with tasks.
     """
     run = Run.open(path.absolute())
-    started_in = Path(str(run.read_json(PROVENANCE).get("folder", ".")))
-    if started_in.is_dir():
-        os.chdir(started_in)
-    resolved = fitted(from_json(run.config()))
+    resolved = fitted(at_home(run))
     recipe = resolved.in_force
     trains = tuple({type(s) for s in recipe.stage if not isinstance(s, (EvaluateConfig, RewardModelConfig))})
     chosen = choose_stage(run, recipe, stage, word=word, among=trains if stage else REINFORCED)
@@ -155,7 +150,6 @@ def open_sides(path: Path, *, stage: str, word: str) -> Sides:
             f"the recipe of {path} has no [evaluation] with tasks, so there is nothing to ask both checkpoints",
             hint="give the recipe an [evaluation] with data, and train again",
         )
-    import_from(resolved.source.parent)
     parent_stage, parent = _parent(run, recipe, chosen)
     child = Run.open(run.path / chosen.name)
     made = str(_usable(child.path, made_by))

@@ -49,7 +49,8 @@ NAMES: Mapping[Mode, str] = {
 @dataclass(frozen=True, slots=True)
 class ThinkingReport:
     """What more tokens buy. `parent` and `child` are the folders of the stages that made them, `limit` the recipe's
-    limit of tokens; `overall` is the mean over `averaged`, the domains that were trained on where some were asked."""
+    limit of tokens; `overall` is the mean over `averaged`, the domains that were trained on where some were asked. The
+    costs are CPU-seconds, which say nothing where the work is done `on_gpu`."""
 
     parent: str
     child: str
@@ -61,6 +62,7 @@ class ThinkingReport:
     averaged: tuple[str, ...]
     overall: Thinking
     lengths: Mapping[str, tuple[LengthPoint, ...]]
+    on_gpu: bool
 
 
 def analyze_thinking(
@@ -136,6 +138,7 @@ def report_of(sides: Sides, parent: Did, child: Did, *, samples: int) -> Thinkin
         averaged=averaged,
         overall=mean_thinking([domains[name] for name in averaged], costs=costs),
         lengths=length_curve(sides),
+        on_gpu=sides.house.device.type == "cuda",
     )
 
 
@@ -198,6 +201,12 @@ def _paid(report: ThinkingReport, choice: Choice) -> str:
         return (
             f"{report.parent} gets as far with {_tokens(choice.equal)} tokens a question, which cost no more than "
             f"those of {report.child}: {end}."
+        )
+    if report.on_gpu:
+        return (
+            f"{report.parent} gets as far with about {_tokens(choice.equal)} tokens a question. After how many "
+            "questions training has paid is not told on a GPU, whose seconds a token depend on how many are sampled at "
+            "once."
         )
     return (
         f"{report.parent} gets as far with about {_tokens(choice.equal)} tokens a question. Training took "

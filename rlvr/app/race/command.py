@@ -11,7 +11,7 @@ from pathlib import Path
 from rlvr.app.plan import domains_of, make_plan
 from rlvr.app.race.local import usable_gpus
 from rlvr.app.race.race import make_race, run_race
-from rlvr.app.race.racer import RACE, half
+from rlvr.app.race.racer import FRESH, RACE, half
 from rlvr.app.race.result import result_of
 from rlvr.app.race.spending import is_paid
 from rlvr.app.race.standing import DECISIONS, PLAN, read_race
@@ -42,6 +42,8 @@ from rlvr.verifiers.pool import usable_cores
 COOK, COOK_OF_BUDGET = 0.1, 1.0
 """The share of the saved steps that the winner goes on for, where nothing else is asked; with a budget all of them, so
 that what is left of a budget that does not bring all racers to the end is spent to its last step."""
+FEWEST_TASKS = 2
+"""Of each half of the held-out tasks: of one alone no interval can be made."""
 LIKE = {"--rungs": "0.1,0.3", "--keep": "4,2", "--foresight": "0.8,0.02"}
 OTHER = {"halving": "safe", "safe": "halving"}
 
@@ -137,7 +139,9 @@ def race(options: argparse.Namespace) -> Path:
         raise RecipeError(f"the last stage is {last.label}; a race is of kind rlvr", hint='kind = "rlvr"')
     rule = policy_of(options, num_racers=len(everyone))
     rungs = check(rule, num_racers=len(everyone), steps=last.steps)
-    _say_what_can_be_seen(options, rule, recipe.evaluation, domains_of(last), num_racers=len(everyone))
+    num_tasks = _deciding_tasks(recipe.evaluation, domains_of(last)) if recipe.evaluation is not None else 0
+    if rule.rule == "safe" and num_tasks:
+        _say_what_can_be_seen(options, rule, num_tasks, num_racers=len(everyone))
     gpus = len(usable_gpus()) if recipe.model.device in ("auto", "cuda") else 0
     by_cores = max(1, usable_cores() // (recipe.threads or usable_cores()))
     cook, share = cooking(options.cook, budget=options.budget)
@@ -168,18 +172,25 @@ def cooking(asked: float | None, *, budget: str) -> tuple[int, float]:
     return (asked, 0.0) if isinstance(asked, int) else (0, asked)
 
 
-def _say_what_can_be_seen(
-    options: argparse.Namespace, rule: Policy, evaluation: EvaluateConfig | None, trained: set[str], *, num_racers: int
-) -> None:
-    """Says how far a racer must lag to be paused by "safe", which goes by the domains that are trained.
+def _deciding_tasks(evaluation: EvaluateConfig, trained: set[str]) -> int:
+    """Gives how many held-out tasks decide a race, which are those of the domains that are trained.
 
-    Raises RecipeError where --margin asks for more.
+    Raises RecipeError where they, or those that judge it, are fewer than a deviation needs.
     """
-    if rule.rule != "safe" or evaluation is None:
-        return
     tasks = load_items("task", evaluation.data)
     decisive = [task for task in tasks if task.domain in trained] or tasks
-    num_tasks = len(half(decisive, RACE))
+    sizes = {which: len(half(decisive, which)) for which in (RACE, FRESH)}
+    if tasks and min(sizes.values()) < FEWEST_TASKS:
+        raise RecipeError(
+            f"of the held-out tasks of the trained domains {sizes[RACE]} decide the race and {sizes[FRESH]} judge it "
+            f"(a hash of their names says which); at least {FEWEST_TASKS} of each are needed",
+            hint="a larger limit in [evaluation]; some 200 tasks show a lag of a few points",
+        )
+    return sizes[RACE]
+
+
+def _say_what_can_be_seen(options: argparse.Namespace, rule: Policy, num_tasks: int, *, num_racers: int) -> None:
+    """Says how far a racer must lag to be paused by "safe". Raises RecipeError where --margin asks for more."""
     lead = smallest_lead(rule, num_racers=num_racers, num_tasks=num_tasks)
     if options.margin is not None and lead > options.margin:
         needed = 2 * tasks_for_lead(rule, options.margin, num_racers=num_racers)
@@ -193,16 +204,19 @@ def _say_what_can_be_seen(
 
 
 def _foresight(text: str, *, num_rungs: int) -> tuple[Foresight, ...]:
-    """Gives one per rung of "A,S;A,S;A,S", or of one "A,S" that holds for all; "A,S,D" has degrees of freedom too."""
+    """Gives one per rung of "A,S;A,S;A,S", or of one "A,S" that holds for all; "A,S,D,Q" has the degrees of freedom and
+    the square sum of the records too."""
     found = []
     for part in text.split(";") if text else ():
         numbers = _numbers(part, "--foresight")
-        if len(numbers) not in (2, 3) or numbers[1] < 0 or any(n < 1 or n % 1 for n in numbers[2:]):
+        slope, spread, degrees, square_sum = (*numbers, 0.0, 0.0)[:4] if len(numbers) in (2, 4) else [math.nan] * 4
+        if not (spread >= 0 and degrees >= 0 and degrees % 1 == 0 and square_sum >= 0):
             raise UsageError(
                 f"--foresight {part} is no slope and deviation",
-                hint="--foresight 0.8,0.02, or 0.8,0.02,22 with the degrees of freedom, a whole number",
+                hint="--foresight 0.8,0.02, or 0.8,0.02,22,0.05 with degrees of freedom and square sum, as "
+                "rlvr race --simulate --curves prints them",
             )
-        found.append(Foresight(numbers[0], numbers[1], *map(int, numbers[2:])))
+        found.append(Foresight(slope, spread, int(degrees), square_sum))
     if len(found) not in (0, 1, num_rungs):
         raise UsageError(
             f"--foresight has {len(found)} pairs for {num_rungs} rungs", hint='one for all, or "A,S;A,S;A,S"'

@@ -1,6 +1,6 @@
 """The winner of a race: the best of those that ran to the end and pass the recipe's gate; it goes on for a while."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ from rlvr.app.race.running import Course, bring, steps_to_cook
 from rlvr.app.race.standing import winner_of
 from rlvr.config.gate import GateConfig
 from rlvr.config.reading import Resolved, continued, from_json, resolved_json
-from rlvr.errors import TrainingError
+from rlvr.errors import EngineError, TrainingError
 from rlvr.runs.folder import CONFIG, Run
 from rlvr.runs.lock import locked
 from rlvr.runs.report import StageReport, read_report
@@ -37,8 +37,8 @@ def crown(course: Course, racers: Mapping[str, Resolved]) -> None:
             break
         course.state.rejected[winner] = "; ".join(report.gate.failures if report.gate else ())
         course.store()
-    if steps := steps_to_cook(course, winner):
-        _cook(course, place, steps)
+    steps = steps_to_cook(course, winner)
+    if steps and _cook(course, winner, steps):
         if gate is not None:
             _judged(place, gate, number=2)
         bring(course, {winner: Job(winner, course.plan.steps + steps, fresh=True)})
@@ -70,19 +70,35 @@ def _judged(place: Path, gate: GateConfig | None, *, number: int) -> StageReport
     return read_report(run)[number]
 
 
-def _cook(course: Course, place: Path, steps: int) -> None:
-    """Takes the winner so many steps further, as a stage that continues the race's and is judged after its end."""
+def _cook(course: Course, winner: str, steps: int) -> bool:
+    """Takes the winner so many steps further, as a stage that continues the race's and is judged after its end.
+
+    Says whether they were made: where they break, the race ends with what the winner had before them.
+    """
+    place = course.places[winner]
     run = Run(place)
     known = from_json(run.config())
     if len(known.recipe.stage) == 1:
-        course.say(f"{place.name} goes on for {steps} steps")
+        course.say(f"{winner} goes on for {steps} steps")
         _write(run, _with_gate(continued(known, steps), None, number=2))
+    try:
         resume(place)
+    except (TrainingError, EngineError) as error:
+        course.say(f"{winner}'s further steps broke: {error.message}")
+        _write(run, _with_stages(from_json(run.config()), known.recipe.stage[:1]))
+        course.state.cooking[winner], course.state.broken[winner] = 0, error.message
+        course.store()
+        return False
+    return True
 
 
 def _with_gate(known: Resolved, gate: GateConfig | None, *, number: int) -> Resolved:
     stages = list(known.recipe.stage)
     stages[number - 1] = stages[number - 1].model_copy(update={"gate": gate})
+    return _with_stages(known, stages)
+
+
+def _with_stages(known: Resolved, stages: Sequence[Any]) -> Resolved:
     recipe = known.recipe.model_copy(update={"stage": tuple(stages)})
     return Resolved(recipe, known.origins, known.source, known.left_out)
 

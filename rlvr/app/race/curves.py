@@ -9,7 +9,7 @@ Steps are those done; `rates` has one number per task, the share of its samples 
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,12 +37,12 @@ def read_curves(path: Path) -> list[Curve]:
     return curves
 
 
-def curve_of_run(folder: Path, *, domains: Sequence[str] = ()) -> Curve:
-    """Gives the curve of a run's last stage from its evaluations on the way, in these domains, or in all."""
+def curve_of_run(folder: Path) -> Curve:
+    """Gives the curve of a run's last stage from its evaluations on the way."""
     stages = Run.open(folder).stages
     seen = rates_by_step(stages[-1]) if stages else []
     outcomes = {
-        step: {f"{d}/{task}": rate for d in found if not domains or d in domains for task, rate in found[d].items()}
+        step: {f"{domain}/{task}": rate for domain, rates in found.items() for task, rate in rates.items()}
         for step, found in seen
     }
     asked = [set(found) for found in outcomes.values()]

@@ -3,7 +3,6 @@
 Everything is decided from what lies on the disk, so that a race that was killed goes on as if it had not been.
 """
 
-import os
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 from rlvr.app.ended import made_by
 from rlvr.app.gating import gate_of, stop_where_asked
+from rlvr.app.importing import go_home
 from rlvr.app.pipeline import gpu_name, resume, start
 from rlvr.app.race.crown import crown
 from rlvr.app.race.local import LocalExecutor, at_once_on, usable_gpus
@@ -53,7 +53,7 @@ def make_race(folder: Path, resolved: Resolved, racers: Mapping[str, Resolved], 
 def run_race(folder: Path, say: Say) -> None:
     """Runs what is left of the race in that folder, an absolute path."""
     race = Run(folder)
-    os.chdir(str(race.read_json(PROVENANCE)["folder"]))
+    go_home(race)
     with locked(folder):  # What stands there is read inside: another command may just have taken a racer back.
         content = race.read_json(PLAN)
         plan, state, places = read_race(folder)

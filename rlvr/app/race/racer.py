@@ -13,13 +13,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from rlvr.app.importing import import_from
+from rlvr.app.importing import at_home
 from rlvr.app.wiring import House, make_parts, open_house
-from rlvr.config.reading import from_json
 from rlvr.config.rlvr import RlvrConfig
 from rlvr.errors import EngineError, RlvrError, TrainingError
 from rlvr.models.checkpoint import latest_checkpoint
-from rlvr.runs.folder import PROVENANCE, Run
+from rlvr.runs.folder import Run
 from rlvr.runs.lock import locked
 from rlvr.stages.evaluate import RESULT, Measurement, measure, read_measurement
 from rlvr.stages.parts import last_checkpoint
@@ -107,10 +106,7 @@ def _working_in(folder: Path) -> Iterator[tuple[Run, House]]:
     """Opens a racer's run for this process alone, in the folder where the race was started."""
     run = Run.open(folder.absolute())
     with locked(run.path):
-        os.chdir(str(run.read_json(PROVENANCE)["folder"]))
-        resolved = from_json(run.config())
-        import_from(resolved.source.parent)
-        house = open_house(resolved.in_force)
+        house = open_house(at_home(run).in_force)
         yield run, house
         house.scorer.close()
 

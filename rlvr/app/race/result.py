@@ -9,7 +9,7 @@ import numpy as np
 from rlvr.app.ended import handed_on, has_ended
 from rlvr.app.gating import gate_lines
 from rlvr.app.race.spending import Spent, cost_of, measuring_of, spent_on
-from rlvr.app.race.standing import metrics_of, rates_at, read_race, winner_of
+from rlvr.app.race.standing import measured_at, metrics_of, rates_at, read_race, winner_of
 from rlvr.app.race.state import RacePlan, State
 from rlvr.runs.folder import Run
 from rlvr.runs.report import StageReport, read_report
@@ -60,12 +60,13 @@ class RaceResult:
     winner went on; `spent`, by unit, is all of it.
 
     `winner`, with its `checkpoint`, was chosen on the race's tasks, where it has `on_race`; `on_fresh` is its rate on
-    tasks that took no part, `after_more` the same after the `cooked` steps more, which `went_on` where they passed the
-    gate. `selection` is by how much the
-    winner's lead over the mean of all that ended is smaller on the fresh tasks, `over_others` its lead there over the
-    mean of the others that ended, task by task; None where one ended. `rejected` says why the gate rejected
-    others, `gate` what it said of the winner, nothing without one. `spread` is that
-    of all seeds at the step `spread_at`, before anyone was paused. `foretold` says by rung what it told.
+    tasks that took no part, `after_more` the same after the `cooked` steps more, and `more_gain` what they brought
+    there, task by task. `passed` says whether the gate let them go on, `broken` what ended them before, "" where
+    nothing did. `selection` is by how much the winner's lead over the mean of all that ended is smaller on the fresh
+    tasks, its rate where nobody else ended; `over_others` its lead there over the mean of the others that ended, task
+    by task, None where none did. `rejected` says why the gate rejected others, `gate` what it said of the winner,
+    nothing without one. `spread` is that of all seeds at the step `spread_at`, before anyone was paused. `foretold`
+    says by rung what it told.
     """
 
     racers: Mapping[str, RacerResult]
@@ -75,16 +76,28 @@ class RaceResult:
     checkpoint: str
     on_race: Interval
     on_fresh: Interval
-    selection: Interval | None
+    selection: Interval
     over_others: Interval | None
     rejected: Mapping[str, str]
     gate: tuple[str, ...]
     cooked: int
     after_more: Interval | None
-    went_on: bool
+    more_gain: Interval | None
+    passed: bool
+    broken: str
     spread: Spread | None
     spread_at: int
     foretold: Mapping[int, Told]
+
+    @property
+    def num_ended(self) -> int:
+        """How many ran to the end."""
+        return sum(racer.paused_at is None and not racer.fault for racer in self.racers.values())
+
+    @property
+    def is_worse(self) -> bool:
+        """Whether the winner surely lost by its further steps."""
+        return self.more_gain is not None and self.more_gain.high < 0
 
 
 def result_of(folder: Path) -> RaceResult:
@@ -100,10 +113,11 @@ def result_of(folder: Path) -> RaceResult:
     reports = read_report(Run(places[winner]))
     scores = {**at_rungs, plan.steps: race}
     racers = {name: _racer(name, plan, state, places[name], scores) for name in places}
-    more = None
     cooked = state.cooking.get(winner, 0)
-    if cooked:
-        more = rates_at({winner: places[winner]}, plan.steps + cooked, state.domains, fresh=True)[winner]
+    before, after = _further(places[winner], plan.steps, cooked, state.domains)
+    gained = paired_difference_interval(before, after) if cooked else None
+    is_worse = gained is not None and gained.high < 0
+    passed = reports[-1].went_on
     found = RaceResult(
         racers=racers,
         cost=sum(racer.steps for racer in racers.values()) / (len(places) * plan.steps),
@@ -113,16 +127,18 @@ def result_of(folder: Path) -> RaceResult:
             if unit != "gpu-s" or plan.num_gpus
         },
         winner=winner,
-        checkpoint=str(_checkpoint(places[winner]).relative_to(folder)),
+        checkpoint=str(_checkpoint(places[winner], is_worse=is_worse).relative_to(folder)),
         on_race=rate_interval(race[winner]),
         on_fresh=rate_interval(fresh[winner]),
-        selection=_selection(race, fresh, winner) if len(ended) > 1 else None,
+        selection=_selection(race, fresh, winner),
         over_others=_over_others(fresh, winner) if len(ended) > 1 else None,
         rejected=state.rejected,
         gate=_gate_said(reports),
         cooked=cooked,
-        after_more=None if more is None else rate_interval(more),
-        went_on=reports[-1].went_on,
+        after_more=rate_interval(after) if cooked else None,
+        more_gain=gained,
+        passed=passed,
+        broken=state.broken.get(winner, ""),
         spread=_spread(plan, at_rungs[plan.rungs[0]]),
         spread_at=plan.rungs[0],
         foretold={step: _foretold(step, {**at_rungs, plan.steps: race}, fresh) for step in plan.rungs},
@@ -150,8 +166,11 @@ def _racer(name: str, plan: RacePlan, state: State, place: Path, scores: Mapping
 
 
 def _selection(race: TaskRates, fresh: TaskRates, winner: str) -> Interval:
-    """Gives how much larger the winner's lead is on the race's tasks: two independent means of differences of tasks."""
-    ours, theirs = (rates[winner] - np.mean(list(rates.values()), axis=0) for rates in (race, fresh))
+    """Gives how much larger the winner's lead is on the race's tasks: two independent means of differences of tasks.
+    Of one that alone ended it is the rate, with which the difficulty of the tasks comes in."""
+    ours, theirs = (
+        rates[winner] - (np.mean(list(rates.values()), axis=0) if len(rates) > 1 else 0.0) for rates in (race, fresh)
+    )
     if min(len(ours), len(theirs)) < 2:
         return Interval(float(ours.mean() - theirs.mean()), -2.0, 2.0)
     return unpaired_difference_interval(ours, theirs)
@@ -168,9 +187,19 @@ def _gate_said(reports: Sequence[StageReport]) -> tuple[str, ...]:
     return tuple(line for name, gate in stages for line in gate_lines(name, gate))
 
 
-def _checkpoint(place: Path) -> Path:
-    """Gives the winner's last checkpoint that its gate let pass."""
-    stages = (stage.path for stage in reversed(Run(place).stages) if has_ended(stage.path))
+def _further(place: Path, steps: int, cooked: int, domains: Sequence[str]) -> tuple[list[float], list[float]]:
+    """Gives the rates before and after the winner's further steps, of the fresh tasks that have one at both."""
+    found = [measured_at(place, step, fresh=True) for step in (steps, steps + cooked)]
+    before, after = (one.sampled if one is not None else {} for one in found)
+    both = [(d, task) for d in domains for task in sorted(before.get(d, {}).keys() & after.get(d, {}).keys())]
+    return [before[d][task] for d, task in both], [after[d][task] for d, task in both]
+
+
+def _checkpoint(place: Path, *, is_worse: bool) -> Path:
+    """Gives the winner's last checkpoint that its gate let pass, before its further steps where it surely lost by
+    them."""
+    ended = [stage.path for stage in Run(place).stages if has_ended(stage.path)]
+    stages = reversed(ended[:-1] if is_worse else ended)
     found = next((path for path in map(handed_on, stages) if path is not None), None)
     assert found is not None, "the winner has passed"
     return found

@@ -14,13 +14,12 @@ from rlvr.app.race.standing import DECISIONS, measured_at, metrics_of, raced_sta
 from rlvr.app.race.state import Fault, RacePlan, State
 from rlvr.errors import RunError
 from rlvr.runs.folder import Run
+from rlvr.runs.glossary import trained_domains
 from rlvr.stages.conditions import problem_lines, read_conditions
 from rlvr.stages.race.budget import Budget, cut, num_paid
 from rlvr.stages.race.executor import Ended, Executor, Job
 from rlvr.stages.race.policy import decide, first_fault
 
-SOLVED = "rollout/solved_rate/"
-"""What begins the metric of each domain that is trained."""
 POLL_SECONDS = 0.5
 LINE_SECONDS = 15.0
 """So often a line says how far the racers are."""
@@ -137,8 +136,7 @@ def steps_to_cook(course: Course, winner: str) -> int:
 
 def _trained(places: Mapping[str, Path], step: int) -> tuple[str, ...]:
     """Gives the domains that are trained and measured; all that are measured where none is trained."""
-    keys = {key for place in places.values() for line in metrics_of(place)[:step] for key in line}
-    trained = {key.removeprefix(SOLVED) for key in keys if key.startswith(SOLVED)}
+    trained = set(trained_domains(line for place in places.values() for line in metrics_of(place)[:step]))
     known = {domain for place in places.values() if (made := measured_at(place, step)) for domain in made.sampled}
     return tuple(sorted(trained & known or known))
 

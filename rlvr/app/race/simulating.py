@@ -86,7 +86,14 @@ def print_simulation(options: argparse.Namespace) -> None:
     )
     if policy.rule == "halving":
         even = break_even(policy, num_racers=num_racers)
-        console.print(f"Break-even: halving beats fewer seeds from a correlation of {even:.2f} on.", highlight=False)
+        console.print(*_said_of_even(even), highlight=False)
+
+
+def _said_of_even(even: float | None) -> list[str]:
+    """Says from which correlation on halving pays, where it is simulated."""
+    if even is None:
+        return []
+    return [f"Break-even: halving beats fewer seeds from a correlation of its last rung with the end of {even:.2f} on."]
 
 
 def _print_recorded(options: argparse.Namespace, policy: Policy, console: Console) -> None:
@@ -105,9 +112,10 @@ def _print_recorded(options: argparse.Namespace, policy: Policy, console: Consol
     for name, rule in rules.items():
         races = Recorded(records, rule.shares)
         found[name] = simulated(rule, races, num_racers=num_racers, num_races=options.races)
+    even = break_even(rules["halving"], num_racers=num_racers) if "halving" in rules else None
     steps = {label: ", ".join(map(str, _steps(records, one))) for label, one in rules.items()}
     console.print(_table("rungs of", {f"{label} at {steps[label]}": results for label, results in found.items()}))
-    for line in (*told(records, rules), *verdict(records, found)):
+    for line in (*told(records, rules), *_said_of_even(even), *verdict(records, found)):
         console.print(line, highlight=False, markup=False)
     console.print(
         f"Races of {num_racers} of {len(curves)} recorded curves; intervals count the drawing of races, not that there "
@@ -137,7 +145,7 @@ def told(records: Records, rules: Mapping[str, Policy]) -> list[str]:
     if "safe" in rules:
         steps = _steps(records, rules["safe"])
         words = [
-            f"{ahead.slope:.2f},{ahead.spread:.4f},{ahead.degrees}"
+            f"{ahead.slope:.2f},{ahead.spread:.4f},{ahead.degrees},{ahead.square_sum:.2g}"
             for ahead in (records.foresight(records.steps.index(step)) for step in steps)
         ]
         lines.append(
@@ -162,7 +170,7 @@ def verdict(records: Records, found: Mapping[str, Mapping[str, Result]]) -> list
         lines.append(_said_of_safe(found["safe"]["safe"] if "safe" in found else None))
     if spread is not None and spread.p > 0.05:
         return [*lines, "Racing these seeds pays nothing that was measured: train fewer of them, longer."]
-    return [*lines, _suits(found, gains)]
+    return [*lines, _suits(records, found, gains)]
 
 
 def _said_of_spread(spread: Spread | None) -> str:
@@ -194,8 +202,9 @@ def _said_of_safe(result: Result | None) -> str:
     )
 
 
-def _suits(found: Mapping[str, Mapping[str, Result]], gains: Mapping[str, Interval]) -> str:
-    """Recommends a rule that pays: "halving", which saves more, before "safe"; else fewer seeds in full."""
+def _suits(records: Records, found: Mapping[str, Mapping[str, Result]], gains: Mapping[str, Interval]) -> str:
+    """Recommends a rule that pays: "halving", which saves more, before "safe"; fewer seeds in full where halving does
+    not pay, and nothing where that is not told."""
     saved = {rule: 1 - found[rule][rule].cost for rule in gains}
     pays = {rule for rule, gain in gains.items() if gain.low > 0}
     is_worth = saved.get("safe", 0.0) >= WORTH
@@ -205,6 +214,11 @@ def _suits(found: Mapping[str, Mapping[str, Result]], gains: Mapping[str, Interv
     shown = ["halving is not shown to pay" if "halving" in gains else "what halving would do is not known"]
     if "safe" in pays and is_worth:
         return f"These curves suit safe: it pays and saves {100 * saved['safe']:.0f}% of the steps, and {shown[0]}."
+    if "halving" in gains and gains["halving"].high >= 0:
+        return (
+            f"Which rule suits is not told: {len(records.rates)} curves are too few to tell halving from fewer seeds "
+            "in full. More recorded curves narrow the interval, and more held-out tasks the noise of the end."
+        )
     if "safe" in gains:
         shown.append(
             "safe is not shown to pay" if is_worth else f"safe saves less than {100 * WORTH:.0f}% of the steps"

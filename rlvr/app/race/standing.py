@@ -3,9 +3,8 @@
 RACE/  race.json (what was asked)  shared/ (the stages before)  racers/NAME/ (a run each)  decisions.json  result.json
 """
 
-import hashlib
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +14,9 @@ from rlvr.app.race.state import RacePlan, State, plan_from, state_from
 from rlvr.config.reading import from_json
 from rlvr.config.rlvr import RlvrConfig
 from rlvr.errors import RunError
-from rlvr.runs.folder import Run, is_run
+from rlvr.runs.folder import METRICS, Run
 from rlvr.stages.evaluate import Measurement
+from rlvr.stages.race.curves import in_race_order
 from rlvr.stages.race.policy import TaskRates
 
 PLAN, DECISIONS = "race.json", "decisions.json"
@@ -50,9 +50,19 @@ def raced_stage(place: Path) -> RlvrConfig:
 
 
 def metrics_of(place: Path) -> Sequence[Mapping[str, float]]:
-    """Gives the metrics of a racer's steps so far."""
+    """Gives the metrics of a racer's steps so far. Asked several times at every poll, so the file is read again only
+    where it has changed."""
     stage = stage_folder(place)
-    return Run(stage).metrics() if is_run(stage) else []
+    try:
+        found = (stage / METRICS).stat()
+    except FileNotFoundError:
+        return ()
+    return _lines_of(stage, found.st_size, found.st_mtime_ns)
+
+
+@lru_cache(maxsize=128)
+def _lines_of(stage: Path, size: int, changed_ns: int) -> Sequence[Mapping[str, float]]:
+    return tuple(Run(stage).metrics())
 
 
 def measured_at(place: Path, step: int, *, fresh: bool = False) -> Measurement | None:
@@ -66,11 +76,11 @@ def rates_at(places: Mapping[str, Path], step: int, domains: Sequence[str], *, f
     for name, place in places.items():
         made = measured_at(place, step, fresh=fresh)
         assert made is not None, f"{name} was measured at step {step}"
-        found[name] = {(d, task): rate for d in domains for task, rate in made.sampled.get(d, {}).items()}
+        found[name] = {f"{d}/{task}": rate for d in domains for task, rate in made.sampled.get(d, {}).items()}
     tasks = set.intersection(*(set(rates) for rates in found.values()))
     if not tasks:
         raise RunError(f"no task of {', '.join(domains)} was asked of all racers", hint="more tasks in [evaluation]")
-    order = sorted(tasks, key=lambda task: hashlib.blake2b("/".join(task).encode()).digest())
+    order = in_race_order(tasks)
     return {name: np.array([rates[task] for task in order]) for name, rates in found.items()}
 
 

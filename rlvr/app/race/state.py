@@ -50,7 +50,8 @@ class State:
 
     A racer in `taken_back` runs again, whatever the rungs before that number decided; `replaced` says who came back for
     a racer with a fault, "" for nobody. `cooking` says by winner for how many steps more it goes on, once that is
-    known: with a racer that came back there may be another winner. `rejected` says why the gate rejected one.
+    known: with a racer that came back there may be another winner. `broken` says what ended such steps, which then are
+    none; `rejected` why the gate rejected one.
     """
 
     decisions: list[dict[str, Decision]] = field(default_factory=list)
@@ -59,6 +60,7 @@ class State:
     taken_back: dict[str, int] = field(default_factory=dict)
     replaced: dict[str, str] = field(default_factory=dict)
     cooking: dict[str, int] = field(default_factory=dict)
+    broken: dict[str, str] = field(default_factory=dict)
     rejected: dict[str, str] = field(default_factory=dict)
 
     def fault_steps(self) -> dict[str, int]:
@@ -110,5 +112,6 @@ def state_from(stored: Mapping[str, Any]) -> State:
         taken_back=dict(stored.get("taken_back", {})),
         replaced=dict(stored.get("replaced", {})),
         cooking=dict(stored.get("cooking", {})),
+        broken=dict(stored.get("broken", {})),
         rejected=dict(stored.get("rejected", {})),
     )

@@ -20,7 +20,7 @@ PAGE = "race.html"
 
 def sentences(found: RaceResult) -> list[str]:
     """Gives the result in words."""
-    ended = sum(racer.paused_at is None and not racer.fault for racer in found.racers.values())
+    ended = found.num_ended
     let_pass = " that the gate let pass" if found.rejected else ""
     apart = "tasks that no rung saw, but the gate that rejected others" if found.rejected else "tasks that took no part"
     lines = [
@@ -30,11 +30,11 @@ def sentences(found: RaceResult) -> list[str]:
         f"{ended} ran to the end.",
         *(_said_of(found.spent[unit], unit) for unit in ("gpu-s", "cpu-s", "tokens") if unit in found.spent),
     ]
-    if found.selection is not None:
-        lines.append(
-            f"Selection: the winner's lead over the mean of the {ended} that ran to the end is "
-            f"{found.selection.points('')} points larger on the tasks that chose it than on the others."
-        )
+    lead = f"lead over the mean of the {ended} that ran to the end" if ended > 1 else "rate"
+    lines.append(
+        f"Selection: the winner's {lead} is {found.selection.points('')} points larger on the tasks that chose it than "
+        "on the others."
+    )
     if found.over_others is not None:
         lines.append(
             f"On {apart} it lies {found.over_others.points('')} points above the mean of the others that ran to the "
@@ -43,10 +43,9 @@ def sentences(found: RaceResult) -> list[str]:
     lines += [f"{name} was rejected by the gate: {why}." for name, why in found.rejected.items()]
     lines += found.gate
     if found.after_more is not None:
-        lines.append(
-            f"After {found.cooked} steps more it has {found.after_more.percent('%')} on the {apart}"
-            + ("." if found.went_on else ", but did not pass its gate: the checkpoint before them is the result.")
-        )
+        lines.append(_said_of_more(found, apart))
+    if found.broken:
+        lines.append(f"Its further steps broke, and the checkpoint before them is the result: {found.broken}.")
     if found.spread is not None:
         larger = "is" if found.spread.p <= 0.05 else "is not"
         lines.append(
@@ -56,6 +55,16 @@ def sentences(found: RaceResult) -> list[str]:
         )
     lines += [_said_of_rung(step, told, found) for step, told in found.foretold.items()]
     return [*lines, _said_of_policies(found.racers)]
+
+
+def _said_of_more(found: RaceResult, apart: str) -> str:
+    """Says what the winner's further steps brought, and whether they count."""
+    assert found.after_more is not None, "there were further steps"
+    assert found.more_gain is not None, "they were measured on the tasks of before"
+    why = "did not pass its gate" if not found.passed else "lost by them" if found.is_worse else ""
+    end = f", but {why}: the checkpoint before them is the result." if why else "."
+    said = f"{found.after_more.percent('%')} on the {apart}, {found.more_gain.points()} task by task"
+    return f"After {found.cooked} steps more it has {said}{end}"
 
 
 def _said_of_policies(racers: Mapping[str, RacerResult]) -> str:

@@ -10,16 +10,15 @@ class Person:
     name: str
     subject: str
     object: str
-    possessive: str
 
 
-def _people(names: str, subject: str, object_: str, possessive: str) -> tuple[Person, ...]:
-    return tuple(Person(name, subject, object_, possessive) for name in names.split())
+def _people(names: str, subject: str, object_: str) -> tuple[Person, ...]:
+    return tuple(Person(name, subject, object_) for name in names.split())
 
 
 PEOPLE = _people(
-    "Mia Lena Ada Nora Ruth Clara Ines Tara Olga Maya Jane Rosa Emma Lucy Zoe Anna", "she", "her", "her"
-) + _people("Tom Ben Omar Paul Ivan Luis Karl Noah Felix Hugo Sam Leo Amir Jack Max Theo", "he", "him", "his")
+    "Mia Lena Ada Nora Ruth Clara Ines Tara Olga Maya Jane Rosa Emma Lucy Zoe Anna", "she", "her"
+) + _people("Tom Ben Omar Paul Ivan Luis Karl Noah Felix Hugo Sam Leo Amir Jack Max Theo", "he", "him")
 
 # fmt: off
 ITEMS = (

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rlvr.runs.glossary import SOLVED, trained_domains
 from rlvr.runs.page.facts import Facts, Stage
 from rlvr.runs.page.figures import Chart, Scale, Series
 from rlvr.runs.report import REINFORCED
 from rlvr.statistics.intervals import Interval
 
-SOLVED = "rollout/solved_rate/"
 WINDOW_SHARE = 0.1
 """The moving mean covers this share of the steps."""
 
@@ -85,8 +85,7 @@ def curves(stage: Stage) -> list[Panel]:
     window = max(3, round(WINDOW_SHARE * len(lines)))
     how = f"The line is the mean of {window} steps, the faint one the single steps."
     panels = []
-    domains = sorted({key.removeprefix(SOLVED) for line in lines for key in line if key.startswith(SOLVED)})
-    solved = [(name, _values(lines, SOLVED + name)) for name in domains]
+    solved = [(name, _values(lines, SOLVED + name)) for name in trained_domains(lines)]
     charts = [_over_steps(name, "answers right", "rate", x, y, window) for name, (x, y) in solved if x]
     if charts:
         caption = f"Share of the answers to training tasks that are right, per domain. Higher is better. {how}"

@@ -3,7 +3,8 @@
 J racers, S steps at which all were measured, N tasks; where only means are known N is 1.
 """
 
-from collections.abc import Mapping, Sequence
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +17,13 @@ from rlvr.statistics.intervals import Interval
 from rlvr.statistics.spread import Spread, correlation, spread_of
 
 Numbers = npt.NDArray[np.float64]
+
+
+def in_race_order(tasks: Iterable[str]) -> list[str]:
+    """Gives the tasks, called DOMAIN/ID, in the order in which a race looks at them, that of a hash: the anytime bounds
+    of "safe" ask for one in which the early tasks are like the late ones."""
+    return sorted(tasks, key=lambda task: hashlib.blake2b(task.encode()).digest())
+
 
 FEWEST = 4
 """Curves of which a correlation can be told."""
@@ -65,10 +73,11 @@ class Records:
         around, degrees = early - early.mean(), len(late) - 2
         if not around.any():
             return Foresight(0.0, float(late.std(ddof=1)) * 2**0.5, degrees)
-        slope = float((around * late).sum() / (around**2).sum())
+        square_sum = float((around**2).sum())
+        slope = float((around * late).sum() / square_sum)
         rest = late - late.mean() - slope * around
         # Of the difference of two racers, each off by the deviation of what is left.
-        return Foresight(slope, float(np.sqrt((rest**2).sum() / degrees) * 2**0.5), degrees)
+        return Foresight(slope, float(np.sqrt((rest**2).sum() / degrees) * 2**0.5), degrees, square_sum)
 
     def spread(self, place: int = -1) -> Spread | None:
         """How far the racers lie apart there beside the noise of evaluation; None where only means are known."""
@@ -110,7 +119,7 @@ def records_of(curves: Sequence[Curve]) -> Records:
             f"curves end at steps {sorted(ends)} and have steps {steps} in common; one end and a step before it needed",
             hint="curves of one recipe, with one evaluate_every",
         )
-    common = [task for task in curves[0].tasks if all(task in curve.tasks for curve in curves[1:])]
+    common = in_race_order([task for task in curves[0].tasks if all(task in curve.tasks for curve in curves[1:])])
     if any(curve.tasks for curve in curves) and not common:
         raise DataError("no task was asked of all curves", hint="curves of one recipe, with one [evaluation]")
     table = []

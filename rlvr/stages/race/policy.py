@@ -36,12 +36,15 @@ class Policy:
 @dataclass(frozen=True, slots=True)
 class Foresight:
     """How far a rung tells the end, as recorded races have it: the end's difference of two racers is `slope` times that
-    of the rung, and is off by `spread` (standard deviation). That was told by records with so many `degrees` of
-    freedom, two fewer than racers; 0 where both are known exactly. Without records: a rung tells nothing."""
+    of the rung, and is off by `spread` (standard deviation), normally distributed. That was told by records with so
+    many `degrees` of freedom, two fewer than racers, whose rates at the rung had that `square_sum` around their mean:
+    the smaller it is beside a lead, the less is the slope known for it. Both 0 where slope and spread are known
+    exactly. Without records: a rung tells nothing."""
 
     slope: float = 0.0
     spread: float = 1.0
     degrees: int = 0
+    square_sum: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +57,9 @@ class Decision:
 
 
 def halving(num_racers: int) -> Policy:
-    """Gives the rule that keeps half at a tenth of the steps and a quarter at three tenths: 8 racers cost 3 in full."""
-    first, second = max(1, num_racers // 2), max(1, num_racers // 4)
-    return Policy("halving", (0.1, 0.3), (first, second))
+    """Gives the rule that keeps half at a tenth of the steps and a quarter, rounded, at three tenths: 8 racers cost 3
+    in full, and of 6 or more two run to the end at least."""
+    return Policy("halving", (0.1, 0.3), (max(1, num_racers // 2), max(1, round(num_racers / 4))))
 
 
 def safe(error: float = 0.1) -> Policy:
@@ -143,17 +146,23 @@ def _foretold(policy: Policy, lack: float, mean: float, num_racers: int, foresig
     """Decides on one racer by what its lack foretells."""
     if lack <= 0:
         return Decision(True, "not surely behind the leader", mean)
-    ahead = foresight.slope * lack
-    chance = _tail(ahead, foresight)
+    chance = _tail(lack, foresight)
     said = f"at least {100 * lack:.1f} points behind, ends best with a chance of {100 * chance:.2g}%"
     return Decision(chance > _part(policy, num_racers), said, mean)
 
 
-def _tail(ahead: float, foresight: Foresight) -> float:
-    """Gives the chance that a lead of `ahead` at the end turns out below 0: few records leave it larger."""
+def _tail(lead: float, foresight: Foresight) -> float:
+    """Gives the chance that a lead of the rung is below 0 at the end: few records leave it larger, and more so the
+    farther the lead is from what they saw.
+
+    The spread of a difference of two racers is √2 times that of one, and the slope's own deviation that of one over the
+    root of the square sum: so a lead d has spread √(1 + d² / (2 · square_sum)).
+    """
+    ahead = foresight.slope * lead
     if foresight.spread == 0:
         return 0.0 if ahead > 0 else 1.0
-    off = -ahead / foresight.spread
+    wider = math.sqrt(1 + lead**2 / (2 * foresight.square_sum)) if foresight.square_sum else 1.0
+    off = -ahead / foresight.spread / wider
     return float(stdtr(foresight.degrees, off)) if foresight.degrees else NormalDist().cdf(off)
 
 
@@ -225,8 +234,9 @@ def fault(lines: Sequence[Mapping[str, float]]) -> str:
 
 def _is_hopeless(line: Mapping[str, float]) -> bool:
     """Whether a step had no group with a signal for want of right answers. Where groups are all right there is no
-    signal either, and the racer may be the best."""
-    return line.get("rollout/informative_rate", 1.0) == 0 and line.get("rollout/all_right_rate", 0.0) == 0
+    signal either, and the racer may be the best. A row that compares no groups has none right at all."""
+    informative = line.get("rollout/informative_rate", 1.0 - line.get("rollout/all_wrong_rate", 0.0))
+    return informative == 0 and line.get("rollout/all_right_rate", 0.0) == 0
 
 
 def first_fault(lines: Sequence[Mapping[str, float]], *, known: int = 0) -> tuple[int, str]:

@@ -128,7 +128,7 @@ def sentences(text: str) -> list[str]:
     that a small letter follows. What holds no letter or digit is part of the sentence before.
     """
     found: list[str] = []
-    for block in _blocks(text):
+    for block in paragraphs(text):
         start = 0
         for match in _END.finditer(block):
             if not _is_end(block, start, match):
@@ -170,8 +170,8 @@ def _is_end(block: str, start: int, match: re.Match[str]) -> bool:
     return not (len(dotted) > 3 and _DOTTED.fullmatch(dotted) and not rest[:1].isupper())
 
 
-def _blocks(text: str) -> list[str]:
-    """The stretches between blank lines."""
+def paragraphs(text: str) -> list[str]:
+    """Gives the paragraphs: what stands between blank lines."""
     return ["\n".join(lines) for lines in _groups(text)]
 
 
@@ -183,11 +183,6 @@ def _groups(text: str) -> list[list[str]]:
         elif groups[-1]:
             groups.append([])
     return [group for group in groups if group]
-
-
-def paragraphs(text: str) -> list[str]:
-    """Gives the paragraphs: what stands between blank lines."""
-    return _blocks(text)
 
 
 def lines(text: str) -> list[str]:
