@@ -18,7 +18,6 @@ from rlvr.engines.base import Engine, Sampling
 from rlvr.models.checkpoint import load_trainer_state
 from rlvr.models.heads import value_map
 from rlvr.runs.folder import Run
-from rlvr.runs.glossary import SOLVED
 from rlvr.stages.conditions import measure_conditions, require
 from rlvr.stages.evaluate import kl_of_samples
 from rlvr.stages.parts import PASSED, Checkpoint, Parts, domains_of, restore, save, usable_tasks
@@ -215,7 +214,7 @@ def rollout_metrics(rollout: Rollout, row: Algorithm) -> dict[str, float]:
         metrics["rollout/informative_rate"] = counts.informative / counts.groups
     for domain in sorted({g.task.domain for g in groups}):
         solved = [g.num_solved / g.num_scored for g in groups if g.task.domain == domain and g.num_scored]
-        metrics[f"{SOLVED}{domain}"] = _mean(solved)
+        metrics[f"rollout/solved_rate/{domain}"] = _mean(solved)
     return metrics
 
 

@@ -187,13 +187,15 @@ def test_a_mistake_of_ours_keeps_its_traceback(recipe: Path, pipeline: Callable[
 def test_resume_needs_a_run_folder(
     tmp_path: Path, pipeline: Callable[..., None], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pipeline(resume=lambda path, *, more_steps: f"{path} +{more_steps}")
+    pipeline(resume=lambda path, *, more_steps, evaluate_every: f"{path} +{more_steps} {evaluate_every}")
     assert cli.main(["resume", str(tmp_path / "none")]) == 2
     assert "is no folder; a run folder was expected" in capsys.readouterr().err
     (tmp_path / "config.json").write_text("{}")
     assert cli.main(["resume", str(tmp_path)]) == 0
     assert cli.main(["resume", str(tmp_path), "steps=+20"]) == 0
-    assert capsys.readouterr().out == f"{tmp_path} +0\n{tmp_path} +20\n"
+    assert cli.main(["resume", str(tmp_path), "steps=+20", "evaluate_every=5"]) == 0
+    said = ["+0 None", "+20 None", "+20 5"]
+    assert capsys.readouterr().out.splitlines() == [f"{tmp_path} {words}" for words in said]
 
 
 def test_generate_prints_completions_only(pipeline: Callable[..., None], capsys: pytest.CaptureFixture[str]) -> None:

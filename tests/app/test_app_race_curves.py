@@ -60,7 +60,7 @@ def test_what_is_no_curve_is_refused(text: str, said: str, tmp_path: Path) -> No
 
 
 def test_a_simulation_says_what_recorded_curves_tell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["race", "--simulate", "--seeds", "8", "--races", "60", "--curves"]
+    words = ["race", "--simulate", "--seeds", "8", "--races", "300", "--curves"]
     apart = stored(tmp_path / "apart.jsonl", curves_of(World(0.15, (0.95, 0.97), num_tasks=64), 24))
     assert main([*words, str(apart)]) == 0
     said = " ".join(capsys.readouterr().out.split())
