@@ -3,7 +3,7 @@
 import json
 import sys
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,8 @@ from rlvr.verifiers.pool import configure_shared
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
-    """A task that its own solution does not solve, and why."""
+class Quarantined:
+    """A task that is better left out, and why: the row of a quarantine."""
 
     id: str
     reason: str
@@ -30,11 +30,12 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """What became of a source: tasks with a solution, those it does not solve, rows left out and the first of them."""
+    """What became of a source: tasks with a solution, those that theirs does not solve, rows left out and the first of
+    them."""
 
     source: str
     tasks: int
-    faults: tuple[Fault, ...]
+    faults: tuple[Quarantined, ...]
     statuses: Mapping[str, int]
     left_out: int
     first_left_out: str
@@ -74,7 +75,7 @@ def calibrate_source(
         for one in calibrate(items):
             statuses[one.verdict.status] += 1
             if one.reason:
-                faults.append(Fault(one.task.id, one.reason))
+                faults.append(Quarantined(one.task.id, one.reason))
             progress.advance(bar)
     skipped = [part.skipped for part in parts]
     first = next((one.first for one in skipped if one.first), "")
@@ -82,10 +83,9 @@ def calibrate_source(
     return Calibration(source, len(items), tuple(faults), dict(statuses), left_out, first)
 
 
-def write_quarantine(found: Calibration, path: Path) -> None:
-    """Writes a JSON line per fault, which `options.quarantine` of a recipe's data reads. The file appears whole."""
-    content = b"".join(encode(strict_json(asdict(fault))) + b"\n" for fault in found.faults)
-    write_output(path, content)
+def write_quarantine(rows: Sequence[Quarantined], path: Path) -> None:
+    """Writes a JSON line per row, which `options.quarantine` of a recipe's data reads. The file appears whole."""
+    write_output(path, b"".join(encode(strict_json(asdict(row))) + b"\n" for row in rows))
 
 
 def print_calibration(found: Calibration, *, as_json: bool) -> None:

@@ -23,13 +23,14 @@ from rlvr.config.schema import NewModelConfig, Recipe
 from rlvr.config.supervised import PretrainConfig
 from rlvr.data.rows import data_files
 from rlvr.errors import ModelError, RunError
-from rlvr.models.checkpoint import latest_checkpoint, save_checkpoint
+from rlvr.models.checkpoint import save_checkpoint
 from rlvr.models.policy import create_model
 from rlvr.models.tokenizer import check_reload, train_tokenizer
 from rlvr.runs.folder import CONFIG, Run
 from rlvr.runs.lock import locked
 from rlvr.runs.page.page import PAGE, write_page
 from rlvr.runs.provenance import collect
+from rlvr.runs.publish import latest_whole
 from rlvr.runs.report import StageReport, write_report
 from rlvr.runs.summary import gain_lines, headline, report_table
 
@@ -111,7 +112,7 @@ def _base(house: House, run: Run) -> Path:
     if model.new is None:
         return Path(model.path)
     child = run.child(BASE)
-    if found := latest_checkpoint(child.checkpoints):
+    if found := latest_whole(child.checkpoints):
         return found[0]
     tokenizer = train_tokenizer(
         (document.prompt + document.text for document in _tokenizer_documents(house.recipe, model.new)),

@@ -5,7 +5,7 @@ verifiers and sinks. The run's folder is not touched before.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
@@ -36,7 +36,12 @@ PROMPT_TOKENS = 256
 NOT_LOADED = ("hub", "gym")
 """Sources that are slow to load, or need a download."""
 
-KINDS = {"pretrain": "document", "sft": "demonstration", "dpo": "preference", "reward_model": "preference"}
+KINDS: Mapping[str, sources.Kind] = {
+    "pretrain": "document",
+    "sft": "demonstration",
+    "dpo": "preference",
+    "reward_model": "preference",
+}
 NOUNS = {"document": "documents", "demonstration": "demonstrations", "preference": "pairs"}
 
 
@@ -317,7 +322,7 @@ def _domains_of(entry: DataConfig) -> set[str] | None:
     return {task.domain for task in loaded.items}
 
 
-def count_items(recipe: Recipe, kind: str, data: Sequence[DataConfig]) -> int | None:
+def count_items(recipe: Recipe, kind: sources.Kind, data: Sequence[DataConfig]) -> int | None:
     """Gives how many items the sources have, at most; None where that cannot be told quickly.
 
     Raises DataError for an unknown source, a missing file, or a file without a usable row, and UsageError for a task's
@@ -329,7 +334,7 @@ def count_items(recipe: Recipe, kind: str, data: Sequence[DataConfig]) -> int | 
         slow = exact or ":" in entry.source or entry.source in NOT_LOADED or entry.source.startswith("gym/")
         if not slow:
             loaded = sources.load(
-                kind,  # type: ignore[call-overload]
+                kind,
                 entry.source,
                 entry.split,
                 path=entry.path or None,

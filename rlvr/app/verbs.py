@@ -27,15 +27,16 @@ def _train(options: argparse.Namespace) -> int:
 
 
 def _probe(options: argparse.Namespace) -> int:
+    from rlvr.app.calibrating import write_quarantine
     from rlvr.app.probe.probe import probe
-    from rlvr.app.probe.shown import print_probe, write_copies
+    from rlvr.app.probe.shown import print_probe
     from rlvr.config.reading import read_recipe
 
     resolved = read_recipe(options.recipe, options.overrides)
     found, copies = probe(resolved, stage=options.stage, tasks=options.tasks)
     print_probe(found, as_json=options.json)
     if options.copies is not None:
-        write_copies(copies, options.copies)
+        write_quarantine(copies, options.copies)
     return 1 if any(one.refused for one in found) else 0
 
 
@@ -179,7 +180,7 @@ def _calibrate(options: argparse.Namespace) -> int:
         programs=Programs(options.sandbox, options.allow_unsafe_execution, options.package),
     )
     if options.output is not None:
-        write_quarantine(found, options.output)
+        write_quarantine(found.faults, options.output)
     print_calibration(found, as_json=options.json)
     return 0
 

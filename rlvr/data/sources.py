@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Generic, Literal, TypeVar, overload
+from typing import Any, Generic, Literal, TypeVar
 
 from rlvr.data import code, files, gsm8k, gym, hub, humaneval, ifeval, math, mbpp, pairs
 from rlvr.data.rows import BadRow, data_files, is_data_file, read_rows
@@ -128,66 +128,6 @@ class Loaded(Generic[T]):
     skipped: Skipped
 
 
-@overload
-def load(
-    kind: Literal["task"],
-    source: str,
-    split: str,
-    *,
-    path: str | Path | None = None,
-    limit: int | None = None,
-    quarantine: str | Path | None = None,
-    reference: Mapping[str, Any] | None = None,
-    **options: Any,
-) -> Loaded[Task]: ...
-@overload
-def load(
-    kind: Literal["solution"],
-    source: str,
-    split: str,
-    *,
-    path: str | Path | None = None,
-    limit: int | None = None,
-    quarantine: str | Path | None = None,
-    reference: Mapping[str, Any] | None = None,
-    **options: Any,
-) -> Loaded[Solution]: ...
-@overload
-def load(
-    kind: Literal["demonstration"],
-    source: str,
-    split: str,
-    *,
-    path: str | Path | None = None,
-    limit: int | None = None,
-    quarantine: str | Path | None = None,
-    reference: Mapping[str, Any] | None = None,
-    **options: Any,
-) -> Loaded[Demonstration]: ...
-@overload
-def load(
-    kind: Literal["preference"],
-    source: str,
-    split: str,
-    *,
-    path: str | Path | None = None,
-    limit: int | None = None,
-    quarantine: str | Path | None = None,
-    reference: Mapping[str, Any] | None = None,
-    **options: Any,
-) -> Loaded[Preference]: ...
-@overload
-def load(
-    kind: Literal["document"],
-    source: str,
-    split: str,
-    *,
-    path: str | Path | None = None,
-    limit: int | None = None,
-    quarantine: str | Path | None = None,
-    reference: Mapping[str, Any] | None = None,
-    **options: Any,
-) -> Loaded[Document]: ...
 def load(
     kind: Kind,
     source: str,

@@ -17,11 +17,11 @@ from typing import Any
 
 import torch
 from transformers import GenerationConfig
-from transformers.utils import logging
 
 from rlvr.data.chat import stop_token_ids
 from rlvr.errors import CheckpointError
-from rlvr.runs.publish import latest_whole, publish
+from rlvr.models.policy import no_bars
+from rlvr.runs.publish import publish
 
 TRAINER_STATE = "trainer.pt"
 
@@ -71,14 +71,6 @@ def load_trainer_state(path: Path) -> dict[str, Any]:
     return state
 
 
-def latest_checkpoint(root: Path) -> tuple[Path, list[str]] | None:
-    """Gives the last whole checkpoint under `root` and what to tell the user when it is not the newest; None when none.
-
-    Raises CheckpointError when there are checkpoints and none is whole.
-    """
-    return latest_whole(root)
-
-
 @contextmanager
 def _system_errors() -> Iterator[None]:
     """Turns what safetensors and tokenizers raise as their own error, the system's reason in its text, into OSError."""
@@ -92,14 +84,8 @@ def _system_errors() -> Iterator[None]:
 
 
 def _save_model(folder: Path, model: Any) -> None:
-    showed_bars = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        with _system_errors():
-            model.save_pretrained(folder, safe_serialization=True)
-    finally:
-        if showed_bars:
-            logging.enable_progress_bar()
+    with no_bars(), _system_errors():
+        model.save_pretrained(folder, safe_serialization=True)
 
 
 @contextmanager

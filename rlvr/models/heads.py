@@ -26,7 +26,7 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTok
 from rlvr import keyed
 from rlvr.errors import ModelError
 from rlvr.models.directory import REWARD_MODEL_HINT, check_one_number
-from rlvr.models.policy import check_place, check_same_vocabulary, load_policy, no_bars, without_dropout
+from rlvr.models.policy import check_place, check_same_vocabulary, check_whole, load_policy, no_bars, without_dropout
 
 _EXPECTED = "a network with one number per token"
 
@@ -83,12 +83,7 @@ def load_value_model(path: str | Path, *, tokenizer: Any, device: torch.device) 
         theirs = AutoTokenizer.from_pretrained(path)
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError, StrictDataclassError) as error:
         raise ModelError(f"{str(path)!r} cannot be loaded as {_EXPECTED}: {error}", hint=REWARD_MODEL_HINT) from error
-    if missing := sorted(loading["missing_keys"]):
-        # transformers would go on with random numbers there.
-        raise ModelError(
-            f"{str(path)!r} holds no weights for {len(missing)} tensors of {type(model).__name__}; first: {missing[0]}",
-            hint="copy the model again; its files do not belong together",
-        )
+    check_whole(path, model, loading)
     _score(model, str(path))
     check_same_vocabulary(tokenizer, theirs, what=repr(str(path)))
     return without_dropout(model).to(device)

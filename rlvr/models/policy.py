@@ -67,12 +67,7 @@ def load_policy(path: str | Path, *, device: torch.device) -> Policy:
             f"{str(path)!r} cannot be loaded as a causal language model with its tokenizer: {error}",
             hint="rlvr doctor shows the installed versions; model.path names a directory or a Hub model",
         ) from error
-    if missing := sorted(loading["missing_keys"]):
-        # transformers would go on with random numbers there.
-        raise ModelError(
-            f"{str(path)!r} holds no weights for {len(missing)} tensors of {type(model).__name__}; first: {missing[0]}",
-            hint="copy the model again; its files do not belong together",
-        )
+    check_whole(path, model, loading)
     if any(name.endswith("ForSequenceClassification") for name in model.config.architectures or []):
         # With tied embeddings nothing is missing: the trunk would be taken for a language model.
         raise ModelError(
@@ -99,6 +94,15 @@ def check_place(path: str | Path, *, expected: str, hint: str) -> None:
     if looks_local and not (where / "config.json").is_file():
         what = "exists but holds no config.json" if where.exists() else "does not exist"
         raise ModelError(f"model directory {str(path)!r} {what}; {expected} was expected", hint=hint)
+
+
+def check_whole(path: str | Path, model: Any, loading: Mapping[str, Any]) -> None:
+    """Raises ModelError for weights that the files in `path` lack: transformers would go on with random numbers."""
+    if missing := sorted(loading["missing_keys"]):
+        raise ModelError(
+            f"{str(path)!r} holds no weights for {len(missing)} tensors of {type(model).__name__}; first: {missing[0]}",
+            hint="copy the model again; its files do not belong together",
+        )
 
 
 def check_same_vocabulary(ours: Any, theirs: Any, *, what: str) -> None:

@@ -15,11 +15,11 @@ from rlvr.data.split import problem_of
 from rlvr.data.stream import Draw
 from rlvr.engines.base import Engine, Sampling
 from rlvr.errors import CheckpointError
-from rlvr.models.checkpoint import latest_checkpoint, load_trainer_state, save_checkpoint
+from rlvr.models.checkpoint import load_trainer_state, save_checkpoint
 from rlvr.models.optim import Optimizer
 from rlvr.models.policy import context_length
 from rlvr.runs.folder import CHECKPOINTS, Run
-from rlvr.runs.publish import damages
+from rlvr.runs.publish import damages, latest_whole
 from rlvr.training.intake import Intake, take_in
 from rlvr.training.rollout import Scores, Shape, complete_groups
 from rlvr.types import Check, Group, IntArray, Task
@@ -93,7 +93,7 @@ def domains_of(items: Sequence[Any]) -> tuple[str, ...]:
 def last_checkpoint(run: Run) -> Path | None:
     """Gives the run's last whole checkpoint. Where all are damaged, they are set aside: the run begins anew."""
     try:
-        found = latest_checkpoint(run.checkpoints)
+        found = latest_whole(run.checkpoints)
     except CheckpointError as error:
         log.warning("%s; %s begins anew", error.message, run.path.name)
         aside = run.path / f"damaged-{len(list(run.path.glob('damaged-*'))) + 1}"
@@ -118,7 +118,7 @@ def restore(run: Run) -> tuple[int, Path | None, dict[str, Any]]:
 
     Records of that step and later ones, left by a process that died after the checkpoint, are set aside.
     """
-    found = latest_checkpoint(run.checkpoints)
+    found = latest_whole(run.checkpoints)
     if found is None:
         run.rewind(0)
         return 0, None, {}

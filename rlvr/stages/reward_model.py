@@ -17,9 +17,9 @@ from rlvr.algorithms.reward import bradley_terry, centring_term
 from rlvr.config.supervised import RewardModelConfig
 from rlvr.data.split import problem_hash, problem_of
 from rlvr.errors import DataError, TrainingError
-from rlvr.models.checkpoint import latest_checkpoint
 from rlvr.models.heads import create_value_model, load_value_model, token_values
 from rlvr.runs.folder import Run
+from rlvr.runs.publish import latest_whole
 from rlvr.stages.pairs import pair_rows, preference_pairs
 from rlvr.stages.parts import Checkpoint, Parts
 from rlvr.stages.supervised import longest_sequence, train_supervised, which_fit
@@ -133,7 +133,7 @@ def _scored(tokenizer: Any, pair: Preference) -> tuple[Row, ...]:
 def _model(parts: Parts, run: Run) -> Any:
     """Gives the reward model of the run's last whole checkpoint, or a new one from the policy's weights."""
     device = parts.policy.device
-    if found := latest_checkpoint(run.checkpoints):
+    if found := latest_whole(run.checkpoints):
         model = load_value_model(found[0], tokenizer=parts.tokenizer, device=device)
     else:
         model = create_value_model(parts.origin, head="drawn", seed=parts.seed, device=device)

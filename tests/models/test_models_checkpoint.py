@@ -22,8 +22,8 @@ from transformers import (
 )
 
 from rlvr.errors import CheckpointError, RunError
-from rlvr.models.checkpoint import checkpoint_name, latest_checkpoint, load_trainer_state, save_checkpoint
-from rlvr.runs.publish import damages, manifest
+from rlvr.models.checkpoint import checkpoint_name, load_trainer_state, save_checkpoint
+from rlvr.runs.publish import damages, latest_whole, manifest
 
 TEMPLATE = "{% for m in messages %}{{ m.role }}: {{ m.content }}</s>{% endfor %}"
 READ_ELSEWHERE = """
@@ -116,7 +116,7 @@ def test_the_trainer_state_comes_back_as_it_was(tmp_path, tokenizer):
         "weights": torch.arange(6, dtype=torch.bfloat16).reshape(2, 3).T,
     }
     save_checkpoint(tmp_path, 7, model=tiny_llama(), tokenizer=tokenizer, trainer_state=state)
-    found = latest_checkpoint(tmp_path)
+    found = latest_whole(tmp_path)
     assert found is not None
     loaded = load_trainer_state(found[0])
     weights, expected = loaded.pop("weights"), state.pop("weights")
@@ -195,7 +195,7 @@ def test_a_corrupt_checkpoint_is_passed_over_and_none_whole_is_an_error(tmp_path
     weights = bytearray((paths[2] / "model.safetensors").read_bytes())
     weights[-1] ^= 1
     (paths[2] / "model.safetensors").write_bytes(weights)
-    found = latest_checkpoint(tmp_path)
+    found = latest_whole(tmp_path)
     assert found is not None
     path, messages = found
     assert path == paths[1]
@@ -203,8 +203,8 @@ def test_a_corrupt_checkpoint_is_passed_over_and_none_whole_is_an_error(tmp_path
     assert load_trainer_state(path) == {"step": 2}
     (paths[1] / "trainer.pt").unlink()
     with pytest.raises(CheckpointError, match="none of the 2 checkpoints"):
-        latest_checkpoint(tmp_path)
-    assert latest_checkpoint(tmp_path / "elsewhere") is None
+        latest_whole(tmp_path)
+    assert latest_whole(tmp_path / "elsewhere") is None
 
 
 def test_the_exported_model_stops_where_the_chat_template_ends_a_turn(tmp_path):

@@ -12,7 +12,7 @@ from tiny import completion, emit, make_parts, make_run, task, write_base
 
 from rlvr.config.rlvr import ConditionsConfig
 from rlvr.errors import RunError, TrainingError
-from rlvr.models.checkpoint import latest_checkpoint
+from rlvr.runs.publish import latest_whole
 from rlvr.runs.report import Contamination, Lengths, read_condition
 from rlvr.runs.rollouts import read_rollouts
 from rlvr.runs.sameness import differences
@@ -299,7 +299,7 @@ def test_a_stage_that_stopped_keeps_or_repeats_the_conditions_of_an_undisturbed_
             rlvr(parts(base), config(), stopped)
     stopped.listeners.clear()
     assert (stopped.path / "conditions.json").is_file() == (stop_at == "training")
-    found = latest_checkpoint(stopped.checkpoints)
+    found = latest_whole(stopped.checkpoints)
     rlvr(parts(base, start=found[0] if found else None), config(), stopped)
     assert differences(whole.path, stopped.path) == []
     assert (whole.path / "conditions.json").read_bytes() == (stopped.path / "conditions.json").read_bytes()

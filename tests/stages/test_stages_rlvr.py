@@ -16,7 +16,7 @@ from tiny import emit, make_parts, make_run, task, write_base
 from rlvr import keyed
 from rlvr.algorithms.presets import PRESETS as ALGORITHMS
 from rlvr.errors import DataError, VerifierError
-from rlvr.models.checkpoint import latest_checkpoint
+from rlvr.runs.publish import latest_whole
 from rlvr.runs.rollouts import read_rollouts
 from rlvr.runs.sameness import differences
 from rlvr.stages.rlvr import rlvr
@@ -119,7 +119,7 @@ def test_a_control_with_shuffled_rewards_records_the_true_verdicts_and_learns_no
     found = learn(base, tmp_path, PRESETS["dr_grpo"], rewards="shuffled")
     run = found.run
     assert found.after < found.before + 0.15
-    assert latest_checkpoint(run.checkpoints)[0].name == "step-000016"
+    assert latest_whole(run.checkpoints)[0].name == "step-000016"
     lines = run.metrics()
     assert [line["step"] for line in lines] == list(range(16))
     # the rewards of other completions push just as hard
@@ -229,7 +229,7 @@ def test_a_stage_that_stopped_ends_as_if_it_had_not(preset, base, tmp_path):
     with pytest.raises(StopError):
         rlvr(make_parts(base, {"task": tasks()}), settings, stopped)
     stopped.listeners.clear()
-    start, _ = latest_checkpoint(stopped.checkpoints)
+    start, _ = latest_whole(stopped.checkpoints)
     assert start.name == "step-000002"
     rlvr(make_parts(base, {"task": tasks()}, start=start), settings, stopped)
     assert differences(whole.path, stopped.path) == []

@@ -9,7 +9,7 @@ from tiny import make_parts, make_run, words, write_base
 
 from rlvr.config.supervised import PretrainConfig, SftConfig
 from rlvr.errors import DataError
-from rlvr.models.checkpoint import latest_checkpoint
+from rlvr.runs.publish import latest_whole
 from rlvr.runs.sameness import differences
 from rlvr.stages import supervised
 from rlvr.stages.pretrain import pretrain
@@ -166,7 +166,7 @@ def test_a_stage_that_stopped_ends_as_if_it_had_not(optimizer, base, tmp_path):
         pretrain(make_parts(base, {"document": documents}), config, stopped)
     stopped.listeners.clear()
     announced = []
-    start, _ = latest_checkpoint(stopped.checkpoints)
+    start, _ = latest_whole(stopped.checkpoints)
     parts = make_parts(
         base, {"document": documents}, start=start, announce=lambda steps, first: announced.append((steps, first))
     )

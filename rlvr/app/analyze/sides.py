@@ -23,11 +23,10 @@ from rlvr.config.schema import Recipe
 from rlvr.config.supervised import RewardModelConfig
 from rlvr.data.stream import Draw
 from rlvr.errors import RunError, UsageError
-from rlvr.models.checkpoint import latest_checkpoint
 from rlvr.models.policy import context_length
 from rlvr.runs.atomic import strict_json
 from rlvr.runs.folder import CHECKPOINTS, Run, is_run
-from rlvr.runs.publish import damages, mark_of
+from rlvr.runs.publish import damages, latest_whole, mark_of
 from rlvr.runs.report import measured_in
 from rlvr.stages.evaluate import RESULT, Measurement, Way, read_measurement
 from rlvr.stages.parts import Parts, sample_groups, usable_tasks
@@ -265,7 +264,7 @@ def _parent(run: Run, recipe: Recipe, chosen: Chosen) -> tuple[str, str]:
             return entry.name, str(handed)
     if recipe.model.new is None:
         return BASE, recipe.model.path
-    found = latest_checkpoint(run.path / BASE / CHECKPOINTS)
+    found = latest_whole(run.path / BASE / CHECKPOINTS)
     if found is None:
         raise RunError(f"{run.path / BASE} holds no checkpoint of the model that the run began with", hint=_AGAIN)
     return BASE, str(found[0])

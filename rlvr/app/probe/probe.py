@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from rlvr.app.calibrating import Quarantined
 from rlvr.app.importing import import_from
 from rlvr.app.memory import machine_bytes
 from rlvr.app.plan import make_plan
@@ -29,14 +30,6 @@ from rlvr.stages.trial import Trial, try_stage
 from rlvr.types import Task
 
 DEFAULTS = ConditionsConfig.model_validate({})
-
-
-@dataclass(frozen=True, slots=True)
-class Copy:
-    """A training task that is a near copy of held-out ones; the row of a quarantine."""
-
-    id: str
-    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +65,9 @@ class StageProbe:
         return self.required and any(finding.stops for finding in self.findings)
 
 
-def probe(resolved: Resolved, *, stage: str = "", tasks: int | None = None) -> tuple[list[StageProbe], list[Copy]]:
+def probe(
+    resolved: Resolved, *, stage: str = "", tasks: int | None = None
+) -> tuple[list[StageProbe], list[Quarantined]]:
     """Gives a probe of each stage that learns from rewards, or of the one that `stage` names, and all near copies.
 
     `tasks` of each domain are sampled, as many as the recipe's conditions say where it is None. Nothing is written.
@@ -85,7 +80,7 @@ def probe(resolved: Resolved, *, stage: str = "", tasks: int | None = None) -> t
     starts = {number: start_of(resolved.in_force, number) for number in chosen}
     house = open_house(resolved.in_force)
     found: list[StageProbe] = []
-    copies: dict[str, Copy] = {}
+    copies: dict[str, Quarantined] = {}
     for number in chosen:
         config, memory = resolved.in_force.stage[number - 1], plan.stages[number - 1].memory
         assert isinstance(config, RlvrConfig | IterateConfig), "only such stages are chosen"
@@ -151,7 +146,7 @@ def _conditions(config: RlvrConfig | IterateConfig) -> ConditionsConfig:
 
 def _probed(
     house: House, config: RlvrConfig | IterateConfig, start: Start, tasks: int | None, memory: Mapping[str, int]
-) -> tuple[StageProbe, list[set[str]], list[Copy]]:
+) -> tuple[StageProbe, list[set[str]], list[Quarantined]]:
     """Gives a probe without name and findings, the domains of each source, and the near copies among its tasks."""
     once = _as_probed(config, tasks)
     gpu = house.device.type == "cuda"
@@ -218,9 +213,9 @@ def _shares(entries: Sequence[Sequence[Task]], weights: Sequence[float]) -> dict
     return dict(sorted(shares.items()))
 
 
-def _near(tasks: Sequence[Task], held_out: Sequence[Task]) -> list[Copy]:
+def _near(tasks: Sequence[Task], held_out: Sequence[Task]) -> list[Quarantined]:
     return [
-        Copy(task.id, f"{rate:.0%} of its n-grams of words stand in held-out problems")
+        Quarantined(task.id, f"{rate:.0%} of its n-grams of words stand in held-out problems")
         for task, rate in zip(tasks, shared_rates(tasks, held_out), strict=True)
         if rate >= COPY_RATE
     ]

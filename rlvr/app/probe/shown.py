@@ -3,16 +3,15 @@
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from rlvr.app.memory import bytes_text
-from rlvr.app.probe.probe import Copy, StageProbe
+from rlvr.app.probe.probe import StageProbe
 from rlvr.app.progress import duration_text
-from rlvr.runs.atomic import encode, strict_json, write_output
+from rlvr.runs.atomic import strict_json
 from rlvr.runs.summary import bars
 from rlvr.statistics.intervals import Interval
 
@@ -33,11 +32,6 @@ def print_probe(found: Sequence[StageProbe], *, as_json: bool) -> None:
         console.print(probe_table(one))
         for line in ["", *meaning(one), *costs(one), "", *verdict(one)]:
             console.print(line, highlight=False, markup=False)
-
-
-def write_copies(copies: Sequence[Copy], path: Path) -> None:
-    """Writes a JSON line per near copy, which `options.quarantine` of a recipe's data reads."""
-    write_output(path, b"".join(encode(strict_json(asdict(copy))) + b"\n" for copy in copies))
 
 
 def heading(one: StageProbe) -> list[str]:

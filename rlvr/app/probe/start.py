@@ -11,9 +11,8 @@ from rlvr.config.reading import from_json
 from rlvr.config.schema import Recipe
 from rlvr.config.supervised import RewardModelConfig
 from rlvr.errors import ModelError, RecipeError
-from rlvr.models.checkpoint import latest_checkpoint
 from rlvr.runs.folder import Run, is_run
-from rlvr.runs.publish import damages
+from rlvr.runs.publish import damages, latest_whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +70,7 @@ def _base(recipe: Recipe, run: Run | None) -> Path | None:
     if recipe.model.new is None:
         return Path(recipe.model.path)
     place = run.path / BASE / "checkpoints" if run else None
-    found = latest_checkpoint(place) if place and place.is_dir() else None
+    found = latest_whole(place) if place and place.is_dir() else None
     return found[0] if found else None
 
 

@@ -17,9 +17,9 @@ from rlvr.app.importing import at_home
 from rlvr.app.wiring import House, make_parts, open_house
 from rlvr.config.rlvr import RlvrConfig
 from rlvr.errors import EngineError, RlvrError, TrainingError
-from rlvr.models.checkpoint import latest_checkpoint
 from rlvr.runs.folder import Run
 from rlvr.runs.lock import locked
+from rlvr.runs.publish import latest_whole
 from rlvr.stages.evaluate import RESULT, Measurement, measure, read_measurement
 from rlvr.stages.parts import last_checkpoint
 from rlvr.stages.rlvr import rlvr
@@ -70,7 +70,7 @@ def checkpoint_of(folder: Path) -> Path | None:
     stages = [stage for stage in Run.open(folder).stages if stage.checkpoints.is_dir()]
     if not stages:
         return None
-    found = latest_checkpoint(stages[-1].checkpoints)
+    found = latest_whole(stages[-1].checkpoints)
     return found[0] if found else None
 
 
