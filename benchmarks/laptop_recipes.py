@@ -65,7 +65,9 @@ def ways() -> dict[str, Way]:
     )
     zero = zero[: zero.index("# Pairs that differ")]
     iterate = iterate[: iterate.index("[[stage]]")] + iterate[iterate.rindex("[[stage]]") :]
-    at_once = iterate.replace(f'kind = "iterate"\nrounds = {ROUNDS}\ncandidates = 1024', 'kind = "rlvr"')
+    of_rounds = f'kind = "iterate"\nrounds = {ROUNDS}\ncandidates = 1024\nkept_share = 0.5'
+    assert of_rounds in iterate, "the keys of rounds are left out of the same steps in one"
+    at_once = iterate.replace(of_rounds, 'kind = "rlvr"')
     alike, chat = (f"rlvr.steps={STEPS}", "rlvr.conditions.tasks=0"), 'evaluation.prompts=["chat"]'
     plain, eight = 'evaluation.prompts=["Q: {problem}\\nA:"]', "rlvr.group_size=8"
     return {

@@ -129,7 +129,7 @@ def test_the_report_has_the_published_shape_with_the_base_first(tmp_path):
         "no_signal_rate": 0.4,
         "gate": None,
     }
-    assert set(data["stages"][1]) - set(flat) == {"domains", "beyond", "conditions", "continues"}
+    assert set(data["stages"][1]) - set(flat) == {"domains", "beyond", "conditions", "continues", "returned"}
 
 
 def test_a_domain_has_the_published_shape(tmp_path):
