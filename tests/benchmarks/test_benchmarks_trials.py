@@ -9,14 +9,20 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 from pages import domain
+from tiny import make_parts, make_run, make_tokenizer, task, write_base
 
 from rlvr.algorithms.presets import PRESETS
 from rlvr.app.plan import make_plan
 from rlvr.config.reading import Resolved, read_recipe, resolved_json
 from rlvr.config.rlvr import RlvrConfig
+from rlvr.models.checkpoint import save_checkpoint
+from rlvr.models.heads import create_value_model
 from rlvr.runs.folder import Run
 from rlvr.runs.report import StageReport
+from rlvr.runs.rollouts import read_rollouts
+from rlvr.stages.rlvr import rlvr
 from rlvr.statistics.intervals import mean_of, paired_difference_interval
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -212,3 +218,37 @@ def test_the_page_of_recipes_draws_the_proxy_beside_the_truth() -> None:
     assert table[5:7] == ["| 1–10 | 0.10 | 50.0% | 70.0% | 0.000 |", "| 11–20 | 0.90 | 40.0% | – | 0.050 |"]
     assert page.count("| 1–10 | 0.10 |") == 2
     assert "- seed 2, 20 steps: round 1: fine" in page
+
+
+def test_what_a_reward_model_thinks_of_completions_that_were_trained_on_another_word(tmp_path: Path) -> None:
+    recipes: Any = importlib.import_module("laptop_recipes")
+    base = write_base(tmp_path / "base", scale=0.25)
+    model = create_value_model(base, head="drawn", seed=1, device=torch.device("cpu"))
+    save_checkpoint(tmp_path, 1, model=model, tokenizer=make_tokenizer(), trainer_state={})
+    settings = {
+        "kind": "rlvr", "data": ["x"], "algorithm": {"preset": "grpo", "updates_per_step": 1}, "steps": 1,
+        "prompts_per_step": 8, "group_size": 4, "max_completion_tokens": 6, "conditions": {"tasks": 0},
+    }  # fmt: skip
+    run = make_run(tmp_path / "run")
+    rlvr(make_parts(base, {"task": [task(i) for i in range(12)]}), RlvrConfig.model_validate(settings), run)
+    found = recipes.scored(run, 0, tmp_path / "step-000001")
+
+    scores: dict[int, list[tuple[float, bool]]] = {}
+    for row in read_rollouts(run.path / "rollouts").to_pylist():
+        with torch.no_grad():
+            ids = torch.tensor([row["prompt_ids"] + row["token_ids"]])
+            number = float(model.score(model.model(ids).last_hidden_state)[0, -1, 0])
+        scores.setdefault(row["draw_index"], []).append((number, row["outcome"] == 1.0))
+    flat = [number for group in scores.values() for number, _ in group]
+    pairs = [
+        (a > b) + (a == b) / 2
+        for group in scores.values()
+        for a, is_right in group
+        if is_right
+        for b, also in group
+        if not also
+    ]
+    assert len(flat) == 32
+    assert pairs
+    assert found[recipes.SCORE] == pytest.approx(sum(flat) / 32, abs=1e-5)
+    assert found[recipes.AGREES] == pytest.approx(sum(pairs) / len(pairs))
