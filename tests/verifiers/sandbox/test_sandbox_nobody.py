@@ -4,14 +4,18 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from corpus import SHARED
 from users import python_of_nobody, run_as_nobody
 
 HERE = Path(__file__).parent
 
+needs_corpus = pytest.mark.skipif(not SHARED.is_dir(), reason="the shared corpus of programs is not here")
+CORPUS = pytest.param("test_verifiers_code_corpus.py", marks=needs_corpus)
+
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
-@pytest.mark.parametrize("name", ["test_verifiers_code_corpus.py", "test_sandbox_red_team.py"])
+@pytest.mark.parametrize("name", [CORPUS, "test_sandbox_red_team.py"])
 def test_an_ordinary_user_s_verdicts_are_the_same(name: str) -> None:
     python = python_of_nobody()
     try:
